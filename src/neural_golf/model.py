@@ -1,0 +1,261 @@
+"""Networks as data: a short spec, its shapes, its parameters as one flat vector.
+
+A network is a list of layers, each a few words:
+
+    conv C kK [same] [gG] [nobias] [tied=NAME]   2-D convolution, stride 1, valid unless `same`
+    linear C [nobias]                            fully connected, on the flattened input
+    relu | leaky SLOPE | prelu                   prelu has one slope per channel
+    maxpool K | avgpool K                        K by K windows, stride K, the remainder cut off
+    gap                                          global average pool
+    dropout P                                    only while training, only on the PyTorch core
+
+All parameters of a network live in one float32 vector, so that an optimiser, a
+pruner or a Fisher matrix sees n numbers and nothing else. `Network.tensors`
+says which slice is which tensor; a mask is a boolean vector of the same length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.errors import GolfError
+
+__all__ = ["Layer", "Network", "Tensor", "fold_normalisation", "initialise", "masked"]
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A named slice of the parameter vector: elements offset … offset + size, in C order."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.offset, self.offset + self.size)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer with its shapes resolved; shapes are (channels, height, width)."""
+
+    kind: str
+    name: str
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    kernel: int = 0
+    pad: int = 0
+    groups: int = 1
+    value: float = 0.0  # the slope of `leaky`, the probability of `dropout`
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A parsed spec. Make one with `Network.parse`."""
+
+    spec: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    tensors: tuple[Tensor, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters; a tied tensor counts once."""
+        return sum(tensor.size for tensor in self.tensors)
+
+    @property
+    def classes(self) -> int:
+        return math.prod(self.layers[-1].out_shape)
+
+    @property
+    def in_shape(self) -> tuple[int, int, int]:
+        return self.layers[0].in_shape
+
+    @staticmethod
+    def parse(spec: Sequence[str], in_shape: tuple[int, int, int] = (1, 28, 28)) -> Network:
+        """Resolve names, shapes and parameter offsets of a spec.
+
+        >>> blog = ["conv 4 k4", "prelu", "maxpool 2", "conv 5 k3", "prelu", "maxpool 2",
+        ...         "conv 4 k3", "prelu", "linear 10"]
+        >>> network = Network.parse(blog)
+        >>> network.size, network.layers[-1].in_shape
+        (820, (4, 3, 3))
+
+        Raises GolfError for a word it does not know or a shape that cannot be.
+        """
+        layers: list[Layer] = []
+        tensors: list[Tensor] = []
+        shape = in_shape
+        for text in spec:
+            layer = _parse_layer(text, shape, layers, tensors)
+            layers.append(layer)
+            shape = layer.out_shape
+        if not layers or shape[1:] != (1, 1):
+            raise GolfError(f"network {list(spec)}: it must end in one number per class (linear or gap), not {shape}")
+        return Network(tuple(spec), tuple(layers), tuple(tensors))
+
+    def unpack(self, vector: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
+        """The vector [n] as named tensors (views, in layer order)."""
+        return {t.name: vector[t.slice].reshape(t.shape) for t in self.tensors}
+
+    def pack(self, named: Mapping[str, NDArray[np.float32]]) -> Vector:
+        """Named tensors as one vector [n]. Raises GolfError where names or shapes differ."""
+        want = {t.name: t.shape for t in self.tensors}
+        have = {name: tuple(a.shape) for name, a in named.items()}
+        if want != have:
+            odd = sorted(k for k in want.keys() | have.keys() if want.get(k) != have.get(k))
+            raise GolfError(f"tensors of another architecture: {odd[0]} is {have.get(odd[0])}, not {want.get(odd[0])}")
+        return np.concatenate([np.asarray(named[t.name], np.float32).ravel() for t in self.tensors])
+
+    def weights(self) -> NDArray[np.int64]:
+        """Indices of the convolution and linear weights: no biases, no slopes."""
+        parts = [np.arange(t.offset, t.offset + t.size) for t in self.tensors if t.name.endswith(".weight")]
+        return np.concatenate(parts)
+
+
+def _parse_layer(
+    text: str, shape: tuple[int, int, int], layers: Sequence[Layer], tensors: list[Tensor]
+) -> Layer:
+    words = text.split()
+    kind = words[0] if words else ""
+    name = f"{kind}{1 + sum(layer.kind == kind for layer in layers)}"
+    c, h, w = shape
+
+    def fail(why: str) -> GolfError:
+        return GolfError(f"network layer {text!r} (input {c}x{h}x{w}): {why}")
+
+    def number(word: str, prefix: str = "") -> int:
+        digits = word.removeprefix(prefix)
+        if not word.startswith(prefix) or not digits.isdecimal() or int(digits) < 1:
+            raise fail(f"{word!r} should be {prefix or 'a'}{'' if prefix else ' '}positive whole number")
+        return int(digits)
+
+    def add(suffix: str, size: tuple[int, ...]) -> Tensor:
+        tensor = Tensor(f"{name}.{suffix}", size, sum(t.size for t in tensors))
+        tensors.append(tensor)
+        return tensor
+
+    def only(count: int) -> None:
+        if len(words) != count:
+            raise fail(f"{kind} takes {count - 1} word(s) after it")
+
+    match kind:
+        case "conv":
+            if len(words) < 3:
+                raise fail("write it as: conv CHANNELS kKERNEL [same] [gGROUPS] [nobias] [tied=NAME]")
+            out, k = number(words[1]), number(words[2], "k")
+            options = words[3:]
+            groups = next((number(o, "g") for o in options if o.startswith("g")), 1)
+            tied = next((o.removeprefix("tied=") for o in options if o.startswith("tied=")), None)
+            unknown = [o for o in options if o not in ("same", "nobias") and o[:1] != "g" and o[:5] != "tied="]
+            if unknown:
+                raise fail(f"unknown word {unknown[0]!r}")
+            if c % groups or out % groups:
+                raise fail(f"{groups} groups do not divide {c} and {out} channels")
+            if k > 7 or ("same" in options and k % 2 == 0):
+                raise fail("kernels go from 1 to 7, and `same` needs an odd one")
+            pad = k // 2 if "same" in options else 0
+            size = (h + 2 * pad - k + 1, w + 2 * pad - k + 1)
+            if min(size) < 1:
+                raise fail(f"a {k}x{k} kernel does not fit")
+            weight_shape = (out, c // groups, k, k)
+            if tied is None:
+                weight = add("weight", weight_shape)
+            else:
+                found = [t for t in tensors if t.name == f"{tied}.weight"]
+                if not found or found[0].shape != weight_shape:
+                    raise fail(f"no earlier layer {tied!r} has a kernel of shape {weight_shape}")
+                weight = found[0]
+            bias = None if "nobias" in options else add("bias", (out,))
+            return Layer(kind, name, shape, (out, *size), k, pad, groups, weight=weight, bias=bias)
+        case "linear":
+            if len(words) not in (2, 3) or words[2:] not in ([], ["nobias"]):
+                raise fail("write it as: linear CLASSES [nobias]")
+            out = number(words[1])
+            weight = add("weight", (out, c * h * w))
+            bias = None if "nobias" in words else add("bias", (out,))
+            return Layer(kind, name, shape, (out, 1, 1), weight=weight, bias=bias)
+        case "relu":
+            only(1)
+            return Layer(kind, name, shape, shape)
+        case "prelu":
+            only(1)
+            return Layer(kind, name, shape, shape, weight=add("slope", (c,)))
+        case "leaky" | "dropout":
+            only(2)
+            try:
+                value = float(words[1])
+            except ValueError:
+                value = -1.0
+            if not 0 <= value < 1:
+                raise fail(f"{words[1]!r} should be a number from 0 to 1")
+            return Layer(kind, name, shape, shape, value=value)
+        case "maxpool" | "avgpool":
+            only(2)
+            k = number(words[1])
+            if min(h, w) < k:
+                raise fail(f"a {k}x{k} window does not fit")
+            return Layer(kind, name, shape, (c, h // k, w // k), k)
+        case "gap":
+            only(1)
+            return Layer(kind, name, shape, (c, 1, 1))
+    raise fail(f"unknown kind {kind!r}; known: conv linear relu leaky prelu maxpool avgpool gap dropout")
+
+
+def initialise(network: Network, rng: np.random.Generator) -> Vector:
+    """Starting parameters [n], as PyTorch initialises Conv2d, Linear and PReLU.
+
+    Weights and biases are uniform in ±1/sqrt(fan_in) (He et al. 2015, arXiv:1502.01852, with
+    a = sqrt(5)); slopes start at 0.25.
+    """
+    vector = np.empty(network.size, np.float32)
+    fan_in = 1
+    for tensor in network.tensors:
+        if tensor.name.endswith(".slope"):
+            vector[tensor.slice] = 0.25
+            continue
+        if tensor.name.endswith(".weight"):
+            fan_in = math.prod(tensor.shape[1:])  # a bias follows its weight
+        bound = 1 / math.sqrt(fan_in)
+        vector[tensor.slice] = rng.uniform(-bound, bound, tensor.size)
+    return vector
+
+
+def masked(parameters: Vector, mask: NDArray[np.bool_]) -> Vector:
+    """Parameters [n] with the masked ones exactly +0.0 (a product would leave −0.0)."""
+    return np.where(mask, parameters, np.float32(0.0)).astype(np.float32)
+
+
+def fold_normalisation(network: Network, parameters: Vector, mean: float, std: float) -> Vector:
+    """Parameters for inputs x that equal those given for inputs (x − mean) / std.
+
+    With w' = w / std and b' = b − (mean / std) · Σ w the first layer gives the same output, and
+    nothing has to be counted for the normalisation.
+
+    Raises GolfError where that is not possible: zero padding is mean-coloured before and black
+    after, so `same` padding needs mean = 0, and so does a first layer without a bias.
+    """
+    first = network.layers[0]
+    if first.weight is None or first.kind == "prelu":
+        raise GolfError(f"the first layer must be conv or linear to take in the normalisation, not {first.kind}")
+    if mean != 0 and (first.bias is None or first.pad):
+        raise GolfError(f"the first layer ({network.spec[0]}) can take in a mean only with a bias and no padding")
+    folded = parameters.astype(np.float64)
+    weight = folded[first.weight.slice].reshape(first.weight.shape[0], -1)
+    if first.bias is not None and mean != 0:
+        folded[first.bias.slice] -= mean / std * weight.sum(axis=1)
+    folded[first.weight.slice] /= std
+    return folded.astype(np.float32)
