@@ -17,7 +17,7 @@ from neural_golf import data, longwork
 from neural_golf.config import Config
 from neural_golf.engine import Engine, engine
 from neural_golf.errors import GolfError
-from neural_golf.model import Network
+from neural_golf.model import Network, masked
 from neural_golf.records import (
     Checkpoint,
     read_checkpoint,
@@ -32,7 +32,7 @@ from neural_golf.train import METRICS, MODELS, PLOTS, Vector
 __all__ = ["needed", "run", "saliency", "zero"]
 
 SOURCES = {"pruned": "tuned", "prelu_pruned": "prelu"}
-CHUNK = 40  # candidates between two saves of the state
+CHUNK = 100  # candidates between two saves of the state
 
 
 def needed(threshold: float, images: int) -> int:
@@ -72,9 +72,15 @@ def zero(
         mask, curve, first = np.ones(len(parameters), bool), np.empty((0, 2), np.int64), 0
     for start in range(first, len(order), CHUNK):
         chunk = order[start : start + CHUNK]
-        mask, counts = core.zero_one_by_one(parameters, mask, chunk, judge.pixels, judge.labels, threshold)
-        zeros = len(curve) + 1 + np.arange(len(counts))
-        curve = np.concatenate([curve, np.stack([zeros, counts], axis=1)])
+        accepted: list[tuple[int, int]] = []
+
+        def note(done: int, zeroed: int, correct: int, first: int = len(curve)) -> None:
+            if zeroed > len(accepted):  # noqa: B023 (called before the next chunk begins)
+                accepted.append((first + zeroed, correct))  # noqa: B023
+
+        now = masked(parameters, mask)
+        mask = mask & core.zero_one_by_one(now, chunk, judge.pixels, judge.labels, threshold, note)
+        curve = np.concatenate([curve, np.array(accepted, np.int64).reshape(-1, 2)])
         write_tensors(path, {"mask": mask, "curve": curve}, {"done": str(start + len(chunk))})
         longwork.say(stage, name, f"{start + len(chunk)}/{len(order)} weights tried, {len(curve)} zeroed")
     return {"mask": mask, "curve": curve}, {}
@@ -118,7 +124,7 @@ def run(config: Config, stage: str) -> None:
                 images = train[: section.saliency_images]
                 order = order[np.argsort(saliency(core, parameters, images)[order], kind="stable")]
             tensors, _ = zero(stage, name, core, parameters, order, parts[judge], goals[judge], state)
-            baked = np.where(tensors["mask"], parameters, np.float32(0))
+            baked = masked(parameters, tensors["mask"].astype(bool))
             return tensors, {
                 "seed": seed,
                 "judge": judge,

@@ -80,7 +80,7 @@ def fit(
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
         loss = core.adam_epoch(
             parameters, *moments, epoch * steps, train.pixels, train.labels, order,
-            batch=settings.batch, learning_rate=learning_rate(settings, epoch),
+            batch=settings.batch, lr=learning_rate(settings, epoch),
         )  # fmt: skip
         if not np.isfinite(parameters).all():
             raise GolfError(f"training diverged in epoch {epoch + 1} (seed {seed}): lower the learning rate")
