@@ -47,10 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="golf", description="Reach an accuracy with the fewest non-zero parameters.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for stage, (_, what) in STAGES.items():
-        commands.add_parser(stage, help=f"stage: {what}", description=f"Stage of the pipeline: {what}.")
-    from neural_golf import verify
-
-    verify.add_arguments(commands.add_parser("verify", help="stage and tool: score ONNX files", description=verify.__doc__))
+        made = commands.add_parser(stage, help=f"stage: {what}", description=f"Stage of the pipeline: {what}.")
+        if stage == "data":
+            made.add_argument("--check", action="store_true", help="only see whether some place has the data set")
+    commands.add_parser("verify", help="stage: score every exported file")
     stage = commands.add_parser("stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)")
     stage.add_argument("name")
     commands.add_parser("demo", help="run the whole pipeline on scikit-learn's digits, in results/demo")
@@ -61,9 +61,11 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     match options.command:
         case "verify":
-            from neural_golf import verify
+            from neural_golf import config
+            from neural_golf.referee import pipeline
 
-            return verify.run_command(options)
+            pipeline.run(config.load())
+            return 0
         case "stage":
             from neural_golf import workflow
 
@@ -77,6 +79,11 @@ def _run(options: argparse.Namespace) -> int:
             return 0
     from neural_golf import config
 
+    if options.command == "data" and options.check:
+        from neural_golf import data
+
+        data.check(config.load())
+        return 0
     module, _ = STAGES[options.command]
     settings = config.load()
     work = importlib.import_module(f"neural_golf.{module}").run

@@ -140,6 +140,8 @@ class Blog(Section):
 
 class Verify(Section):
     max_bytes: Count
+    large_bytes: Count
+    large_seconds: Count
 
 
 class Ladder(Section):

@@ -20,7 +20,7 @@ from neural_golf.config import Config, Data
 from neural_golf.errors import GolfError
 from neural_golf.records import read_json, read_tensors, write_json, write_tensors
 
-__all__ = ["Images", "digest", "read", "run"]
+__all__ = ["Images", "check", "digest", "read", "run"]
 
 FOLDER = Path("data")
 
@@ -69,6 +69,12 @@ def run(config: Config) -> None:
             "digest": hasher.hexdigest()[:16],
         },
     )
+
+
+def check(config: Config) -> None:
+    """Raises GolfError if no place has the data set; keeps what it fetched for `run`."""
+    if config.data.dataset != "digits":
+        fetch(config.data)
 
 
 def fetch(data: Data) -> tuple[Images, Images]:

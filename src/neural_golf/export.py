@@ -21,7 +21,7 @@ from neural_golf import __version__
 from neural_golf.config import Config
 from neural_golf.model import Layer, Network
 from neural_golf.records import Checkpoint, read_checkpoint, write_bytes, write_json
-from neural_golf.train import METRICS, MODELS
+from neural_golf.train import MODELS
 
 __all__ = ["ROWS", "model_proto", "name_of", "run"]
 
@@ -107,7 +107,7 @@ def name_of(row: str, record: Mapping[str, Any]) -> str:
 
 
 def run(config: Config) -> None:
-    """Write one ONNX file per run of every row, and results/metrics/export.json that lists them."""
+    """Write one ONNX file per run of every row, and results/exported.json that lists them."""
     listing = {}
     for row in ROWS:
         checkpoint = read_checkpoint(MODELS / f"{row}.safetensors")
@@ -122,6 +122,7 @@ def run(config: Config) -> None:
             listing[name] = {
                 "row": row,
                 "path": path.as_posix(),
+                "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "parameters": checkpoint.network.size,
                 "nonzero": int(np.count_nonzero(baked)),
@@ -132,7 +133,7 @@ def run(config: Config) -> None:
         for path in folder.glob("*.onnx"):
             if path.stem not in listing or listing[path.stem]["path"] != path.as_posix():
                 path.unlink()
-    write_json(METRICS / "export.json", listing)
+    write_json(Path("results/exported.json"), listing)
 
 
 def _card(

@@ -27,7 +27,7 @@ from neural_golf.records import (
     write_json,
     write_tensors,
 )
-from neural_golf.train import METRICS, MODELS, PLOTS, Vector
+from neural_golf.train import METRICS, MODELS, PLOTS, Vector, score
 
 __all__ = ["needed", "run", "saliency", "zero"]
 
@@ -129,8 +129,7 @@ def run(config: Config, stage: str) -> None:
                 "seed": seed,
                 "judge": judge,
                 "order": order_name,
-                "judge_correct": core.correct(baked, parts[judge].pixels, parts[judge].labels),
-                "heldout_correct": core.correct(baked, heldout.pixels, heldout.labels),
+                **score(core, baked, **{"train": train, "heldout": heldout, judge: parts[judge]}),
                 "seconds": round(time.perf_counter() - start, 2),
             }
 

@@ -62,7 +62,7 @@ def run(config: Config) -> None:
                     optimiser.step()
                     total += loss.item() * len(rows)
                 schedule.step()
-                correct = _correct(module, held, heldout.labels)
+                correct, ties = _correct(module, held, heldout.labels)
                 curve.append([total / len(train), correct / len(heldout)])
                 text = f"epoch {epoch + 1}/{section.epochs}, loss {curve[-1][0]:.4f}, held-out {curve[-1][1]:.2%}"
                 longwork.say("reference", f"seed {seed}", text)
@@ -71,7 +71,9 @@ def run(config: Config) -> None:
             ).detach().numpy()  # fmt: skip
             record = {
                 "seed": seed,
+                "train_correct": _correct(module, images, train.labels)[0],
                 "heldout_correct": correct,
+                "heldout_ties": ties,
                 "seconds": round(time.perf_counter() - start, 2),
                 "curve": [[round(loss, 6), accuracy] for loss, accuracy in curve],
             }
@@ -117,12 +119,13 @@ def _tensor(pixels: NDArray[np.uint8], mean: float, std: float) -> torch.Tensor:
     return (torch.from_numpy(pixels).float() / 255 - mean) / std
 
 
-def _correct(module: torch.nn.Module, images: torch.Tensor, labels: NDArray[np.uint8]) -> int:
-    """Correct of the images, in float32."""
+def _correct(module: torch.nn.Module, images: torch.Tensor, labels: NDArray[np.uint8]) -> tuple[int, int]:
+    """Correct of the images and near ties (see train.score), in float32."""
     import torch
 
     module.eval()
     with torch.no_grad():
-        guess = torch.cat([module(part).argmax(1) for part in images.split(500)])
+        best = [module(part).topk(2, dim=1) for part in images.split(500)]
     module.train()
-    return int((guess.numpy() == labels).sum())
+    values, guess = (torch.cat(parts).numpy() for parts in zip(*best, strict=True))
+    return int((guess[:, 0] == labels).sum()), int((values[:, 0] - values[:, 1] < 1e-4).sum())
