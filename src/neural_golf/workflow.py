@@ -147,7 +147,6 @@ def make_workspace(target: Path, root: Path = Path()) -> Path:
         )
         if made.returncode:
             raise GolfError(f"dvc init in {target} failed: {' '.join(made.stderr.split())}")
-        shutil.copyfile(root / ".dvc/config", target / ".dvc/config")
-        with (target / ".dvc/config").open("a") as file:
-            file.write("[core]\n    no_scm = True\n")
+    settings = (root / ".dvc/config").read_text()
+    write_bytes(target / ".dvc/config", settings.replace("[core]\n", "[core]\n    no_scm = true\n").encode())
     return target
