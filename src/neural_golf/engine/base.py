@@ -330,7 +330,7 @@ class Engine(ABC):
             return self._labels(targets, images, index)
         if targets.shape != (len(images), classes) or not np.issubdtype(targets.dtype, np.floating):
             raise GolfError(
-                f"engine: targets of shape {targets.shape} and type {targets.dtype} for {len(images)} images; "
+                f"engine: targets of shape {targets.shape}, type {targets.dtype}, for {len(images)} images; "
                 f"integers [N] or float32 [N, {classes}] are needed"
             )
         soft = np.ascontiguousarray(targets if index is None else targets[index], np.float32)

@@ -1,0 +1,24 @@
+"""Builds the compiled core of the engine; without a C++17 compiler the PyTorch twin is used instead."""
+
+import sys
+from pathlib import Path
+
+from pybind11.setup_helpers import Pybind11Extension, build_ext
+from setuptools import setup
+
+core = Path("src/neural_golf/engine/core")
+flags = [] if sys.platform == "win32" else ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wall"]
+
+setup(
+    ext_modules=[
+        Pybind11Extension(
+            "neural_golf.engine._core",
+            sorted(str(path) for path in core.glob("*.cpp")),
+            depends=sorted(str(path) for pattern in ("*.hpp", "*.inc") for path in core.glob(pattern)),
+            cxx_std=17,
+            extra_compile_args=flags,
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": build_ext},
+)
