@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import shutil
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,23 +90,27 @@ def fetch(data: Data) -> tuple[Images, Images]:
     kind = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[data.dataset]
     root = FOLDER / "raw"
     raw = root / kind.__name__ / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
     whys = []
     for place in data.places[data.dataset]:
-        why = _folder_problem(Path(place), kind.resources) if not urlsplit(place).scheme else None
+        remote = bool(urlsplit(place).scheme)
+        why = None if remote else _folder_problem(Path(place), kind.resources)
         if why is None:
-            # The loader trusts unpacked files that exist, without a checksum: let it unpack anew.
             for name, _ in kind.resources:
+                # The loader trusts unpacked files without a checksum: let it unpack anew. It leaves out
+                # the download of a file that is there with the right MD5.
                 (raw / name.removesuffix(".gz")).unlink(missing_ok=True)
-            address = place if urlsplit(place).scheme else Path(place).resolve().as_uri()
-            loader = type(kind.__name__, (kind,), {"mirrors": [address.rstrip("/") + "/"]})
+                if not remote:
+                    shutil.copyfile(Path(place) / name, raw / name)
+            loader = type(kind.__name__, (kind,), {"mirrors": [place.rstrip("/") + "/"]})
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     sets = [loader(root, train=train, download=True) for train in (True, False)]
                 parts = [Images(s.data.numpy()[:, None], s.targets.numpy().astype(np.uint8)) for s in sets]
                 print(f"data: {data.dataset} from {place}")
                 return parts[0], parts[1]
-            except (RuntimeError, OSError, ValueError, EOFError) as error:
-                why = " ".join(str(error).split()) or type(error).__name__
+            except (RuntimeError, OSError, ValueError, EOFError, HTTPException) as error:
+                why = (" ".join(str(error).split()) or type(error).__name__)[:300]
         print(f"data: not from {place}: {why}")
         whys.append(f"{place} ({why})")
     raise GolfError(
