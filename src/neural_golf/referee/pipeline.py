@@ -48,7 +48,11 @@ def run(config: Config) -> None:
         found: dict[str, tuple[Verdict, Verdict]] = {}
         chunk = group[0]
         paths = [listing[name]["path"] for name in chunk]
-        both = [verify_many(paths, p.pixels, p.labels, limits=group[1]) for p in (test, heldout)] if paths else [[], []]
+        both = (
+            [verify_many(paths, p.pixels, p.labels, limits=group[1]) for p in (test, heldout)]
+            if paths
+            else [[], []]
+        )
         for name, on_test, on_heldout in zip(chunk, *both, strict=True):
             found[name] = (on_test, on_heldout)
         return found
@@ -57,14 +61,16 @@ def run(config: Config) -> None:
         verdicts = {name: pair for part in pool.map(judge, groups) for name, pair in part.items()}
     problems = [p for name in names for p in compare(name, listing[name], *verdicts[name])]
     if problems:
-        raise GolfError(f"{len(problems)} exported file(s) are not what training recorded: {'; '.join(problems[:3])}")
+        raise GolfError(
+            f"{len(problems)} exported file(s) are not what training recorded: {'; '.join(problems[:3])}"
+        )
     table = []
     for name in names:
         record, (on_test, on_heldout) = listing[name], verdicts[name]
         line = {
             "judge": "", "order": "", **record, "name": name, "parameters": on_test.parameters,
-            "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct, "images": on_test.images,
-            "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,
+            "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct,
+            "images": on_test.images, "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,
         }  # fmt: skip
         table.append([line[column] for column in COLUMNS])
     write_csv(Path("results/plots/verify.csv"), COLUMNS, table)
@@ -77,14 +83,20 @@ def compare(name: str, record: dict[str, Any], on_test: Verdict, on_heldout: Ver
     if on_test.verdict == "REFUSED":
         return [f"{name}: refused: {on_test.reason}"]
     found = []
-    for what, have, want, slack in (
+    checks: tuple[tuple[str, Any, Any, int], ...] = (
         ("parameters", on_test.parameters, record["parameters"], 0),
         ("non-zero parameters", on_test.nonzero, record["nonzero"], 0),
         ("held-out images right", on_heldout.correct, record["heldout_correct"], record["heldout_ties"]),
-        ("test images right", on_test.correct, record.get("test_correct", on_test.correct), record.get("test_ties", 0)),
+        (
+            "test images right",
+            on_test.correct,
+            record.get("test_correct", on_test.correct),
+            record.get("test_ties", 0),
+        ),
         ("SHA-256", on_test.sha256, record["sha256"], 0),
-    ):
-        if have != want and not (slack and isinstance(have, int) and abs(have - want) <= slack):
+    )
+    for what, have, want, slack in checks:
+        if have != want and not (slack and abs(have - want) <= slack):
             found.append(f"{name}: {have} {what}, {want} recorded")
     return found
 
@@ -94,7 +106,9 @@ def _means(table: Sequence[Sequence[Any]]) -> dict[str, dict[str, float]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for line in table:
         entry = dict(zip(COLUMNS, line, strict=True))
-        groups.setdefault("-".join(filter(None, (entry["row"], entry["judge"], entry["order"]))), []).append(entry)
+        groups.setdefault("-".join(filter(None, (entry["row"], entry["judge"], entry["order"]))), []).append(
+            entry
+        )
     return {
         name: {
             "accuracy": round(float(np.mean([e["correct"] / e["images"] for e in entries])), 6),
