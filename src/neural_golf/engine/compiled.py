@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.engine import _core
-from neural_golf.engine.base import Engine, Floats, Images, Integers
+from neural_golf.engine.base import Engine, Floats, Images, Integers, Progress
 from neural_golf.model import Layer, Network
 
 __all__ = ["Compiled", "instruction_sets"]
@@ -96,6 +96,30 @@ class Compiled(Engine):
                 parameters, m, v, step, images, targets, order, batch, lr, *betas, eps, mask, smoothing
             )
         )
+
+    def _zero_one_by_one(
+        self,
+        parameters: Floats,
+        candidates: Integers,
+        images: Images,
+        labels: Integers,
+        threshold: int,
+        progress: Progress | None,
+        every: int,
+    ) -> NDArray[np.bool_]:
+        mask = np.ones(self.network.size, np.bool_)
+        self._core.zero_one_by_one(
+            parameters, candidates, images, labels, threshold, progress, every, mask
+        )
+        return mask
+
+    def _zero_alone(
+        self, parameters: Floats, candidates: Integers, images: Images, labels: Integers
+    ) -> tuple[Integers, NDArray[np.float64]]:
+        correct = np.empty(len(candidates), np.int64)
+        loss = np.empty(len(candidates), np.float64)
+        self._core.zero_alone(parameters, candidates, images, labels, correct, loss)
+        return correct, loss
 
 
 def _as_tuple(layer: Layer) -> tuple[Any, ...]:

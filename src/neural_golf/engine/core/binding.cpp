@@ -108,6 +108,31 @@ PYBIND11_MODULE(_core, module) {
              py::gil_scoped_release free;
              core.micro_gradients(p.data(), in, to, micro_batch, gradients);
            })
+      .def("zero_one_by_one",
+           [](Core& core, Array<float>& p, const Array<int64_t>& candidates, const py::array& data,
+              const Array<int64_t>& labels, int64_t threshold, const py::object& progress, int64_t every,
+              Array<bool>& mask) {
+             const Images in = images(data, std::nullopt);
+             float* parameters = p.mutable_data();
+             bool* kept = mask.mutable_data();
+             Core::Progress report = [&](int64_t done, int64_t zeroed, int64_t correct) {
+               py::gil_scoped_acquire hold;
+               if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+               if (!progress.is_none()) progress(done, zeroed, correct);
+             };
+             py::gil_scoped_release free;
+             core.zero_one_by_one(parameters, candidates.data(), candidates.size(), in, labels.data(), threshold,
+                                  every, report, kept);
+           })
+      .def("zero_alone",
+           [](Core& core, const Array<float>& p, const Array<int64_t>& candidates, const py::array& data,
+              const Array<int64_t>& labels, Array<int64_t>& correct, Array<double>& loss) {
+             const Images in = images(data, std::nullopt);
+             int64_t* count = correct.mutable_data();
+             double* mean = loss.mutable_data();
+             py::gil_scoped_release free;
+             core.zero_alone(p.data(), candidates.data(), candidates.size(), in, labels.data(), count, mean);
+           })
       .def("adam_epoch", [](Core& core, Array<float>& p, Array<float>& m, Array<float>& v, int64_t step,
                             const py::array& data, const py::array& t, const Index& order, int64_t batch,
                             const Array<double>& rates, double beta1, double beta2, double eps,
