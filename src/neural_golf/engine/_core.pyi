@@ -12,7 +12,13 @@ def instruction_sets() -> list[str]: ...
 class Core:
     instructions: str
     def __init__(
-        self, layers: list[tuple[Any, ...]], parameters: int, mean: float, std: float, threads: int, instructions: str
+        self,
+        layers: list[tuple[Any, ...]],
+        parameters: int,
+        mean: float,
+        std: float,
+        threads: int,
+        instructions: str,
     ) -> None: ...
     def logits(self, parameters: Floats, images: Images, index: Integers | None, out: Floats) -> None: ...
     def correct(self, parameters: Floats, images: Images, labels: Integers) -> int: ...
@@ -60,6 +66,7 @@ class Core:
         threshold: int,
         progress: Progress | None,
         every: int,
+        most_bytes: int,
         mask: NDArray[np.bool_],
     ) -> None: ...
     def zero_alone(
@@ -71,3 +78,13 @@ class Core:
         correct: Integers,
         loss: NDArray[np.float64],
     ) -> None: ...
+
+def warp(
+    images: NDArray[np.uint8],
+    index: Integers,
+    affine: Floats,
+    grid: Floats | None,
+    out: NDArray[np.uint8],
+    threads: int,
+    instructions: str,
+) -> None: ...

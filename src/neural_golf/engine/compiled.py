@@ -41,6 +41,7 @@ class Compiled(Engine):
         wanted = os.environ.get("GOLF_INSTRUCTIONS", "") if instructions is None else instructions
         layers = [_as_tuple(layer) for layer in network.layers]
         self._core = _core.Core(layers, network.size, mean, std, threads, wanted)
+        self.sweep_bytes = 4 << 30  # memory for the maps of zero_one_by_one; beyond it, it is slower
         self.instructions: str = self._core.instructions
 
     def _logits(self, parameters: Floats, images: Images, index: Integers | None) -> Floats:
@@ -109,7 +110,7 @@ class Compiled(Engine):
     ) -> NDArray[np.bool_]:
         mask = np.ones(self.network.size, np.bool_)
         self._core.zero_one_by_one(
-            parameters, candidates, images, labels, threshold, progress, every, mask
+            parameters, candidates, images, labels, threshold, progress, every, self.sweep_bytes, mask
         )
         return mask
 

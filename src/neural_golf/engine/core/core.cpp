@@ -7,15 +7,15 @@
 namespace golf {
 namespace {
 
-const Kernels* choose(const std::string& name) {
-  for (const Kernels* k : {kernels_avx512(), kernels_avx2(), kernels_plain()})
-    if (k && (name.empty() || name == k->name)) return k;
-  throw Error("engine: this machine has no instruction set '" + name + "'; there are avx512, avx2, plain");
-}
-
 const char* const NOT_FINITE = "engine: an image has a value that is not a finite number";
 
 }  // namespace
+
+const Kernels* choose_kernels(const char* name) {
+  for (const Kernels* k : {kernels_avx512(), kernels_avx2(), kernels_plain()})
+    if (k && (!*name || !std::strcmp(name, k->name))) return k;
+  return nullptr;
+}
 
 AlignedFloats::AlignedFloats(size_t n) : store_(n + 16) {
   data_ = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(store_.data()) + 63) / 64 * 64);
@@ -36,7 +36,8 @@ Core::Worker::Worker(const Core& core)
 
 Core::Core(const std::vector<Layer>& layers, int parameters, double mean, double std, int threads,
            const std::string& instructions)
-    : kernels_(choose(instructions)), team_(threads) {
+    : kernels_(choose_kernels(instructions.c_str())), team_(threads) {
+  if (!kernels_) throw Error("engine: no instruction set '" + instructions + "' here; known: avx512 avx2 plain");
   plan_.parameters = parameters;
   plan_.scale = float(1 / (255 * std));
   plan_.shift = float(-mean / std);

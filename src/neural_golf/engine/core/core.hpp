@@ -76,7 +76,7 @@ class Core {
   // Zeroing (search.cpp). `progress` is called as base.py says, in the calling thread.
   using Progress = std::function<void(int64_t done, int64_t zeroed, int64_t correct)>;
   void zero_one_by_one(float* parameters, const int64_t* candidates, int64_t n, const Images&, const int64_t* labels,
-                       int64_t threshold, int64_t every, const Progress&, bool* mask);
+                       int64_t threshold, int64_t every, const Progress&, size_t most_bytes, bool* mask);
   void zero_alone(const float* parameters, const int64_t* candidates, int64_t n, const Images&,
                   const int64_t* labels, int64_t* correct, double* loss);
 

@@ -38,15 +38,14 @@ std::vector<Place> places(const Plan& plan) {
   return out;
 }
 
-constexpr size_t MOST_BYTES = size_t(4) << 30;  // of maps kept by a sweep; beyond, they are computed again
-
 }  // namespace
 
 // The state of one pass of zeroing: the maps of every group of images, for the parameters as they
 // are now. A candidate is tried in place; where it is rejected, what it changed is put back.
 class Sweep {
  public:
-  Sweep(Core& core, float* parameters, const Images& images, const int64_t* labels)
+  // Maps are kept where they fit into `most_bytes`; else every candidate starts from the images.
+  Sweep(Core& core, float* parameters, const Images& images, const int64_t* labels, size_t most_bytes)
       : core_(core),
         plan_(core.plan_),
         parameters_(parameters),
@@ -58,7 +57,7 @@ class Sweep {
     order(labels);
     groups_ = (images_.count + L - 1) / L;
     const size_t floats = plan_.inference_floats * size_t(groups_);
-    keeps_ = floats * sizeof(float) <= MOST_BYTES;
+    keeps_ = floats * sizeof(float) <= most_bytes;
     if (keeps_) maps_ = AlignedFloats(floats);
     size_t plane = 0;
     for (int i = 0; i < plan_.count; ++i) plane = std::max(plane, plan_.stages[i].out.plane());
@@ -201,9 +200,9 @@ class Sweep {
 
 void Core::zero_one_by_one(float* parameters, const int64_t* candidates, int64_t n, const Images& images,
                            const int64_t* labels, int64_t threshold, int64_t every, const Progress& progress,
-                           bool* mask) {
+                           size_t most_bytes, bool* mask) {
   std::lock_guard<std::mutex> hold(busy_);
-  Sweep sweep(*this, parameters, images, labels);
+  Sweep sweep(*this, parameters, images, labels, most_bytes);
   int64_t zeroed = 0;
   for (int64_t k = 0; k < n; ++k) {
     const bool stays = sweep.zero(candidates[k], threshold);
