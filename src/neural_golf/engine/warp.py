@@ -91,7 +91,8 @@ def _warp(images: Bytes, affine: Floats, grid: Floats | None) -> Bytes:
 
     above = pixel(0, 0) + fx * (pixel(0, 1) - pixel(0, 0))
     below = pixel(1, 0) + fx * (pixel(1, 1) - pixel(1, 0))
-    return (above + fy * (below - above) + half).astype(np.uint8)
+    levels: Bytes = (above + fy * (below - above) + half).astype(np.uint8)
+    return levels
 
 
 def _weights(pixels: int, knots: int) -> Floats:
