@@ -1,0 +1,131 @@
+"""The inside of the sandbox: a process that imports once, then forks one judge per untrusted file.
+
+The parent (`sandbox.py`) talks to it over a socket: one byte that says what to do, with two descriptors,
+the opened file and a pipe for the answer. The fork limits itself, reads the file, answers with one JSON
+object and exits; this process waits for it and reports how it ended. It never reads the file.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import resource
+import socket
+import struct
+import sys
+from dataclasses import asdict
+from typing import Any
+
+# onnxruntime may start a telemetry thread when it is imported. A fork must not happen beside a thread, and a
+# referee must not phone home. (The sandbox starts with an empty environment, so this is said here.)
+os.environ.update(ORT_DISABLE_TELEMETRY="1", OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
+
+import numpy as np
+
+from neural_golf.referee.counting import inspect, parse
+from neural_golf.referee.rules import Limits, Refused
+from neural_golf.referee.scoring import predict
+
+__all__ = ["COUNT", "ENDED", "SCORE", "judge", "limit", "main"]
+
+COUNT, SCORE = b"c", b"s"
+ENDED = struct.Struct("<iq")  # the wait status of the fork, and its peak resident memory (KiB on Linux)
+
+
+def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits) -> None:
+    """Serve until the parent closes the socket. Images are uint8, raw, in the file images_fd."""
+    control = socket.socket(fileno=socket_fd)
+    images = None
+    if images_fd >= 0:
+        with open(images_fd, "rb") as file:
+            file.seek(0)
+            images = np.frombuffer(file.read(), np.uint8).reshape(shape)
+    control.sendall(b"+")
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+        if not request:
+            return
+        file_fd, answer_fd = descriptors
+        pid = os.fork()
+        if pid == 0:
+            try:
+                control.close()
+                null = os.open(os.devnull, os.O_RDWR)
+                for standard in (0, 1, 2):
+                    os.dup2(null, standard)
+                missing = limit(limits)
+                answer = judge(file_fd, images if request == SCORE else None, limits)
+                _write(answer_fd, json.dumps(answer | {"missing": missing}).encode())
+            finally:
+                os._exit(0)
+        os.close(file_fd)
+        os.close(answer_fd)
+        _, status, usage = os.wait4(pid, 0)
+        peak = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss // 1024
+        control.sendall(ENDED.pack(status, peak))
+
+
+def limit(limits: Limits) -> list[str]:
+    """Take the limits on. Returns the names of those that this platform does not keep."""
+    wanted = {
+        "RLIMIT_AS": (limits.memory_bytes, limits.memory_bytes),
+        "RLIMIT_CPU": (limits.cpu_seconds, limits.cpu_seconds + 1),
+        "RLIMIT_FSIZE": (0, 0),
+        "RLIMIT_NOFILE": (limits.open_files, limits.open_files),
+        "RLIMIT_CORE": (0, 0),
+        "RLIMIT_NPROC": (0, 0),
+    }
+    missing = []
+    for name, pair in wanted.items():
+        number = getattr(resource, name, None)
+        try:
+            if number is None or (name == "RLIMIT_AS" and sys.platform != "linux"):  # accepted elsewhere, not kept
+                raise OSError
+            resource.setrlimit(number, pair)
+        except (OSError, ValueError):
+            missing.append(name)
+    return missing
+
+
+def judge(file_fd: int, images: np.ndarray[Any, np.dtype[np.uint8]] | None, limits: Limits) -> dict[str, Any]:
+    """Read, count and (with images) score one file. Never raises: a refusal is an answer too."""
+    answer: dict[str, Any] = {}
+    try:
+        data = b""
+        while len(data) <= limits.file_bytes and (part := os.read(file_fd, 1 << 16)):
+            data += part
+        answer["sha256"] = hashlib.sha256(data).hexdigest()
+        if len(data) > limits.file_bytes:
+            raise Refused(f"the file is larger than {limits.file_bytes} bytes")
+        model = parse(data)
+        answer["card"] = _card(model)
+        graph = inspect(model, limits)
+        answer["count"] = asdict(graph.count)
+        if images is not None:
+            found = predict(graph, images)
+            answer["classes"] = base64.b64encode(found.classes.tobytes()).decode()
+            answer["coarse"] = base64.b64encode(found.coarse.tobytes()).decode()
+            answer["ties"] = found.ties
+    except Refused as refusal:
+        answer["refused"] = str(refusal)
+    except MemoryError:
+        answer["refused"] = "it needs more memory than it may"
+    except Exception as error:
+        # A file that finds a fault in the referee is refused, and the fault is named for its author.
+        answer["refused"] = f"the referee failed on it ({type(error).__name__})"
+    return answer
+
+
+def _card(model: Any) -> dict[str, str]:
+    """The model card in metadata_props: printable ASCII, at most 64 entries of at most 2,000 characters."""
+    entries = list(model.metadata_props)[:64]
+    return {ascii(e.key[:100])[1:-1]: ascii(e.value[:2000])[1:-1] for e in entries}
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+

@@ -1,0 +1,268 @@
+"""The outside of the sandbox: opens an untrusted file, hands its descriptor over, and waits, not too long.
+
+The parent reads nothing of the file and believes nothing of the answer: it is size-limited, parsed as
+JSON, validated, and only then turned into a verdict. The labels never leave the parent.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from neural_golf.errors import GolfError
+from neural_golf.referee.rules import LIMITS, Limits, Refused
+
+__all__ = ["Answer", "Sandbox", "open_untrusted"]
+
+_START_SECONDS = 60  # a cold start reads onnxruntime from disk
+_ENDED = struct.Struct("<iq")
+_NEEDED = ("neural_golf", "numpy", "ml_dtypes", "onnx", "onnxruntime", "google.protobuf", "typing_extensions")
+_BOOT = """\
+import json, sys
+ask = json.loads(sys.argv[1])
+sys.path[:0] = ask["path"]
+from neural_golf.referee import child
+child.main(ask["socket"], ask["images"], tuple(ask["shape"]), child.Limits(**ask["limits"]))
+"""
+
+_Text = Annotated[str, Field(max_length=2000, pattern=r"^[ -~]*$")]
+_Number = Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AnswerCount(_Strict):
+    parameters: _Number
+    nonzero: _Number
+    bits: _Number
+    nodes: _Number
+    operators: dict[_Text, _Number]
+    integers: _Number
+    flags: list[_Text]
+
+
+class Answer(_Strict):
+    """What the child says about one file; the parent adds `peak_kib` (resident memory)."""
+
+    refused: _Text | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    card: dict[_Text, Annotated[str, Field(max_length=20_000, pattern=r"^[ -~]*$")]] = {}
+    count: AnswerCount | None = None
+    classes: str | None = None
+    coarse: str | None = None
+    ties: _Number = 0
+    missing: list[_Text] = []
+    peak_kib: _Number = 0
+
+    def decode(self, which: str, n: int) -> NDArray[np.uint8]:
+        """The classes [n] named `which`. Raises Refused where the child did not send that many."""
+        try:
+            classes = np.frombuffer(base64.b64decode(getattr(self, which) or "", validate=True), np.uint8)
+        except ValueError:
+            classes = np.empty(0, np.uint8)
+        if len(classes) != n:
+            raise Refused("the child process gave an answer that makes no sense")
+        return classes
+
+
+def open_untrusted(path: Path, limits: Limits = LIMITS) -> int:
+    """A descriptor of a regular file of allowed size. Never follows a link, never waits.
+
+    Raises Refused for anything else: links, folders, pipes, devices, empty or too large files.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if path.is_symlink():
+            raise Refused("it is a symbolic link")
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+        raise Refused(f"the file cannot be opened: {why}") from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+            raise Refused(f"it is {kinds.get(stat.S_IFMT(found.st_mode), 'a device')}, not a file")
+        if found.st_size == 0:
+            raise Refused("the file is empty")
+        if found.st_size > limits.file_bytes:
+            raise Refused(f"the file has {found.st_size} bytes; the limit is {limits.file_bytes}")
+    except Refused:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+class Sandbox:
+    """A child process that judges files on fixed images, one after another, each in its own fork.
+
+    Use it as a context manager. `images` are uint8 [n, 1, 28, 28]; without them files are only counted.
+    """
+
+    def __init__(self, images: NDArray[np.uint8] | None = None, limits: Limits = LIMITS) -> None:
+        if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
+            raise GolfError("verify: this system cannot fork a limited process; use Linux, macOS or WSL")
+        self.images = None if images is None else np.ascontiguousarray(images)
+        self.limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def judge(self, path: str | os.PathLike[str]) -> Answer:
+        """The child's validated answer about one file. A refusal is an answer, not an error."""
+        try:
+            descriptor = open_untrusted(Path(path), self.limits)
+        except Refused as refusal:
+            return Answer(refused=str(refusal))
+        try:
+            return self._ask(descriptor)
+        except Refused as refusal:
+            self._stop()  # whatever happened in there, the next file gets a new child
+            return Answer(refused=str(refusal))
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            os.close(descriptor)
+
+    def _ask(self, descriptor: int) -> Answer:
+        control = self._start()
+        deadline = time.monotonic() + self.limits.wall_seconds
+        read_end, write_end = os.pipe()
+        try:
+            try:
+                request = b"c" if self.images is None else b"s"
+                socket.send_fds(control, [request], [descriptor, write_end])
+            finally:
+                os.close(write_end)
+            text = bytearray()
+            while part := self._read(read_end, deadline):
+                text += part
+                if len(text) > self.limits.reply_bytes:
+                    raise Refused("the child process gave an answer that is too long")
+        finally:
+            os.close(read_end)
+        ended = bytearray()
+        while len(ended) < _ENDED.size:
+            part = self._read(control.fileno(), deadline)
+            if not part:
+                raise Refused("the child process died")
+            ended += part
+        status, peak = _ENDED.unpack(ended)
+        if os.WIFSIGNALED(status):
+            raise Refused(_signal_reason(os.WTERMSIG(status), self.limits))
+        try:
+            return Answer.model_validate_json(bytes(text)).model_copy(update={"peak_kib": peak})
+        except ValidationError as error:
+            raise Refused("the child process gave an answer that makes no sense") from error
+
+    def _read(self, descriptor: int, deadline: float) -> bytes:
+        wait = deadline - time.monotonic()
+        if wait <= 0 or not select.select([descriptor], [], [], wait)[0]:
+            raise Refused(f"it takes longer than {self.limits.wall_seconds} seconds")
+        return os.read(descriptor, 1 << 16)
+
+    def _start(self) -> socket.socket:
+        if self._control is not None:
+            return self._control
+        ours, theirs = socket.socketpair()
+        with tempfile.TemporaryFile() as file, theirs:
+            pixels = -1
+            if self.images is not None:
+                file.write(self.images.data)
+                file.flush()
+                pixels = file.fileno()
+            ask: dict[str, Any] = {
+                "path": _import_roots(),
+                "socket": theirs.fileno(),
+                "images": pixels,
+                "shape": [] if self.images is None else list(self.images.shape),
+                "limits": asdict(self.limits),
+            }
+            passed = [theirs.fileno()] + ([pixels] if pixels >= 0 else [])
+            empty = tempfile.mkdtemp(prefix="golf-")
+            try:
+                # -I: no environment variables, no user site, no current folder; -S: no site-packages hooks
+                # either. What it needs is named in sys.path by the parent, so editable installs work.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(ask)],
+                    cwd=empty,
+                    env={},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=passed,
+                    start_new_session=True,
+                )
+            finally:
+                os.rmdir(empty)  # the child stays in a folder that is no more: nothing can be made there
+        self._control = ours
+        ready = select.select([ours], [], [], _START_SECONDS)[0] and ours.recv(1)
+        if ready != b"+":
+            os.killpg(self._process.pid, signal.SIGKILL)
+            said = self._process.communicate()[1].decode(errors="replace").strip().splitlines()
+            self._stop()
+            raise GolfError(f"verify: the sandbox does not start: {said[-1] if said else 'no reason given'}")
+        return ours
+
+    def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+            self._process.wait()
+            if self._process.stderr is not None:
+                self._process.stderr.close()
+            self._process = None
+
+
+def _import_roots() -> list[str]:
+    """The folders from which the child imports: where this interpreter finds the packages it needs."""
+    roots: dict[str, None] = {}
+    for name in _NEEDED:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise GolfError(f"verify: the package {name} is missing; install neural-golf with its dependencies")
+        origin = Path(spec.origin)
+        depth = name.count(".") + (1 if origin.name == "__init__.py" else 0)
+        roots[str(origin.parents[depth].resolve())] = None
+    return list(roots)
+
+
+def _signal_reason(number: int, limits: Limits) -> str:
+    if number == signal.SIGXCPU:
+        return f"it needs more than {limits.cpu_seconds} seconds of processor time"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = str(number)
+    return f"onnxruntime crashed on it ({name})"

@@ -1,0 +1,130 @@
+"""Running an inspected network on images, in one fixed setting. Only the child process comes here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from neural_golf.referee.counting import Graph, rebuild
+from neural_golf.referee.rules import Refused
+
+__all__ = ["Predictions", "predict"]
+
+Array = NDArray[Any]
+Classes = NDArray[np.uint8]
+
+CLASSES = 10
+CHUNK = 100  # images of a batch in the permuted pass
+PERMUTATION_SEED = 20240229
+ROUNDING = 1e-4  # of the largest logit: how far two orders of the same sums may differ
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The class of each image [n], first maximum, and the same with bfloat16 parameters."""
+
+    classes: Classes
+    coarse: Classes
+    ties: int  # images whose class differs between single and batch, but only by rounding
+
+
+def predict(graph: Graph, images: NDArray[np.uint8]) -> Predictions:
+    """Run the network on uint8 images [n, 1, 28, 28], image by image; a permuted batch must agree.
+
+    Raises Refused for a wrong input or output shape, logits that are not finite, an answer that
+    depends on the other images of a batch, and whatever onnxruntime will not run.
+    """
+    pixels = _feed(graph, images)
+    session = _session(rebuild(graph))
+    logits = _run(session, graph, pixels, 1, "image by image")
+    ties = 0
+    if graph.batch is None:
+        order = np.random.default_rng(PERMUTATION_SEED).permutation(len(pixels))
+        batched = np.empty_like(logits)
+        batched[order] = _run(session, graph, pixels[order], CHUNK, f"in batches of {CHUNK}")
+        ties = _agree(logits, batched)
+    coarse = _run(
+        _session(rebuild(graph, coarse=True)),
+        graph,
+        pixels,
+        CHUNK if graph.batch is None else 1,
+        "with bfloat16 parameters",
+        finite=False,
+    )
+    return Predictions(logits.argmax(1).astype(np.uint8), coarse.argmax(1).astype(np.uint8), ties)
+
+
+def _feed(graph: Graph, images: NDArray[np.uint8]) -> Array:
+    """Pixels as the graph's declared input wants them: raw uint8, or float32 from 0 to 1."""
+    n, _, height, width = images.shape
+    accepted = {(1, height, width), (height, width, 1), (height, width), (height * width,)}
+    if graph.input_shape not in accepted:
+        shown = "x".join(map(str, graph.input_shape))
+        raise Refused(f"the graph's input is [batch, {shown}]; declare [batch, 1, {height}, {width}]")
+    shaped = images.reshape(n, *graph.input_shape)
+    return shaped if graph.input_type == TensorProto.UINT8 else shaped.astype(np.float32) / np.float32(255)
+
+
+def _session(model: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
+    except Exception as error:  # onnxruntime has one class per status code, all direct children of Exception
+        raise Refused(f"onnxruntime does not load it: {_one_line(error)}") from error
+
+
+def _run(session: Any, graph: Graph, pixels: Array, chunk: int, how: str, finite: bool = True) -> Array:
+    """Logits [n, classes] of pixels [n, ...], `chunk` images at a time."""
+    logits = np.empty((len(pixels), CLASSES), np.float32)
+    wanted = [graph.output_name]
+    for start in range(0, len(pixels), chunk):
+        part = pixels[start : start + chunk]
+        try:
+            out = session.run(wanted, {graph.input_name: part})[0]
+        except MemoryError:
+            raise
+        except Exception as error:  # as above
+            raise Refused(f"onnxruntime does not run it {how}: {_one_line(error)}") from error
+        if out.shape != (len(part), CLASSES) or out.dtype != np.float32:
+            shown = "x".join(map(str, out.shape))
+            raise Refused(
+                f"run {how}, {len(part)} image(s) give {out.dtype} of shape {shown}, not [{len(part)}, {CLASSES}]"
+            )
+        logits[start : start + chunk] = out
+    if finite and not np.isfinite(logits).all():
+        raise Refused(f"run {how}, it answers NaN or infinity")
+    return logits
+
+
+def _agree(single: Array, batched: Array) -> int:
+    """The number of images whose class differs by rounding alone. Raises Refused where it is more than that."""
+    differ = np.flatnonzero(single.argmax(1) != batched.argmax(1))
+    one, other = single[differ].astype(np.float64), batched[differ].astype(np.float64)
+    allowed = ROUNDING * np.maximum(np.abs(one).max(1, initial=0), np.abs(other).max(1, initial=0))
+    real = int((np.abs(one - other).max(1, initial=0) > allowed).sum())
+    if real:
+        raise Refused(f"the answer depends on the batch: {real} image(s) get another class among other images")
+    return len(differ)
+
+
+def _one_line(error: Exception) -> str:
+    """An error's message in printable ASCII, cut to one short line."""
+    text = ascii(" ".join(str(error).split()))[1:-1]
+    return text if len(text) <= 300 else text[:297] + "..."

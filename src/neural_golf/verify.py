@@ -1,0 +1,125 @@
+"""The referee: scores anyone's ONNX file, and is the only one believed. Never loads torch.
+
+    from neural_golf.verify import verify
+    verdict = verify("model.onnx", images, labels)
+
+An untrusted file is opened, counted and run in a limited child process (`referee/sandbox.py`). What
+counts is written for players in docs/rules.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.errors import GolfError
+from neural_golf.referee.counting import Count, count
+from neural_golf.referee.rules import LIMITS, RULES, Limits, Refused
+from neural_golf.referee.sandbox import Answer, Sandbox
+
+__all__ = ["LIMITS", "RULES", "Count", "Limits", "Refused", "Verdict", "count", "verify", "verify_many"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The referee's word on one file. Counts are None where the file was refused before counting."""
+
+    verdict: Literal["PASS", "FAIL", "REFUSED"]
+    reason: str
+    path: str
+    challenge: str | None
+    images: int
+    threshold: int | None
+    correct: int | None = None
+    coarse: int | None = None  # correct with parameters rounded to bfloat16
+    parameters: int | None = None
+    nonzero: int | None = None
+    bits: int | None = None
+    nodes: int | None = None
+    operators: dict[str, int] = field(default_factory=dict)
+    integers: int | None = None
+    flags: tuple[str, ...] = ()
+    sha256: str | None = None
+    card: dict[str, str] = field(default_factory=dict)
+    rules: int = RULES
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"flags": list(self.flags)}
+
+
+def verify(
+    path: str | os.PathLike[str],
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    threshold: int | None = None,
+    *,
+    name: str | None = None,
+    limits: Limits = LIMITS,
+) -> Verdict:
+    """Score one ONNX file on uint8 images [n, 1, 28, 28] with labels [n].
+
+    PASS needs `threshold` correct answers (without one, a scored file passes). `name` is the challenge's,
+    for the verdict. Raises GolfError only for wrong arguments: whatever is wrong with the file is REFUSED.
+    """
+    return verify_many([path], images, labels, threshold, name=name, limits=limits)[0]
+
+
+def verify_many(
+    paths: Iterable[str | os.PathLike[str]],
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    threshold: int | None = None,
+    *,
+    name: str | None = None,
+    limits: Limits = LIMITS,
+) -> list[Verdict]:
+    """Score several files, each as `verify` does, in its own limited fork of one child process."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise GolfError(f"verify: images must be uint8 [n, 1, height, width], not {images.dtype} {images.shape}")
+    if labels.shape != (len(images),):
+        raise GolfError(f"verify: {len(images)} images need as many labels, not {labels.shape}")
+    with Sandbox(images, limits) as sandbox:
+        return [_verdict(path, sandbox.judge(path), labels, threshold, name) for path in paths]
+
+
+def _verdict(
+    path: str | os.PathLike[str],
+    answer: Answer,
+    labels: NDArray[np.integer[Any]],
+    threshold: int | None,
+    name: str | None,
+) -> Verdict:
+    n = len(labels)
+    flags: list[str] = [f"this system does not keep the limit {limit}" for limit in answer.missing]
+    known: dict[str, Any] = {"sha256": answer.sha256, "card": dict(answer.card)}
+    shown = ascii(Path(path).name)[1:-1]
+    if answer.count is not None:
+        counted = answer.count.model_dump()
+        flags += counted.pop("flags")
+        known |= counted
+    correct = coarse = None
+    refused = answer.refused
+    if refused is None:
+        try:
+            correct = int((answer.decode("classes", n) == labels).sum())
+            coarse = int((answer.decode("coarse", n) == labels).sum())
+        except Refused as refusal:
+            refused = str(refusal)
+    if refused is not None or correct is None or coarse is None:
+        return Verdict("REFUSED", refused or "", shown, name, n, threshold, flags=tuple(flags), **known)
+    if (correct - coarse) * 100 > n:
+        points = (correct - coarse) * 100 / n
+        flags.append(f"precision probe: bfloat16 parameters lose {points:.1f} points ({correct} to {coarse} correct)")
+    if answer.ties:
+        flags.append(f"{answer.ties} image(s) tie within rounding between single and batched runs")
+    passed = threshold is None or correct >= threshold
+    reason = f"{correct} of {n} correct" + ("" if threshold is None else f", {threshold} needed")
+    verdict: Literal["PASS", "FAIL"] = "PASS" if passed else "FAIL"
+    return Verdict(verdict, reason, shown, name, n, threshold, correct, coarse, flags=tuple(flags), **known)
