@@ -40,7 +40,7 @@ class DataFile(_Strict):
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
-class TestFiles(_Strict):
+class Files(_Strict):
     """The test set's two idx files: images [n, height, width] and labels [n]."""
 
     images: DataFile
@@ -53,7 +53,7 @@ class Challenge(_Strict):
     name: _Name
     title: Annotated[str, Field(min_length=1, max_length=100)]
     dataset: _Name
-    files: TestFiles
+    files: Files
     images: Annotated[int, Field(ge=1, le=1_000_000)]
     threshold: Annotated[int, Field(ge=1)]
     rules: Literal[1] = RULES
