@@ -211,7 +211,13 @@ COUNTED: dict[str, tuple[Callable[[], ModelProto], int, int, int, int]] = {
         mixed_body(node("HardSigmoid", "f", "g", alpha=0.2, beta=0.4)),
         *(11, 11, 352, 0),
     ),
-    "Clip with limits as inputs": (mixed_body(node("Clip", "f low high", "g"), **relu6), 12, 11, 11 * 32 + 1, 0),
+    "Clip with limits as inputs": (
+        mixed_body(node("Clip", "f low high", "g"), **relu6),
+        12,
+        11,
+        11 * 32 + 1,
+        0,
+    ),
     "Clip with limits as attributes": (clip_attributes, 12, 11, 384, 0),
     "Gemm scaled by alpha": (
         mixed_body(node("Gemm", "f v", "g", alpha=0.5), v=np.ones((1, 1), F)),
