@@ -71,7 +71,8 @@ INTEGERS_TO_INTEGERS = frozenset(
 
 def quoted(text: str) -> str:
     """A name from a file, as a refusal shows it: quoted, printable ASCII, not too long."""
-    return ascii(text if len(text) <= 80 else text[:77] + "...")
+    shown = ascii(text[:100])
+    return shown if len(shown) <= 100 else shown[:97] + "..."
 
 
 def describe(node: onnx.NodeProto) -> str:

@@ -34,11 +34,16 @@ class Predictions:
 
 
 class Images:
-    """Test images [n, 1, 28, 28] as both kinds of input: raw bytes, and float32 from 0 to 1."""
+    """Test images [n, 1, 28, 28] as both kinds of input, raw bytes and float32 from 0 to 1, and two orders.
+
+    Made once, before the forks, which share it.
+    """
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self.raw = images
         self.unit = images.astype(np.float32) / np.float32(255)
+        self.straight = np.arange(len(images))
+        self.shuffled = np.random.default_rng(PERMUTATION_SEED).permutation(len(images))
 
 
 def predict(graph: Graph, images: Images) -> Predictions:
@@ -48,19 +53,13 @@ def predict(graph: Graph, images: Images) -> Predictions:
     depends on the other images of a batch, and whatever onnxruntime will not run.
     """
     pixels = _feed(graph, images)
+    free = graph.batch is None
     session = _session(rebuild(graph))
-    logits = _run(session, graph, pixels, 1, "image by image")
-    ties = 0
-    if graph.batch is None:
-        ties = _agree(logits, _run(session, graph, pixels, CHUNK, f"in permuted batches of {CHUNK}"))
-    coarse = _run(
-        _session(rebuild(graph, coarse=True)),
-        graph,
-        pixels,
-        CHUNK if graph.batch is None else 1,
-        "with bfloat16 parameters",
-        finite=False,
-    )
+    logits = _run(session, graph, pixels, images.straight, 1)
+    ties = _agree(logits, _run(session, graph, pixels, images.shuffled, CHUNK)) if free else 0
+    session = _session(rebuild(graph, coarse=True))
+    order, chunk = (images.shuffled, CHUNK) if free else (images.straight, 1)
+    coarse = _run(session, graph, pixels, order, chunk, finite=False)
     return Predictions(logits.argmax(1).astype(np.uint8), coarse.argmax(1).astype(np.uint8), ties)
 
 
@@ -95,13 +94,12 @@ def _session(model: bytes) -> Any:
         raise Refused(f"onnxruntime does not load it: {_one_line(error)}") from error
 
 
-def _run(session: Any, graph: Graph, pixels: Array, chunk: int, how: str, finite: bool = True) -> Array:
-    """Logits [n, classes] of pixels [n, ...], `chunk` images at a time, shuffled where that is several."""
-    n = len(pixels)
-    logits = np.empty((n, CLASSES), np.float32)
+def _run(session: Any, graph: Graph, pixels: Array, order: Array, chunk: int, finite: bool = True) -> Array:
+    """Logits [n, classes] of pixels [n, ...], run in this order, `chunk` images at a time."""
+    logits = np.empty((len(pixels), CLASSES), np.float32)
     wanted = [graph.output_name]
-    order = np.arange(n) if chunk == 1 else np.random.default_rng(PERMUTATION_SEED).permutation(n)
-    for start in range(0, n, chunk):
+    how = "image by image" if chunk == 1 else f"in permuted batches of {chunk}"
+    for start in range(0, len(pixels), chunk):
         chosen = order[start : start + chunk]
         part = pixels[chosen]
         try:
