@@ -230,6 +230,9 @@ def test_what_runs_is_what_was_counted(tmp_path: Path, noise: Digits) -> None:
     net = mean_net(metadata={"ort_config": "{}"})
     net.doc_string = net.graph.doc_string = net.graph.node[0].doc_string = "weights " * 99
     net.graph.value_info.add(name="f")
+    net.graph.node[1].attribute.add(
+        name="axis", type=2, i=1, s=b"weights", floats=[1.0], doc_string="weights"
+    )
     written = rebuild(inspect(net))
     assert written == rebuild(inspect(type(net).FromString(written)))  # a fixed point
     assert b"weights" not in written and b"ort_config" not in written

@@ -206,16 +206,28 @@ def rebuild(graph: Graph, coarse: bool = False) -> bytes:
     for node in graph.nodes:
         copy = out.node.add(op_type=node.op_type, input=node.input, output=node.output)
         for attribute in node.attribute:
-            new = copy.attribute.add()
-            new.CopyFrom(attribute)
-            new.ClearField("doc_string")
-            if coarse and attribute.type == AttributeProto.FLOAT:
-                new.f = float(coarse_floats(np.array(attribute.f, np.float32)))
-            if coarse and attribute.type == AttributeProto.FLOATS:
-                del new.floats[:]
-                new.floats.extend(coarse_floats(np.array(attribute.floats, np.float32)).tolist())
+            _copy_attribute(attribute, copy.attribute.add(), coarse)
     data: bytes = model.SerializeToString()
     return data
+
+
+def _copy_attribute(old: AttributeProto, new: AttributeProto, coarse: bool) -> None:
+    """The field that the attribute's type names, and no other."""
+    new.name, new.type = old.name, old.type
+    match old.type:
+        case AttributeProto.FLOAT:
+            new.f = float(coarse_floats(np.array(old.f, np.float32))) if coarse else old.f
+        case AttributeProto.FLOATS:
+            floats = np.array(old.floats, np.float32)
+            new.floats.extend((coarse_floats(floats) if coarse else floats).tolist())
+        case AttributeProto.INT:
+            new.i = old.i
+        case AttributeProto.INTS:
+            new.ints.extend(old.ints)
+        case AttributeProto.STRING:
+            new.s = old.s
+        case AttributeProto.STRINGS:
+            new.strings.extend(old.strings)
 
 
 # One thing each: the model's frame
