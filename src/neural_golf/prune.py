@@ -106,7 +106,8 @@ def run(config: Config, stage: str) -> None:
         else:
             print(
                 f"{stage}: left out {source} seed {dense.runs[run]['seed']}: it has {correct} of "
-                f"{len(parts[judge])} {judge} images right, below the {goals[judge]} asked for, so pruning has nothing to give"
+                f"{len(parts[judge])} {judge} images right, below the {goals[judge]} asked for, "
+                "so pruning has nothing to give"
             )
     missing = [judge for judge in section.judges if judge not in {job[0] for job in able}]
     if missing:

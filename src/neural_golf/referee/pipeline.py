@@ -70,7 +70,8 @@ def run(config: Config) -> None:
         line = {
             "judge": "", "order": "", **record, "name": name, "parameters": on_test.parameters,
             "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct,
-            "images": on_test.images, "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,
+            "images": on_test.images,
+            "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,
         }  # fmt: skip
         table.append([line[column] for column in COLUMNS])
     write_csv(Path("results/plots/verify.csv"), COLUMNS, table)
