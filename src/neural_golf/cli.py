@@ -53,7 +53,11 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument(
                 "--check", action="store_true", help="only see whether some place has the data set"
             )
-    commands.add_parser("verify", help="stage: score every exported file")
+    from neural_golf.referee_cli import add_verify_arguments
+
+    add_verify_arguments(
+        commands.add_parser("verify", help="score an ONNX file; without one, the stage: every exported file")
+    )
     stage = commands.add_parser(
         "stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)"
     )
@@ -64,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     match options.command:
+        case "verify" if options.file:
+            from neural_golf.referee_cli import run_verify
+
+            return run_verify(options)
         case "verify":
             from neural_golf import config
             from neural_golf.referee import pipeline
