@@ -1,12 +1,45 @@
-"""Images for tests that need no download: scikit-learn's 8x8 digits, blown up to 28x28."""
+"""Small things that several test files share."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
+from neural_golf import config, data
+from neural_golf.config import Config
+
+ROOT = Path(__file__).parent.parent
 Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+@pytest.fixture
+def raw() -> dict[str, object]:
+    """params.yaml as plain values."""
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.fixture
+def settings(raw: dict[str, object]) -> Config:
+    """The demo's settings."""
+    return Config.model_validate(config.merged(raw))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Config) -> Iterator[Path]:
+    """An empty folder, entered, with the demo's data in it."""
+    monkeypatch.chdir(tmp_path)
+    data.run(settings)
+    yield tmp_path
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 @pytest.fixture(scope="session")

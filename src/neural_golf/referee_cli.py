@@ -33,7 +33,7 @@ EXIT_CODES = {"PASS": 0, "FAIL": 1, "REFUSED": 2}
 def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf verify`."""
     parser.description = "Score an ONNX file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED."
-    parser.add_argument("file", help="the ONNX file; it may come from a stranger")
+    parser.add_argument("file", nargs="?", help="the ONNX file; it may come from a stranger")
     _add_challenge(parser)
     _add_data(parser)
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")

@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine: make results, make test.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+READY := $(VENV)/.ready
+
+.PHONY: default results demo test lint bench serve clean lock
+
+# What plain `make` does: the results, or the demo where the data set cannot be had.
+default: $(READY)
+	@if golf data --check; then $(MAKE) --no-print-directory results; \
+	else echo; echo "*** The real results need the data set above. Running the demo instead: make demo ***"; echo; \
+	$(MAKE) --no-print-directory demo; fi
+
+results: $(READY)
+	snakemake
+	@cat results/ladder.md
+
+demo: $(READY)
+	golf demo
+
+test: lint
+	pytest
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+	snakemake --lint
+
+# Exact versions with hashes; the build step sees the same setuptools and pybind11.
+$(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Unfinished work, the environment and the demo; no result.
+clean:
+	rm -rf $(VENV) .golf .snakemake build results/demo
+
+lock:
+	uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock

@@ -1,0 +1,113 @@
+"""The command `golf`: one thin command per stage, named as the stage, and a few tools."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from neural_golf.errors import GolfError
+
+__all__ = ["main"]
+
+# stage: (module, what it does). The module has `run(settings)`, or `run(settings, stage)` if it is SHARED.
+STAGES = {
+    "data": ("data", "fetch and split the data set"),
+    "reference": ("reference", "train PyTorch's MNIST example"),
+    "baseline": ("train", "train the blog's hand-made network"),
+    "tune": ("tune", "search batch size, learning rate and schedule"),
+    "tuned": ("train", "train 4-5-4 with the best settings"),
+    "pruned": ("prune", "zero the weights of tuned, one by one"),
+    "prelu": ("train", "train 4-5-4 with PReLU"),
+    "prelu_pruned": ("prune", "zero the weights of prelu, one by one"),
+    "export": ("export", "write every network to ONNX"),
+    "ladder": ("report", "write the table of all networks"),
+}
+SHARED = {"train", "prune"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Errors are one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except GolfError as error:
+        print(f"golf {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"golf {options.command}: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="golf", description="Reach an accuracy with the fewest non-zero parameters."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, what) in STAGES.items():
+        made = commands.add_parser(name, help=f"stage: {what}", description=f"Stage of the pipeline: {what}.")
+        if name == "data":
+            made.add_argument(
+                "--check", action="store_true", help="only see whether some place has the data set"
+            )
+    from neural_golf.referee_cli import add_verify_arguments
+
+    add_verify_arguments(
+        commands.add_parser("verify", help="score an ONNX file; without one, the stage: every exported file")
+    )
+    stage = commands.add_parser(
+        "stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)"
+    )
+    stage.add_argument("name")
+    commands.add_parser("demo", help="run the whole pipeline on scikit-learn's digits, in results/demo")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "verify" if options.file:
+            from neural_golf.referee_cli import run_verify
+
+            return run_verify(options)
+        case "verify":
+            from neural_golf import config
+            from neural_golf.referee import pipeline
+
+            pipeline.run(config.load())
+            return 0
+        case "stage":
+            from neural_golf import workflow
+
+            return workflow.run_stage(options.name)
+        case "demo":
+            return _demo()
+    from neural_golf import config
+
+    if options.command == "data" and options.check:
+        from neural_golf import data
+
+        data.check(config.load())
+        return 0
+    module, _ = STAGES[options.command]
+    settings = config.load()
+    work = importlib.import_module(f"neural_golf.{module}").run
+    work(settings, options.command) if module in SHARED else work(settings)
+    return 0
+
+
+def _demo() -> int:
+    from neural_golf import workflow
+
+    folder = workflow.make_workspace(Path("results/demo"))
+    code = subprocess.run([sys.executable, "-m", "snakemake"], cwd=folder, check=False).returncode
+    if code == 0:
+        print((folder / "results/ladder.md").read_text())
+        print(f"These are the demo's, in {folder}/results; the real ones come from `make results`.")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""The only reader of params.yaml: a frozen, typed tree, checked before any work starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from neural_golf.errors import GolfError
+from neural_golf.model import Network
+
+__all__ = [
+    "Blog",
+    "Config",
+    "Data",
+    "Prune",
+    "Reference",
+    "Roster",
+    "Train",
+    "Tune",
+    "Tuned",
+    "load",
+    "merged",
+]
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
+Range = tuple[Positive, Positive]
+Dataset = Literal["mnist", "fashion-mnist", "digits"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _ascending(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError(f"the lower end {value[0]} is above the upper end {value[1]}")
+    return value
+
+
+def _network(spec: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        Network.parse(spec)
+    except GolfError as error:
+        raise ValueError(str(error)) from None
+    return spec
+
+
+class Data(Section):
+    dataset: Dataset
+    places: dict[Dataset, tuple[str, ...]]
+    heldout: Count
+    digits_test: Count
+    seed: Seed
+
+
+class Roster(Section):
+    reference: Seeds
+    baseline: Seeds
+    tuned: Seeds
+    prelu: Seeds
+
+    @field_validator("*")
+    @classmethod
+    def _unique(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("a seed stands twice in the list")
+        return seeds
+
+
+class Reference(Section):
+    network: tuple[str, ...]
+    epochs: Count
+    batch: Count
+    learning_rate: Positive
+    gamma: Annotated[float, Field(gt=0, le=1)]
+    precision: Literal["float32", "bfloat16"]
+    mean: float
+    std: Positive
+
+    _check = field_validator("network")(_network)
+
+
+class Train(Section):
+    """Adam with a step-wise falling learning rate."""
+
+    network: tuple[str, ...]
+    epochs: Count
+    batch: Count
+    learning_rate: Positive
+    step: Count
+    gamma: Annotated[float, Field(gt=0, le=1)]
+    mean: float
+    std: Positive
+
+    _check = field_validator("network")(_network)
+
+
+class Tuned(Section):
+    """Like Train; batch, learning rate, step and gamma come from the study."""
+
+    network: tuple[str, ...]
+    epochs: Count
+    mean: float
+    std: Positive
+
+    _check = field_validator("network")(_network)
+
+
+class Tune(Section):
+    network: tuple[str, ...]
+    trials: Count
+    epochs: Count
+    validation: Count
+    parallel: Count
+    batch: tuple[Count, Count]
+    learning_rate: Range
+    step: tuple[Count, Count]
+    gamma: tuple[Fraction, Fraction]
+    startup_trials: Annotated[int, Field(ge=0)]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    mean: float
+    std: Positive
+    seed: Seed
+
+    _check = field_validator("network")(_network)
+    _order = field_validator("batch", "learning_rate", "step", "gamma")(_ascending)
+
+
+class Prune(Section):
+    threshold: Fraction
+    judges: Annotated[tuple[Literal["test", "heldout"], ...], Field(min_length=1)]
+    orders: Annotated[tuple[Literal["index", "saliency"], ...], Field(min_length=1)]
+    saliency_images: Count
+
+
+class Blog(Section):
+    """What the blog reports for one row."""
+
+    parameters: Count
+    nonzero: Count
+    accuracy: Fraction | None = None
+
+
+class Verify(Section):
+    max_bytes: Count
+    large_bytes: Count
+    large_seconds: Count
+
+
+class Ladder(Section):
+    blog: dict[str, Blog]
+
+
+class Config(Section):
+    data: Data
+    roster: Roster
+    reference: Reference
+    baseline: Train
+    tune: Tune
+    tuned: Tuned
+    prelu: Tuned
+    prune: Prune
+    verify: Verify
+    ladder: Ladder
+    demo: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.data.dataset != "digits" and not self.data.places.get(self.data.dataset):
+            raise ValueError(f"data.places names no place for {self.data.dataset}")
+        return self
+
+
+def load(path: Path = Path("params.yaml")) -> Config:
+    """Read and check params.yaml, and the demo's overrides of it.
+
+    Raises GolfError with one line that names the key.
+    """
+    raw = _read(path)
+    config = _checked(raw, path.name)
+    if config.demo:
+        _checked(merged(raw), f"{path.name} (with its demo section)")
+    return config
+
+
+def merged(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The raw tree with its `demo` section laid over it, key by key."""
+
+    def over(base: Any, top: Any) -> Any:
+        if isinstance(base, dict) and isinstance(top, dict):
+            return {**base, **{key: over(base.get(key), value) for key, value in top.items()}}
+        return top
+
+    tree = {key: value for key, value in raw.items() if key != "demo"}
+    result: dict[str, Any] = over(tree, raw.get("demo", {}))
+    return result
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GolfError(f"{path} is missing: run this in the project's folder") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise GolfError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise GolfError(f"{path} should be a tree of sections")
+    return raw
+
+
+def _checked(raw: Mapping[str, Any], source: str) -> Config:
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the whole"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(first["loc"][-1]), _siblings(first["loc"]), 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise GolfError(f"{source}: {key} is not a known key{hint}{more}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
+        raise GolfError(f"{source}: {key}{value}: {message}{more}") from None
+
+
+def _siblings(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where an unknown one was found."""
+    model: Any = Config
+    for part in loc[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else None
+    return list(getattr(model, "model_fields", {}))

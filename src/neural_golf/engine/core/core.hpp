@@ -1,0 +1,116 @@
+// One network, compiled: owns the plan, the workspaces and the threads. Input is checked in Python
+// (base.py), except for NaN and Inf in float images, which only a look at every pixel can find.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "plan.hpp"
+#include "team.hpp"
+
+namespace golf {
+
+struct Error : std::runtime_error {  // becomes neural_golf.errors.GolfError
+  using std::runtime_error::runtime_error;
+};
+
+struct Layer {
+  std::string kind;
+  int kernel, pad, groups;
+  float value;
+  int weight, bias;  // offsets in the parameter vector; -1: none
+  int in[3], out[3];
+};
+
+struct Images {
+  const void* data;
+  bool bytes;           // uint8, else float
+  int64_t pixels;       // per image
+  const int64_t* rows;  // null: image i is row i
+  int64_t count;
+
+  Images part(int64_t first, int64_t n) const;
+};
+
+struct Targets {  // row i belongs to image i: the index is applied already
+  const int64_t* labels;  // null: soft
+  const float* soft;      // [n][classes]
+  float smoothing;
+};
+
+struct AlignedFloats {  // zeroed, on a cache line
+  explicit AlignedFloats(size_t n);
+  AlignedFloats(AlignedFloats&&) = default;  // never copied: data_ points into store_
+  AlignedFloats& operator=(AlignedFloats&&) = default;
+  float* data() const { return data_; }
+
+ private:
+  std::vector<float> store_;
+  float* data_;
+};
+
+class Core {
+ public:
+  Core(const std::vector<Layer>&, int parameters, double mean, double std, int threads,
+       const std::string& instructions);
+
+  const char* instructions() const { return kernels_->name; }
+
+  void logits(const float* parameters, const Images&, float* out);
+  int64_t correct(const float* parameters, const Images&, const int64_t* labels);
+  double loss_gradient(const float* parameters, const Images&, const Targets&, float* gradient);
+  void micro_gradients(const float* parameters, const Images&, const Targets&, int64_t micro_batch, float* out);
+
+  struct Adam {
+    int64_t step, batch;
+    const double* rates;
+    double beta1, beta2, eps;
+    const bool* mask;
+  };
+  double adam_epoch(float* parameters, float* m, float* v, const Adam&, const Images&, const Targets&);
+
+  // Zeroing (search.cpp). `progress` is called as base.py says, in the calling thread.
+  using Progress = std::function<void(int64_t done, int64_t zeroed, int64_t correct)>;
+  void zero_one_by_one(float* parameters, const int64_t* candidates, int64_t n, const Images&, const int64_t* labels,
+                       int64_t threshold, int64_t every, const Progress&, size_t most_bytes, bool* mask);
+  void zero_alone(const float* parameters, const int64_t* candidates, int64_t n, const Images&,
+                  const int64_t* labels, int64_t* correct, double* loss);
+
+ private:
+  friend class Sweep;
+
+  struct Worker {  // what one thread writes to
+    explicit Worker(const Core&);
+    AlignedFloats workspace, sums, targets;
+  };
+
+  void build(const std::vector<Layer>&);
+  void place(Map&, int channels, int height, int width, int left, int right);
+  void pack(const float* parameters) { kernels_->pack(plan_, parameters, packed_.data()); }
+  int classes() const { return plan_.classes; }
+
+  // One group: images [first, first + L) of those that exist. Returns how many those are.
+  int gather(const Images&, int64_t first, float* workspace) const;
+  // Gathers, runs forward and backward; adds to worker.sums; returns the sum of losses.
+  double group_gradient(const float* parameters, const Images&, const Targets&, int64_t first, int64_t end,
+                        float scale, Worker&) const;
+  // How many of `valid` images get their label, by the logits in a workspace.
+  int right(const float* workspace, const int64_t* labels, int valid) const;
+  double batch_gradient(const float* parameters, const Images&, const Targets&, float* gradient);
+
+  const Kernels* kernels_;
+  std::vector<Stage> stages_;
+  Plan plan_{};
+  AlignedFloats packed_{0};
+  std::vector<Worker> workers_;
+  std::vector<float> partial_;  // gradients of chunks
+  std::vector<double> losses_;
+  Team team_;
+  std::mutex busy_;
+};
+
+}  // namespace golf

@@ -1,0 +1,104 @@
+// A network as the kernels see it: stages, and where everything lies in memory.
+//
+// L images lie side by side: every map is [channel][row][column][L images], so that one vector
+// instruction does the same thing to L images whatever the number of channels (docs/engine.md).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace golf {
+
+constexpr int L = 16;            // images per group: one AVX-512 register, two AVX2, four NEON
+constexpr int MOST_OUTPUTS = 6;  // output channels that a kernel computes at once
+constexpr int GROUPS_PER_CHUNK = 2;  // groups whose gradients share their accumulators
+
+// A map inside the workspace. `left` and `right` are columns of zeros for the convolution that
+// reads the map; rows need none, they are clipped.
+struct Map {
+  int channels = 0, height = 0, width = 0, left = 0, right = 0;
+  size_t at = 0;  // its first float, a multiple of L
+
+  size_t row() const { return size_t(left + width + right) * L; }
+  size_t plane() const { return row() * height; }
+  size_t floats() const { return plane() * channels; }
+  size_t pixel(int c, int y) const { return at + c * plane() + y * row() + size_t(left) * L; }
+};
+
+// Up to three layers in one pass over memory: convolution, then activation, then max pooling; each
+// may be missing. A linear layer is a 1x1 convolution of a map [inputs][1][1]. All activations are
+// one: z > 0 ? z : slope * z. Average pooling is a stage of its own.
+struct Stage {
+  enum Kind { convolution, identity, average } kind = identity;
+  int kernel = 1, pad = 0, groups = 1;  // convolution
+  int window = 1, window_x = 1;         // pooling window; 1: no pooling
+  bool activation = false;
+  float leak = 0;                            // slope where it is no parameter
+  int weight = -1, bias = -1, slope = -1;    // offsets in the parameter vector; -1: none
+  int rows = 0, cols = 0;                    // of the convolution's output that pooling reads
+  bool needs_input_gradient = false;
+  Map in, out;
+  // Only for training:
+  Map z;    // value before the activation, of the pixel that the pooling took
+  Map arg;  // which pixel of its window that was, row by row; the first of equals
+  Map gz;   // gradient of z before pooling; one window row high if no input gradient is needed
+  Map g_out, g_in;  // gradients of out and in
+  size_t packed = 0, packed_back = 0;  // weights in the order the kernels read them
+
+  int inputs() const { return in.channels / groups; }    // per group
+  int outputs() const { return out.channels / groups; }  // per group
+};
+
+struct Plan {
+  const Stage* stages;
+  int count;
+  int parameters;
+  int classes;
+  size_t floats;            // workspace
+  size_t inference_floats;  // its front part, all that forward without training touches
+  size_t packed_floats;  // packed weights
+  size_t scratch;        // rows of a convolution before pooling (in the workspace)
+  float scale, shift;    // a byte b is read as scale * b + shift
+};
+
+struct Sources {  // L images
+  const void* image[L];
+  bool bytes;  // uint8, else float
+};
+
+// What is compiled once per instruction set (kernels.inc).
+struct Kernels {
+  const char* name;
+  // Weights of all stages in reading order: packed[packed_floats].
+  void (*pack)(const Plan&, const float* parameters, float* packed);
+  // L images into the input map. False where a float image is not finite.
+  bool (*gather)(const Plan&, const Sources&, float* workspace);
+  // Stages [from, to); `training` keeps what backward needs.
+  void (*forward)(const Plan&, int from, int to, const float* parameters, const float* packed, float* workspace,
+                  bool training);
+  // One output channel of a convolution or identity stage, from weights [taps] in their own order.
+  void (*channel)(const Plan&, int stage, int channel, const float* parameters, float* workspace);
+  // The first largest logit of each image: best[L].
+  void (*argmax)(const Plan&, const float* workspace, int32_t* best);
+  // Softmax cross-entropy: loss[L], and the gradient of scale * loss into the last g_out.
+  // targets and logits are [classes][L]; images from `valid` on get a gradient of 0.
+  void (*loss)(const Plan&, const float* targets, int valid, float scale, float* workspace, float* loss);
+  // Adds the gradient, one number per lane, to sums[parameters][L].
+  void (*backward)(const Plan&, const float* parameters, const float* packed, float* workspace, float* sums);
+  // Lane sums: out[parameters].
+  void (*reduce)(const float* sums, int parameters, float* out);
+  // One update; rest is 1 - beta, rate is lr / (1 - beta1^t), root_correction sqrt(1 - beta2^t).
+  void (*adam)(int n, const bool* mask, const float* gradient, float* p, float* m, float* v, float rest1,
+               float beta2, float rest2, float rate, float root_correction, float eps);
+  // One image [height][width] warped (warp.inc); padded is scratch of (height + 3) * (width + 3) floats.
+  void (*warp)(const uint8_t* image, int height, int width, const float* affine, const float* grid, int knots,
+               float* padded, uint8_t* out);
+};
+
+const Kernels* choose_kernels(const char* name);  // the widest where the name is empty; null if not here
+
+const Kernels* kernels_avx512();  // null where not compiled in or not supported by this machine
+const Kernels* kernels_avx2();
+const Kernels* kernels_plain();
+
+}  // namespace golf

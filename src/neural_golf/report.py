@@ -1,0 +1,171 @@
+"""The stage `ladder`: one table of all networks, as JSON, CSV, and Markdown for the README."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neural_golf.config import Blog, Config
+from neural_golf.errors import GolfError
+from neural_golf.records import read_json, write_bytes, write_csv, write_json
+
+__all__ = ["Spread", "rows", "run", "update_readme"]
+
+RESULTS = Path("results")
+ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned")
+BEGIN, END = "<!-- ladder: written by `golf ladder` -->", "<!-- end of ladder -->"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, standard deviation (n − 1), least and greatest of n values."""
+
+    mean: float
+    sd: float
+    least: float
+    greatest: float
+    n: int
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Spread:
+        array = np.asarray(values, float)
+        sd = float(array.std(ddof=1)) if len(array) > 1 else 0.0
+        return Spread(float(array.mean()), sd, float(array.min()), float(array.max()), len(array))
+
+    def text(self, digits: int = 0, scale: float = 1) -> str:
+        """`672 ± 9`, or only the value where all are equal."""
+        mean = f"{scale * self.mean:,.{digits}f}"
+        return mean if self.least == self.greatest else f"{mean} ± {scale * self.sd:.{digits}f}"
+
+
+def run(config: Config) -> None:
+    """Read results/plots/verify.csv; write results/ladder.json, .csv and .md, and the table in README.md.
+
+    DVC always runs this stage where it is out of date, as its outputs are not in the cache, so the
+    README never lags behind. In a workspace without a README (the demo's) there is none to change.
+    """
+    with (RESULTS / "plots/verify.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    blog = config.ladder.blog if config.data.dataset == "mnist" else {}
+    table = rows(lines, blog)
+    sizes = read_json(RESULTS / "metrics/data.json")
+    write_json(RESULTS / "ladder.json", {row["name"]: row for row in table})
+    flat = [_flat(row) for row in table]
+    header = list(dict.fromkeys(key for row in flat for key in row))
+    write_csv(RESULTS / "ladder.csv", header, [[row.get(key, "") for key in header] for row in flat])
+    markdown = _markdown(table, sizes, config.prune.threshold)
+    write_bytes(RESULTS / "ladder.md", markdown.encode())
+    if Path("README.md").exists():
+        update_readme()
+
+
+def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[dict[str, Any]]:
+    """One record per row and variant of the ladder, from the referee's lines.
+
+    `untouched` is the accuracy on images that chose nothing about the row: the test images, except
+    where these judged the zeroing; there the held-out images, which then chose nothing.
+    """
+    groups: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
+    for line in lines:
+        groups.setdefault((line["row"], line["judge"], line["order"]), []).append(line)
+    judges, orders = ("", "test", "heldout"), ("", "index", "saliency")
+    table = []
+    for key in sorted(groups, key=lambda k: (ORDER.index(k[0]), judges.index(k[1]), orders.index(k[2]))):
+        row, judge, order = key
+        group = groups[key]
+        test = Spread.of([int(line["correct"]) / int(line["images"]) for line in group])
+        heldout = Spread.of([int(line["heldout_correct"]) / int(line["heldout_images"]) for line in group])
+        entry: dict[str, Any] = {
+            "name": "-".join(filter(None, key)),
+            "row": row,
+            "parameters": int(group[0]["parameters"]),
+            "nonzero": vars(Spread.of([int(line["nonzero"]) for line in group])),
+            "test_correct": vars(Spread.of([int(line["correct"]) for line in group])),
+            "test_images": int(group[0]["images"]),
+            "test_accuracy": vars(test),
+            "heldout_accuracy": vars(heldout),
+            "untouched_on": "held-out" if judge == "test" else "test",
+            "untouched": vars(heldout if judge == "test" else test),
+            "chosen_on": {"": "nothing", "test": "test", "heldout": "held-out"}[judge],
+            "order": order,
+            "seeds": [int(line["seed"]) for line in group],
+            "seconds": round(float(np.mean([float(line["seconds"]) for line in group])), 2),
+        }
+        if judge in ("", "test") and order in ("", "index") and row in blog:
+            entry["blog"] = blog[row].model_dump()
+        table.append(entry)
+    return table
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}_{inner}": v for inner, v in value.items()}
+        else:
+            flat[key] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return flat
+
+
+LABELS = {
+    "reference": "reference (PyTorch's example)",
+    "baseline": "baseline 8-5-4",
+    "tuned": "tuned 4-5-4",
+    "pruned": "pruned",
+    "prelu": "prelu 4-5-4",
+    "prelu_pruned": "prelu_pruned",
+}
+
+CHOSEN = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}
+
+
+def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], threshold: float) -> str:
+    lines = [
+        f"| network | parameters | non-zero | test, correct of {sizes['test']:,} "
+        "| on images that chose nothing | zeros chosen on | n | seconds | the blog |",
+        "|---|--:|--:|--:|--:|---|--:|--:|--:|",
+    ]
+    for row in table:
+        spread = {key: Spread(**row[key]) for key in ("nonzero", "test_correct", "untouched")}
+        label = LABELS[row["row"]] + (f", {row['order']} order" if row["order"] else "")
+        blog = row.get("blog")
+        told = f"{blog['nonzero']:,}" if blog else ""
+        if blog and blog["accuracy"]:
+            told += f" at {blog['accuracy']:.2%}"
+        cells = (
+            label,
+            f"{row['parameters']:,}",
+            spread["nonzero"].text(),
+            spread["test_correct"].text(),
+            f"{spread['untouched'].text(2, scale=100)} % ({row['untouched_on']})",
+            CHOSEN[row["chosen_on"]],
+            str(spread["nonzero"].n),
+            f"{row['seconds']:.1f}",
+            told,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"Data: {sizes['dataset']}; {sizes['train']:,} images to train on, {sizes['heldout']:,} held out, "
+        f"{sizes['test']:,} to test. Zeroing keeps at least {threshold:.4g} of its judge's images right. "
+        "Mean ± standard deviation over n seeds; "
+        "seconds per network, all its epochs or its whole pass of zeroing.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def update_readme(path: Path = Path("README.md")) -> None:
+    """Put results/ladder.md between the README's markers. Raises GolfError if they are not there."""
+    text = path.read_text(encoding="utf-8")
+    pattern = re.compile(f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
+    if not pattern.search(text):
+        raise GolfError(f"{path} has no place for the ladder: {BEGIN} … {END}")
+    table = (RESULTS / "ladder.md").read_text(encoding="utf-8")
+    write_bytes(path, pattern.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", text).encode())

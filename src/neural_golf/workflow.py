@@ -1,0 +1,158 @@
+"""How Snakemake and DVC meet: dvc.yaml says what a stage is, DVC what is out of date, Snakemake when.
+
+Used by the Snakefile (`Stages`) and by the command line (`run_stage`, `make_workspace`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neural_golf import config
+from neural_golf.errors import GolfError
+from neural_golf.records import write_bytes
+
+__all__ = ["Stages", "make_workspace", "run_stage"]
+
+STAMPS = Path(".golf/stamps")
+BUSY = "is busy, it is being blocked by"
+
+
+class Stages:
+    """The stages of dvc.yaml for the Snakefile: files in, files out, a stamp that says "run me"."""
+
+    def __init__(self, path: Path = Path("dvc.yaml")) -> None:
+        self.tree: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text())["stages"]
+
+    def outputs(self, stage: str) -> list[str]:
+        """The files a stage writes. A directory is DVC's alone: Snakemake would put a file into it."""
+        listed = (_name(o) for kind in ("outs", "metrics", "plots") for o in self.tree[stage].get(kind, ()))
+        return [name for name in listed if Path(name).suffix]
+
+    def inputs(self, stage: str) -> list[str]:
+        """What a stage waits for: the outputs of the stages it depends on."""
+        return [name for parent in self.parents(stage) for name in self.outputs(parent)]
+
+    def parents(self, stage: str) -> list[str]:
+        deps = set(self.tree[stage].get("deps", ()))
+        makes = {
+            other: {_name(o) for kind in ("outs", "metrics", "plots") for o in tree.get(kind, ())}
+            for other, tree in self.tree.items()
+        }
+        return [other for other, made in makes.items() if made & deps]
+
+    def stamp(self, stage: str) -> str:
+        """A small file, newer than the outputs if and only if DVC finds the stage out of date.
+
+        Snakemake decides from times and from a memory of its own, and a fresh clone has neither;
+        DVC decides from checksums of dependencies, parameters and outputs, in dvc.lock. So DVC is
+        asked once, when the Snakefile is read. What follows an outdated stage counts as outdated:
+        if it turns out the same, DVC does nothing.
+        """
+        path = STAMPS / stage
+        if stage in self.outdated:
+            write_bytes(
+                path, f"outdated {time.time_ns()}\n".encode()
+            )  # new content: else Snakemake ignores the time
+        elif not path.exists() or path.read_text() != "clean\n":
+            write_bytes(path, b"clean\n")
+        if stage not in self.outdated:
+            os.utime(path, (0, 0))
+        return path.as_posix()
+
+    @cached_property
+    def outdated(self) -> set[str]:
+        result = _dvc("status", "--json")
+        if result.returncode:
+            raise GolfError(f"dvc status failed: {' '.join(result.stderr.split())}")
+        found = {name.rpartition(":")[2] for name in json.loads(result.stdout)} & set(self.tree)
+        for stage in self._downstream():
+            if found & set(self.parents(stage)):
+                found.add(stage)
+        return found
+
+    def _downstream(self) -> Iterator[str]:
+        """All stages, each after its parents."""
+        left = dict(self.tree)
+        while left:
+            ready = [stage for stage in left if not set(self.parents(stage)) & set(left)]
+            if not ready:
+                raise GolfError(f"dvc.yaml: the stages {', '.join(left)} wait for one another")
+            for stage in ready:
+                del left[stage]
+                yield stage
+
+
+def _name(out: str | dict[str, Any]) -> str:
+    return out if isinstance(out, str) else next(iter(out))
+
+
+def _dvc(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False)
+
+
+def run_stage(stage: str) -> int:
+    """Let DVC run, restore or skip one stage; returns its exit code.
+
+    Waits for another DVC at work, and heals what a SIGKILL may leave: DVC's read-write lock never
+    waits by itself, and stays half-written.
+    """
+    lock = Path(".dvc/tmp/rwlock")
+    while True:
+        if lock.exists():
+            try:
+                json.loads(lock.read_text() or "{}")
+            except ValueError:
+                lock.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr
+            busy = False
+            for line in process.stderr:
+                busy |= BUSY in line
+                sys.stderr.write(line)
+                sys.stderr.flush()
+        if not busy:
+            return process.returncode
+        time.sleep(2)
+
+
+def make_workspace(target: Path, root: Path = Path()) -> Path:
+    """A folder in which the whole pipeline runs with the demo's settings, apart from real results.
+
+    Copies what a run depends on (only what changed, so that a second run goes on), and lays the
+    `demo` section over params.yaml.
+    """
+    for pattern in ("Snakefile", "dvc.yaml", ".dvcignore", "profiles/**/*.yaml", "src/neural_golf/**/*"):
+        for source in root.glob(pattern):
+            if source.is_dir() or source.suffix in (".so", ".pyc"):
+                continue
+            copy = target / source.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if not copy.exists() or copy.read_bytes() != source.read_bytes():
+                shutil.copyfile(source, copy)
+    raw = yaml.safe_load((root / "params.yaml").read_text())
+    write_bytes(target / "params.yaml", yaml.safe_dump(config.merged(raw), sort_keys=False).encode())
+    if not (target / ".dvc").exists():
+        made = subprocess.run(
+            [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"],
+            cwd=target,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise GolfError(f"dvc init in {target} failed: {' '.join(made.stderr.split())}")
+    settings = (root / ".dvc/config").read_text()
+    write_bytes(target / ".dvc/config", settings.replace("[core]\n", "[core]\n    no_scm = true\n").encode())
+    return target
