@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.challenge import Challenge, challenge_names, load_challenge, load_test_set
+from neural_golf.errors import GolfError
 from neural_golf.leaderboard import Card, load_card, outdated, submit, verified_entries, write_tables
 from neural_golf.verify import Verdict, verify
 
@@ -28,11 +30,14 @@ __all__ = [
 ]
 
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "REFUSED": 2}
+NO_VERDICT = 3  # the challenge or its data cannot be read
 
 
 def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf verify`."""
-    parser.description = "Score an ONNX file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED."
+    parser.description = (
+        "Score an ONNX file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED, 3: no verdict."
+    )
     parser.add_argument("file", nargs="?", help="the ONNX file; it may come from a stranger")
     _add_challenge(parser)
     _add_data(parser)
@@ -40,9 +45,13 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """Run `golf verify`; returns the exit code. Raises GolfError for a wrong challenge or missing data."""
-    challenge = load_challenge(args.challenge)
-    images, labels = load_test_set(challenge, args.data)
+    """Run `golf verify`; returns the exit code: 0 PASS, 1 FAIL, 2 REFUSED, 3 where there is no verdict."""
+    try:
+        challenge = load_challenge(args.challenge)
+        images, labels = load_test_set(challenge, args.data)
+    except GolfError as error:
+        print(f"golf: {error}", file=sys.stderr)
+        return NO_VERDICT
     verdict = verify(args.file, images, labels, challenge)
     print(json.dumps(verdict.as_dict(), indent=2) if args.json else verdict_table(verdict))
     return EXIT_CODES[verdict.verdict]
@@ -63,6 +72,7 @@ def verdict_table(verdict: Verdict) -> str:
             ("free integers", f"{verdict.integers:,}"),
         ]
     rows += [("look at", flag) for flag in verdict.flags]
+    rows += [("not protected", missing) for missing in verdict.missing]
     rows += [(f"card: {key}", value) for key, value in verdict.card.items()]
     shown = [(key, value) for key, value in rows if value is not None]
     width = max(len(key) for key, _ in shown)
