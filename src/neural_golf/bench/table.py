@@ -28,7 +28,8 @@ def table(record: dict[str, Any]) -> str:
         (f"evaluating {e['images']:,} images", _s(e["seconds"]["engine"]), _s(best), _x(e["times_faster"]))
     )
     what = f"zeroing {z['candidates']} weights one by one against {z['images']:,} images"
-    rows.append((what, _s(z["seconds"]["engine"]), _s(z["seconds"]["torch_batch_14"]), _x(z["times_faster"])))  # fmt: skip
+    seconds = z["seconds"]
+    rows.append((what, _s(seconds["engine"]), _s(seconds["torch_batch_14"]), _x(z["times_faster"])))
     per = study["trials_per_minute"]
     rows.append((f"trials per minute ({study['epochs_of_a_trial']} epochs each)", f"{per['engine']:.1f}",
                  f"{per['torch_eager']:.2f}", _x(study["times_faster"])))  # fmt: skip
@@ -43,7 +44,8 @@ def table(record: dict[str, Any]) -> str:
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
         f"{machine['processor']}, {machine['instructions']}, PyTorch {machine['torch']}. "
-        f"One thread unless said: CPU seconds, medians; several threads: seconds on the wall. PyTorch eager; timed for "
+        "One thread unless said: CPU seconds, medians; several threads: seconds on the wall. "
+        "PyTorch is eager and was timed for "
         f"{' and '.join(str(t['torch_steps_timed']) for t in record['training'])} steps of an epoch and "
         f"{z['torch_candidates_timed']} of the weights, scaled up.",
         "",
