@@ -13,7 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from neural_golf.errors import GolfError
 from neural_golf.model import Network
 
-__all__ = ["Blog", "Config", "Data", "Prune", "Reference", "Roster", "Train", "Tune", "Tuned", "load", "merged"]
+__all__ = [
+    "Blog",
+    "Config",
+    "Data",
+    "Excite",
+    "Interpret",
+    "Prune",
+    "Record",
+    "Reference",
+    "Roster",
+    "Strokes",
+    "Train",
+    "Tune",
+    "Tuned",
+    "load",
+    "merged",
+]
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -148,6 +164,45 @@ class Ladder(Section):
     blog: dict[str, Blog]
 
 
+class Strokes(Section):
+    """The strokes that first-layer channels are shown, to see which angle they answer to."""
+
+    angles: Count
+    width: Positive
+    radius: Positive
+    shift: Annotated[int, Field(ge=0)]
+    selective: Fraction
+
+
+class Excite(Section):
+    """Gradient ascent on the input image."""
+
+    steps: Count
+    rate: Positive
+    ink: Annotated[float, Field(ge=0)]
+    smooth: Annotated[float, Field(ge=0)]
+    jitter: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+class Record(Section):
+    """A public record, for the comparison."""
+
+    name: str
+    nonzero: Count
+    accuracy: Fraction
+    source: str
+
+
+class Interpret(Section):
+    networks: Annotated[tuple[str, ...], Field(min_length=1)]
+    sample_seed: Seed
+    worst: Count
+    strokes: Strokes
+    excite: Excite
+    records: tuple[Record, ...]
+
+
 class Config(Section):
     data: Data
     roster: Roster
@@ -159,6 +214,7 @@ class Config(Section):
     prune: Prune
     verify: Verify
     ladder: Ladder
+    interpret: Interpret
     demo: dict[str, Any] = {}
 
     @model_validator(mode="after")
