@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import shutil
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -30,7 +33,7 @@ class Images:
     """Images as uint8 [n, 1, 28, 28] (0 is background) and their labels as uint8 [n]."""
 
     pixels: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    labels: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,9 +57,15 @@ def run(config: Config) -> None:
     """The stage `data`: fetch, check, split by seed, write data/*.safetensors."""
     train, test = digits(config.data) if config.data.dataset == "digits" else fetch(config.data)
     if config.data.heldout >= len(train):
-        raise GolfError(f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(train)} training images")
+        raise GolfError(
+            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(train)} training images"
+        )
     order = np.random.default_rng(config.data.seed).permutation(len(train))
-    parts = {"train": train[order[config.data.heldout :]], "heldout": train[order[: config.data.heldout]], "test": test}
+    parts = {
+        "train": train[order[config.data.heldout :]],
+        "heldout": train[order[: config.data.heldout]],
+        "test": test,
+    }
     hasher = hashlib.sha256()
     for name, images in parts.items():
         hasher.update(images.pixels.tobytes() + images.labels.tobytes())
@@ -88,23 +97,27 @@ def fetch(data: Data) -> tuple[Images, Images]:
     kind = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[data.dataset]
     root = FOLDER / "raw"
     raw = root / kind.__name__ / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
     whys = []
     for place in data.places[data.dataset]:
-        why = _folder_problem(Path(place), kind.resources) if not urlsplit(place).scheme else None
+        remote = bool(urlsplit(place).scheme)
+        why = None if remote else _folder_problem(Path(place), kind.resources)
         if why is None:
-            # The loader trusts unpacked files that exist, without a checksum: let it unpack anew.
             for name, _ in kind.resources:
+                # The loader trusts unpacked files without a checksum: let it unpack anew. It leaves out
+                # the download of a file that is there with the right MD5.
                 (raw / name.removesuffix(".gz")).unlink(missing_ok=True)
-            address = place if urlsplit(place).scheme else Path(place).resolve().as_uri()
-            loader = type(kind.__name__, (kind,), {"mirrors": [address.rstrip("/") + "/"]})
+                if not remote:
+                    shutil.copyfile(Path(place) / name, raw / name)
+            loader = type(kind.__name__, (kind,), {"mirrors": [place.rstrip("/") + "/"]})
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     sets = [loader(root, train=train, download=True) for train in (True, False)]
                 parts = [Images(s.data.numpy()[:, None], s.targets.numpy().astype(np.uint8)) for s in sets]
                 print(f"data: {data.dataset} from {place}")
                 return parts[0], parts[1]
-            except (RuntimeError, OSError, ValueError, EOFError) as error:
-                why = " ".join(str(error).split()) or type(error).__name__
+            except (RuntimeError, OSError, ValueError, EOFError, HTTPException) as error:
+                why = (" ".join(str(error).split()) or type(error).__name__)[:300]
         print(f"data: not from {place}: {why}")
         whys.append(f"{place} ({why})")
     raise GolfError(
@@ -141,7 +154,9 @@ def digits(data: Data) -> tuple[Images, Images]:
     pixels = torch.nn.functional.pad(large, (4, 4, 4, 4)).round().to(torch.uint8).numpy()
     labels = bundle.target.astype(np.uint8)
     if data.digits_test >= len(labels):
-        raise GolfError(f"params.yaml: data.digits_test = {data.digits_test}: there are only {len(labels)} digits")
+        raise GolfError(
+            f"params.yaml: data.digits_test = {data.digits_test}: there are only {len(labels)} digits"
+        )
     everything = Images(pixels, labels)
     order = np.random.default_rng(data.seed).permutation(len(labels))
     cut = len(labels) - data.digits_test

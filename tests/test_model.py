@@ -1,0 +1,139 @@
+"""Networks as data: counts, shapes, masks and the folded normalisation."""
+
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+
+from neural_golf import model, prune
+from neural_golf.config import Config
+from neural_golf.engine import engine
+from neural_golf.errors import GolfError
+from neural_golf.model import Network, fold_normalisation, initialise, masked
+
+BLOG = [
+    "conv 4 k4",
+    "prelu",
+    "maxpool 2",
+    "conv 5 k3",
+    "prelu",
+    "maxpool 2",
+    "conv 4 k3",
+    "prelu",
+    "linear 10",
+]
+
+
+def test_doctests() -> None:
+    for module in (model, prune):
+        result = doctest.testmod(module)
+        assert result.attempted
+        assert not result.failed
+
+
+@pytest.mark.parametrize(
+    ("row", "count"), [("reference", 1_199_882), ("baseline", 1_055), ("tuned", 807), ("prelu", 820)]
+)
+def test_the_blogs_counts_are_exact(settings: Config, row: str, count: int) -> None:
+    assert Network.parse(getattr(settings, row).network).size == count
+
+
+def test_the_blogs_counts_layer_by_layer() -> None:
+    sizes = {t.name: t.size for t in Network.parse(BLOG).tensors}
+    assert sizes == {
+        "conv1.weight": 64, "conv1.bias": 4, "prelu1.slope": 4,
+        "conv2.weight": 180, "conv2.bias": 5, "prelu2.slope": 5,
+        "conv3.weight": 180, "conv3.bias": 4, "prelu3.slope": 4,
+        "linear1.weight": 360, "linear1.bias": 10,
+    }  # fmt: skip
+
+
+def test_a_tied_kernel_counts_once() -> None:
+    network = Network.parse(
+        ["conv 4 k3 same", "conv 4 k3 same", "conv 4 k3 same tied=conv2", "gap", "linear 10"]
+    )
+    assert network.size == 40 + 148 + 4 + 50
+    assert network.layers[2].weight is network.layers[1].weight
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        (["conv 4"], "conv CHANNELS kKERNEL"),
+        (["conv 4 3"], "'3' should be k"),
+        (["conv 0 k3"], "positive"),
+        (["conv 4 k4 same"], "odd"),
+        (["conv 4 k3 g3"], "3 groups do not divide"),
+        (["conv 4 k3 blue"], "unknown word 'blue'"),
+        (["conv 4 k3 tied=conv9"], "no earlier layer 'conv9'"),
+        (["maxpool 30"], "does not fit"),
+        (["pool 2"], "unknown kind 'pool'"),
+        (["leaky 2"], "from 0 to 1"),
+        (["relu 2"], "takes 0 word"),
+        ([], "must end in one number per class"),
+    ],
+)
+def test_a_spec_that_cannot_be_is_refused_with_the_reason(spec: list[str], why: str) -> None:
+    with pytest.raises(GolfError, match=why):
+        Network.parse(spec)
+
+
+def test_starting_parameters_have_pytorchs_bounds(rng: np.random.Generator) -> None:
+    network = Network.parse(BLOG)
+    named = network.unpack(initialise(network, rng))
+    for name, fan_in in (("conv1", 16), ("conv2", 36), ("conv3", 45), ("linear1", 36)):
+        for part in ("weight", "bias"):
+            values = np.abs(named[f"{name}.{part}"])
+            assert values.max() <= 1 / np.sqrt(fan_in)
+        assert np.abs(named[f"{name}.weight"]).max() > 0.9 / np.sqrt(fan_in)
+    assert (named["prelu2.slope"] == 0.25).all()
+
+
+def test_pack_undoes_unpack_and_refuses_another_architecture(rng: np.random.Generator) -> None:
+    network = Network.parse(BLOG)
+    vector = initialise(network, rng)
+    named = network.unpack(vector)
+    assert np.array_equal(network.pack(named), vector)
+    del named["conv1.bias"]
+    with pytest.raises(GolfError, match=r"another architecture: conv1\.bias"):
+        network.pack(named)
+
+
+def test_masked_parameters_are_positive_zeros() -> None:
+    values = masked(np.array([-1.0, 2.0, -3.0], np.float32), np.array([False, True, False]))
+    assert values.tolist() == [0.0, 2.0, 0.0]
+    assert not np.signbit(values[[0, 2]]).any()
+
+
+def test_masked_parameters_have_no_influence(rng: np.random.Generator) -> None:
+    """The Jacobian of the logits is zero for them, and so is every change of them."""
+    network = Network.parse(BLOG)
+    parameters = initialise(network, rng)
+    mask = rng.random(network.size) < 0.5
+    images = rng.random((3, 1, 28, 28), np.float32)
+    core = engine(network)
+    want = core.logits(masked(parameters, mask), images)
+    for _ in range(5):
+        changed = np.where(mask, parameters, rng.normal(size=network.size)).astype(np.float32)
+        assert np.array_equal(core.logits(masked(changed, mask), images), want)
+    changed = parameters.copy()
+    changed[np.flatnonzero(mask)[0]] += 1
+    assert not np.array_equal(core.logits(masked(changed, mask), images), want)
+
+
+def test_the_folded_normalisation_changes_nothing(rng: np.random.Generator) -> None:
+    network = Network.parse(BLOG)
+    parameters = initialise(network, rng)
+    pixels = rng.integers(0, 256, (5, 1, 28, 28), np.uint8)
+    normalised = engine(network, mean=0.1307, std=0.3081).logits(parameters, pixels)
+    folded = engine(network).logits(fold_normalisation(network, parameters, 0.1307, 0.3081), pixels)
+    np.testing.assert_allclose(folded, normalised, atol=2e-5)
+
+
+@pytest.mark.parametrize("first", ["conv 4 k3 same", "conv 4 k3 nobias"])
+def test_a_mean_is_not_folded_where_it_would_change_the_result(first: str, rng: np.random.Generator) -> None:
+    network = Network.parse([first, "gap", "linear 10"])
+    with pytest.raises(GolfError, match="can take in a mean only"):
+        fold_normalisation(network, initialise(network, rng), 0.1, 0.3)

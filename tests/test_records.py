@@ -1,0 +1,99 @@
+"""Files appear whole or not at all, and a wrong one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neural_golf.errors import GolfError
+from neural_golf.model import Network
+from neural_golf.records import (
+    Checkpoint,
+    read_checkpoint,
+    read_json,
+    read_tensors,
+    write_bytes,
+    write_checkpoint,
+    write_tensors,
+)
+
+SMALL = ["conv 2 k5", "relu", "maxpool 4", "linear 10"]
+
+
+def checkpoint(spec: list[str] = SMALL) -> Checkpoint:
+    network = Network.parse(spec)
+    rng = np.random.default_rng(0)
+    parameters = rng.normal(size=(2, network.size)).astype(np.float32)
+    return Checkpoint(network, parameters, rng.random((2, network.size)) < 0.5, ({"seed": 0}, {"seed": 7}))
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    want = checkpoint()
+    write_checkpoint(path, want)
+    have = read_checkpoint(path, want.network)
+    assert have.runs == want.runs
+    assert np.array_equal(have.parameters, want.parameters)
+    assert np.array_equal(have.masks, want.masks)
+    assert (have.baked(1)[~want.masks[1]] == 0).all()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(path, checkpoint())
+    with pytest.raises(GolfError, match=r"another architecture: conv 2 k5.*expected conv 3 k5"):
+        read_checkpoint(path, Network.parse(["conv 3 k5", "relu", "maxpool 4", "linear 10"]))
+
+
+def test_a_checkpoint_whose_tensors_do_not_fit_its_spec_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(path, checkpoint())
+    tensors, metadata = read_tensors(path)
+    del tensors["conv1.bias"]
+    write_tensors(path, tensors, metadata)
+    with pytest.raises(GolfError, match=r"another architecture: conv1\.bias is missing"):
+        read_checkpoint(path)
+
+
+def test_what_is_no_checkpoint_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"x": np.zeros(3, np.float32)})
+    with pytest.raises(GolfError, match="not a checkpoint of this project"):
+        read_checkpoint(path)
+    path.write_bytes(b"\x80\x04pickle")
+    with pytest.raises(GolfError, match="not a whole safetensors file"):
+        read_checkpoint(path)
+    with pytest.raises(GolfError, match="is missing: the stage that writes it"):
+        read_checkpoint(tmp_path / "b.safetensors")
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(path, checkpoint())
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(GolfError, match="not a whole safetensors file"):
+        read_checkpoint(path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    write_bytes(path, b"old")
+
+    def fail(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_broken_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(GolfError, match="is not JSON"):
+        read_json(tmp_path / "a.json")
