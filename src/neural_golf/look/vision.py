@@ -1,6 +1,6 @@
 """Figures of what a network sees: channel maps, stroke angles, class maps, exciting images, mistakes.
 
-The first line of each function's docstring is the figure's caption.
+The first paragraph of each drawing function's docstring is the figure's caption.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.data import Images
-from neural_golf.interpret.measure import Tuning, convolutions, features
-from neural_golf.interpret.style import INK, MARKS, PALE, PLUS, canvas, mosaic, picture
-from neural_golf.interpret.subject import Subject
+from neural_golf.look.measure import Tuning, convolutions, features
+from neural_golf.look.style import INK, MARKS, PALE, PLUS, canvas, mosaic, picture
+from neural_golf.look.subject import Subject
 from neural_golf.model import Layer
 
 if TYPE_CHECKING:
@@ -24,10 +24,14 @@ __all__ = ["angles", "channels", "classes", "excite", "mistakes"]
 
 
 def channels(subject: Subject, digits: Images, maps: Mapping[str, NDArray[np.float32]]) -> Figure:
-    """What each channel makes of ten test digits, after its activation: darker is more, each row on its own scale."""
+    """What each channel makes of ten test digits, after its activation: darker is more, each row on
+    its own scale.
+    """
     layers = [subject.network.layers[active] for _, active in convolutions(subject.network)]
     counts = [1, *(layer.out_shape[0] for layer in layers)]
-    figure, axes = canvas(6.6, 0.62 * sum(counts) + 0.2 * len(counts), rows=len(counts), squeeze=False, height_ratios=counts)
+    figure, axes = canvas(
+        6.6, 0.62 * sum(counts) + 0.2 * len(counts), rows=len(counts), squeeze=False, height_ratios=counts
+    )
     picture(axes[0][0], mosaic(digits.pixels[:, 0] / 255, len(digits), gap=2), 0, 1)
     axes[0][0].set_ylabel("input", rotation=0, ha="right", va="center")
     for place, layer in zip(axes[1:, 0], layers, strict=True):
@@ -38,20 +42,27 @@ def channels(subject: Subject, digits: Images, maps: Mapping[str, NDArray[np.flo
         c, h, w = layer.out_shape
         gap = max(1, h // 12)
         picture(place, mosaic(shown.transpose(1, 0, 2, 3).reshape(-1, h, w), len(digits), gap), 0, 1)
-        place.set_yticks([k * (h + gap) + (h - 1) / 2 for k in range(c)], [f"{layer.name}  {k + 1}" for k in range(c)])
+        place.set_yticks(
+            [k * (h + gap) + (h - 1) / 2 for k in range(c)], [f"{layer.name}  {k + 1}" for k in range(c)]
+        )
         place.tick_params(length=0)
     return figure
 
 
-def angles(subject: Subject, degrees: NDArray[np.float64], tunings: Sequence[Tuning], selective: float) -> Figure:
-    """How much each first-layer channel answers to a stroke, by the stroke's angle: 0° lies flat, 90° stands upright."""
+def angles(
+    subject: Subject, degrees: NDArray[np.float64], tunings: Sequence[Tuning], selective: float
+) -> Figure:
+    """How much each first-layer channel answers to a stroke, by the stroke's angle: 0° lies flat,
+    90° stands upright.
+    """
     figure, axes = canvas(6.4, 3.1)
     round_trip = np.append(degrees, 180.0)
     for k, tuned in enumerate(tunings):
         top = max(float(tuned.response.max()), 1e-12)
         share = np.append(tuned.response, tuned.response[0]) / top
         strong = tuned.selectivity >= selective
-        label = f"{k + 1}: {tuned.kind(selective)}{', inverted' if tuned.inverted else ''} ({tuned.selectivity:.2f})"
+        kind = tuned.kind(selective) + (", inverted" if tuned.inverted else "")
+        label = f"{k + 1}: {kind} ({tuned.selectivity:.2f})"
         axes.plot(
             round_trip, share, color=PLUS if strong else PALE, lw=1.5, ls=("-", "--", ":", "-.")[k % 4],
             marker=MARKS[k % len(MARKS)], ms=4, markevery=(k, 5), mfc="white", label=label,
@@ -67,7 +78,9 @@ def angles(subject: Subject, degrees: NDArray[np.float64], tunings: Sequence[Tun
 
 
 def classes(subject: Subject, means: NDArray[np.float64]) -> Figure:
-    """The mean activation of each feature for each digit, a small map per channel: darker is more, each feature on its own scale."""
+    """The mean activation of each feature for each digit, a small map per channel: darker is more,
+    each feature on its own scale.
+    """
     digits, c, h, w = means.shape
     low, high = means.min(axis=0, keepdims=True), means.max(axis=0, keepdims=True)
     shown = (means - low) / np.maximum(high - low, 1e-9)
@@ -84,17 +97,21 @@ def classes(subject: Subject, means: NDArray[np.float64]) -> Figure:
 
 
 def excite(subject: Subject, images: Mapping[str, NDArray[np.float32]]) -> Figure:
-    """Images that excite each channel and each feature most, found by gradient ascent from noise: black is ink."""
+    """Images that excite each channel and each feature most, found by gradient ascent from noise:
+    black is ink.
+    """
     names = list(images)
     columns = 9
     rows = [-(-len(images[name]) // columns) for name in names]
-    figure, axes = canvas(6.6, 0.74 * sum(rows) + 0.28 * len(names), rows=len(names), squeeze=False, height_ratios=rows)
+    figure, axes = canvas(
+        6.6, 0.74 * sum(rows) + 0.28 * len(names), rows=len(names), squeeze=False, height_ratios=rows
+    )
     shapes: dict[str, Layer] = {layer.name: layer for layer in subject.network.layers}
     for place, name in zip(axes[:, 0], names, strict=True):
         picture(place, _padded(images[name], columns), 0, 1)
         if name == "features":
             c, h, w = features(subject.network).out_shape
-            title = f"{c * h * w} features: {c} channels of {h}×{w}, in reading order"
+            title = f"{c * h * w} features: {c} channels of {h} by {w}, in reading order"
         else:
             title = f"{name}, {shapes[name].out_shape[0]} channels"
         place.set_title(title, loc="left", fontsize=8, fontweight="normal")
@@ -113,14 +130,21 @@ def mistakes(
     subject: Subject, test: Images, scores: NDArray[np.float32], loss: NDArray[np.float64], worst: int,
     parent: tuple[str, NDArray[np.float32]] | None,
 ) -> Figure:  # fmt: skip
-    """What it gets wrong: counts of test images by digit and answer, and the mistakes it was surest of, as digit → answer."""
+    """What it gets wrong: counts of test images by digit and answer, and the mistakes it was surest
+    of, as digit → answer.
+    """
     answers = scores.argmax(axis=1)
     wrong = answers != test.labels
     classes_ = int(scores.shape[1])
     counts = np.zeros((classes_, classes_), int)
     np.add.at(counts, (test.labels, answers), 1)
     columns = 10
-    strips = [("the mistakes it was surest of", np.argsort(np.where(wrong, -loss, 0), kind="stable")[: min(worst, int(wrong.sum()))])]
+    strips = [
+        (
+            "the mistakes it was surest of",
+            np.argsort(np.where(wrong, -loss, 0), kind="stable")[: min(worst, int(wrong.sum()))],
+        )
+    ]
     if parent:
         fine = parent[1].argmax(axis=1) == test.labels
         lost = np.flatnonzero(wrong & fine)

@@ -21,7 +21,7 @@ PLUS = "#16325c"  # dark: stays dark in black and white
 MINUS = "#e8833a"  # light: stays light
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "p")
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -52,7 +52,9 @@ def applied() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float, columns: int = 1, rows: int = 1, **options: Any) -> tuple[Figure, Any]:
+def canvas(
+    width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
+) -> tuple[Figure, Any]:
     """A figure of so many inches, and its axes as `pyplot.subplots` gives them."""
     from matplotlib import pyplot
 

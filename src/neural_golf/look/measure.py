@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neural_golf.config import Excite, Strokes
 from neural_golf.data import Images
 from neural_golf.engine import engine
-from neural_golf.interpret.subject import Subject
+from neural_golf.look.subject import Subject
 from neural_golf.model import Layer, Network
 
 __all__ = [
@@ -48,7 +48,11 @@ def activations(subject: Subject, pixels: Array) -> dict[str, NDArray[np.float32
     parameters = torch.from_numpy(subject.parameters)
     with torch.no_grad():
         for number, layer in enumerate(subject.network.layers):
-            x = Twin(part(subject.network, number, number + 1)).forward(parameters, x).view(-1, *layer.out_shape)
+            x = (
+                Twin(part(subject.network, number, number + 1))
+                .forward(parameters, x)
+                .view(-1, *layer.out_shape)
+            )
             found[layer.name] = x.numpy()
     return found
 
@@ -160,7 +164,12 @@ def tuning(subject: Subject, settings: Strokes, digits: Images) -> list[Tuning]:
     name = network.layers[active].name
     angles, pictures = strokes(settings, network.in_shape[1])
     shallow = Subject(
-        subject.group, subject.name, subject.path, part(network, 0, active + 1), subject.parameters, subject.line
+        subject.group,
+        subject.name,
+        subject.path,
+        part(network, 0, active + 1),
+        subject.parameters,
+        subject.line,
     )
     blank = activations(shallow, np.zeros((1, *network.in_shape), np.float32))[name]
     maps = activations(shallow, pictures.reshape(-1, *network.in_shape))[name]
@@ -205,7 +214,9 @@ def excite(subject: Subject, settings: Excite) -> dict[str, NDArray[np.float32]]
     last, _ = convolutions(network)[-1]
     channels, height, width = network.layers[last].out_shape
     if features(network).out_shape == (channels, height, width):
-        single: list[tuple[int, tuple[int, int] | None]] = [(c, (y, x)) for c in range(channels) for y in range(height) for x in range(width)]
+        single: list[tuple[int, tuple[int, int] | None]] = [
+            (c, (y, x)) for c in range(channels) for y in range(height) for x in range(width)
+        ]
         found["features"] = _ascend(subject, last, single, settings)
     return found
 
@@ -256,7 +267,9 @@ def _ascend(
 
 
 def worth(subject: Subject, images: Images) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """What each surviving parameter is worth: indices [k], images lost without it [k], images right with all."""
+    """What each surviving parameter is worth: indices [k], images lost without it [k], images right
+    with all.
+    """
     core = engine(subject.network)
     index = np.flatnonzero(subject.parameters)
     right = core.correct(subject.parameters, images.pixels, images.labels)

@@ -1,6 +1,6 @@
 """Figures of what a network is: its kernels, its surviving weights, what each of them is worth.
 
-The first line of each function's docstring is the figure's caption.
+The first paragraph of each drawing function's docstring is the figure's caption.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.interpret.style import INK, MINUS, PALE, PLUS, canvas
-from neural_golf.interpret.subject import Subject
+from neural_golf.look.style import INK, MINUS, PALE, PLUS, canvas
+from neural_golf.look.subject import Subject
 from neural_golf.model import Layer, Network, Tensor
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def _hinton(axes: Axes, grid: NDArray[np.float64], left: int) -> None:
     squares = np.stack([xs, ys], 1)[:, None, :] + corners * half[:, None, None]
     for sign, face, edge in ((1, PLUS, PLUS), (-1, "white", MINUS)):
         axes.add_collection(
-            PolyCollection(list(squares[values * sign > 0].round(3)), facecolor=face, edgecolor=edge, linewidth=0.7)
+            PolyCollection(
+                list(squares[values * sign > 0].round(3)), facecolor=face, edgecolor=edge, linewidth=0.7
+            )
         )
     zero = values == 0
     axes.scatter(xs[zero], ys[zero], marker="x", s=3, color=PALE, linewidth=0.5)
@@ -114,7 +116,9 @@ def survivors(subject: Subject) -> Figure:
 
 
 def flow(subject: Subject) -> Figure:
-    """The whole network: every line is a weight that is not zero, dark positive, light negative, thicker is larger."""
+    """The whole network: every line is a weight that is not zero, dark positive, light negative,
+    thicker is larger.
+    """
     from matplotlib.collections import LineCollection
 
     layers = weighted(subject.network)
@@ -132,8 +136,10 @@ def flow(subject: Subject) -> Figure:
                 LineCollection(
                     [((start, round(y0, 4)), (end, round(y1, 4))) for y0, y1, _ in some],
                     linewidths=[round(0.2 + 2.0 * abs(value) / top, 2) for *_, value in some],
-                    colors=colour, alpha=0.75, capstyle="round",
-                )  # fmt: skip
+                    colors=colour,
+                    alpha=0.75,
+                    capstyle="round",
+                )
             )
         taps = np.unique([line[0] for line in lines])
         outs = _spread(layer.out_shape[0])
@@ -146,11 +152,18 @@ def flow(subject: Subject) -> Figure:
         if not last:  # the channel's map is what the next layer's kernels look at
             following = layers[column + 1]
             for channel, y in enumerate(outs):
-                axes.plot([end, end + 0.45], [y, _tap_centre(following, channel)], color=PALE, lw=0.8, ls=":", zorder=0)
+                axes.plot(
+                    [end, end + 0.45],
+                    [y, _tap_centre(following, channel)],
+                    color=PALE,
+                    lw=0.8,
+                    ls=":",
+                    zorder=0,
+                )
         axes.text(start, -0.05, f"{layer.name}", fontsize=9, fontweight="bold")
         axes.text(start, -0.02, f"{len(lines)} of {weight.size} weights", fontsize=8)
     axes.set_title(
-        f"{subject.name}: {drawn:,} weights are lines; with biases and slopes {subject.nonzero:,} non-zero parameters",
+        f"{subject.name}: {drawn:,} weights as lines; {subject.nonzero:,} parameters with biases and slopes",
         loc="left",
     )
     axes.set_ylim(1.02, -0.09)
@@ -198,12 +211,19 @@ def worth(subject: Subject, index: NDArray[np.int64], lost: NDArray[np.int64], i
         spots = x + np.linspace(-0.32, 0.32, len(values)) if len(values) > 1 else np.array([float(x)])
         filled = tensor.name.endswith(".weight")
         axes.scatter(
-            spots, values, s=9, facecolor=PLUS if filled else "white", edgecolor=PLUS if filled else MINUS, linewidth=0.7
+            spots,
+            values,
+            s=9,
+            facecolor=PLUS if filled else "white",
+            edgecolor=PLUS if filled else MINUS,
+            linewidth=0.7,
         )
         axes.plot([x - 0.36, x + 0.36], [np.median(values)] * 2, color=INK, lw=1.2)
     axes.axhline(0, color=INK, lw=0.8)
     axes.set_yscale("symlog", linthresh=0.1, linscale=0.5)
-    ticks = [t for t in (-10, -1, -0.1, 0, 0.1, 1, 10, 80) if points.min() <= t <= points.max() or abs(t) < 0.2]
+    ticks = [
+        t for t in (-10, -1, -0.1, 0, 0.1, 1, 10, 80) if points.min() <= t <= points.max() or abs(t) < 0.2
+    ]
     axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
     axes.set_ylabel("points of accuracy lost")

@@ -58,20 +58,21 @@ def group(line: Line) -> str:
 def choose(lines: Sequence[Line], wanted: Sequence[str]) -> list[Line]:
     """One line per wanted group: the fewest non-zero parameters, then the most held-out images right.
 
-    Nothing here looks at test images. Groups that params.yaml names and this run has not are left
-    out. Raises GolfError if none is left.
+    Nothing here looks at test images. Raises GolfError for a group that this run has not.
     """
     groups: dict[str, list[Line]] = {}
     for line in lines:
         groups.setdefault(group(line), []).append(line)
-    chosen = [
-        min(groups[g], key=lambda line: (int(line["nonzero"]), -int(line["heldout_correct"]), int(line["seed"])))
-        for g in wanted
-        if g in groups
-    ]
-    if not chosen:
-        raise GolfError(f"params.yaml: interpret.networks names none of {', '.join(groups)}")
-    return chosen
+    missing = [name for name in wanted if name not in groups]
+    if missing:
+        raise GolfError(
+            f"params.yaml: interpret.networks: {missing[0]} is not in this run; there are {', '.join(groups)}"
+        )
+
+    def rank(line: Line) -> tuple[int, int, int]:
+        return int(line["nonzero"]), -int(line["heldout_correct"]), int(line["seed"])
+
+    return [min(groups[name], key=rank) for name in wanted]
 
 
 def read_subject(line: Line) -> Subject:

@@ -20,22 +20,23 @@ import numpy as np
 from neural_golf import data
 from neural_golf.config import Config
 from neural_golf.figures import save_figure
-from neural_golf.interpret import anatomy, measure, overview, vision
-from neural_golf.interpret.style import applied
-from neural_golf.interpret.subject import Line, Subject, choose, read_lines, read_subject
+from neural_golf.look import anatomy, measure, overview, vision
+from neural_golf.look.style import applied
+from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
 from neural_golf.prune import SOURCES
-from neural_golf.records import write_json
+from neural_golf.records import write_bytes, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "OVERVIEW", "PORTRAIT", "Drawing", "drawings", "run"]
+__all__ = ["FIGURES", "OVERVIEW", "PORTRAIT", "Drawing", "caption_file", "drawings", "run"]
 
 FIGURES = Path("results/figures/interpret")
 FINDINGS = Path("results/interpret.json")
 PLOTS = Path("results/plots")
 
-# Kind of figure: what draws it, and the category it stands under. OVERVIEW is drawn once, PORTRAIT per network.
+# Kind of figure: what draws it, and the category it stands under. OVERVIEW is drawn once, PORTRAIT
+# for every network.
 OVERVIEW: dict[str, tuple[Callable[..., Figure], str]] = {
     "front": (overview.front, "All networks"),
     "training": (overview.training, "All networks"),
@@ -77,8 +78,17 @@ def drawings(config: Config) -> list[Drawing]:
 
 
 def caption(draw: Callable[..., Any]) -> str:
-    """The first line of a function's docstring."""
-    return (inspect.getdoc(draw) or "").partition("\n")[0]
+    """The first paragraph of a function's docstring."""
+    return " ".join((inspect.getdoc(draw) or "").partition("\n\n")[0].split())
+
+
+def caption_file(drawing: Drawing) -> str:
+    """The caption as a file, for Snakemake's report; written if it is not there yet."""
+    path = Path(".golf/captions") / f"{drawing.kind}.rst"
+    text = f"{drawing.caption}\n".encode()
+    if not path.exists() or path.read_bytes() != text:
+        write_bytes(path, text)
+    return path.absolute().as_posix()
 
 
 def run(config: Config) -> None:
@@ -99,12 +109,16 @@ def run(config: Config) -> None:
 
 def survey(config: Config, lines: list[Line]) -> None:
     """The figures of all networks together."""
-    rows = {name: overview.read(PLOTS / f"{name}.csv") for name in ("reference", "baseline", "tuned", "prelu")}
+    rows = {
+        name: overview.read(PLOTS / f"{name}.csv") for name in ("reference", "baseline", "tuned", "prelu")
+    }
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in SOURCES}
     figures = {
         "front": overview.front(lines, config.ladder, config.interpret.records),
         "training": overview.training({name: some for name, some in rows.items() if some}),
-        "pruning": overview.pruning({name: some for name, some in curves.items() if some}, config.prune.threshold),
+        "pruning": overview.pruning(
+            {name: some for name, some in curves.items() if some}, config.prune.threshold
+        ),
         "slices": overview.slices(overview.read(PLOTS / "tune.csv")),
     }
     for kind, figure in figures.items():
@@ -199,7 +213,9 @@ def findings(
         "features": {
             "count": int(flat.shape[1]),
             "silent": int((spread < 1e-6).sum()),
-            "digits_each_is_high_for": round(float(high[:, spread >= 1e-6].sum(axis=0).mean()), 2) if spread.max() > 0 else 0,
+            "digits_each_is_high_for": round(float(high[:, spread >= 1e-6].sum(axis=0).mean()), 2)
+            if spread.max() > 0
+            else 0,
             "high_for_one_digit_only": int((high.sum(axis=0) == 1).sum()),
         },
         "mistakes": {
@@ -223,5 +239,3 @@ def findings(
             "won": int((~wrong & ~fine).sum()),
         }
     return json.loads(json.dumps(result))  # type: ignore[no-any-return]
-
-
