@@ -26,6 +26,7 @@ STAGES = {
     "export": ("export", "write every network to ONNX"),
     "ladder": ("report", "write the table of all networks"),
     "interpret": ("interpret", "draw what the networks look at"),
+    "page": ("page", "put everything on one page"),
 }
 SHARED = {"train", "prune"}
 

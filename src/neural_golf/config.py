@@ -19,6 +19,7 @@ __all__ = [
     "Data",
     "Excite",
     "Interpret",
+    "Page",
     "Prune",
     "Record",
     "Reference",
@@ -203,6 +204,12 @@ class Interpret(Section):
     records: tuple[Record, ...]
 
 
+class Page(Section):
+    inference: bool
+    goals: Annotated[tuple[Fraction, ...], Field(min_length=1)]
+    samples: Count
+
+
 class Config(Section):
     data: Data
     roster: Roster
@@ -215,6 +222,7 @@ class Config(Section):
     verify: Verify
     ladder: Ladder
     interpret: Interpret
+    page: Page
     demo: dict[str, Any] = {}
 
     @model_validator(mode="after")
