@@ -56,7 +56,11 @@ def test_a_stage_depends_on_exactly_the_modules_it_imports(stage: str) -> None:
     used = {
         path.relative_to(ROOT).as_posix() for path in imported(modules_of(stage)) if path.name not in FREE
     }
-    for room in ("src/neural_golf/engine", "src/neural_golf/referee"):  # with what they start or compile
+    for room in (
+        "src/neural_golf/engine",
+        "src/neural_golf/referee",
+        "src/neural_golf/look",
+    ):  # with what they start or compile
         used = {room if path.startswith(room + "/") else path for path in used}
     declared = {dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")}
     assert declared == used
@@ -83,7 +87,7 @@ def test_every_section_is_a_parameter_of_some_stage() -> None:
 
 def test_stages_that_train_or_tune_cannot_see_the_test_images() -> None:
     seeing = {name for name, tree in STAGES.items() if "data/test.safetensors" in tree["deps"]}
-    assert seeing == {"pruned", "prelu_pruned", "verify"}
+    assert seeing == {"pruned", "prelu_pruned", "verify", "interpret"}
 
 
 def test_every_output_of_git_is_no_cache_and_every_model_is_an_artifact() -> None:

@@ -26,6 +26,8 @@ STAGES = {
     "prelu_pruned": ("prune", "zero the weights of prelu, one by one"),
     "export": ("export", "write every network to ONNX"),
     "ladder": ("report", "write the table of all networks"),
+    "interpret": ("interpret", "draw what the networks look at"),
+    "page": ("page", "put everything on one page"),
 }
 SHARED = {"train", "prune"}
 
