@@ -15,6 +15,7 @@ default: $(READY)
 
 results: $(READY)
 	snakemake
+	@cat results/ladder.md
 
 demo: $(READY)
 	golf demo

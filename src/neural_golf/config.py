@@ -13,7 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from neural_golf.errors import GolfError
 from neural_golf.model import Network
 
-__all__ = ["Blog", "Config", "Data", "Prune", "Reference", "Roster", "Train", "Tune", "Tuned", "load", "merged"]
+__all__ = [
+    "Blog",
+    "Config",
+    "Data",
+    "Prune",
+    "Reference",
+    "Roster",
+    "Train",
+    "Tune",
+    "Tuned",
+    "load",
+    "merged",
+]
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]

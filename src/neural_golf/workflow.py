@@ -29,18 +29,18 @@ BUSY = "is busy, it is being blocked by"
 
 
 class Stages:
-    """The stages of dvc.yaml, for the Snakefile: files in, files out, and a stamp that says "run me"."""
+    """The stages of dvc.yaml for the Snakefile: files in, files out, a stamp that says "run me"."""
 
     def __init__(self, path: Path = Path("dvc.yaml")) -> None:
         self.tree: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text())["stages"]
 
     def outputs(self, stage: str) -> list[str]:
-        """The files a stage writes. A directory is left to DVC: Snakemake would put a file of its own in it."""
+        """The files a stage writes. A directory is DVC's alone: Snakemake would put a file into it."""
         listed = (_name(o) for kind in ("outs", "metrics", "plots") for o in self.tree[stage].get(kind, ()))
         return [name for name in listed if Path(name).suffix]
 
     def inputs(self, stage: str) -> list[str]:
-        """What a stage waits for: the outputs of the stages it depends on. Snakemake needs their order only."""
+        """What a stage waits for: the outputs of the stages it depends on."""
         return [name for parent in self.parents(stage) for name in self.outputs(parent)]
 
     def parents(self, stage: str) -> list[str]:
@@ -61,7 +61,9 @@ class Stages:
         """
         path = STAMPS / stage
         if stage in self.outdated:
-            write_bytes(path, f"outdated {time.time_ns()}\n".encode())  # new content: else Snakemake ignores the time
+            write_bytes(
+                path, f"outdated {time.time_ns()}\n".encode()
+            )  # new content: else Snakemake ignores the time
         elif not path.exists() or path.read_text() != "clean\n":
             write_bytes(path, b"clean\n")
         if stage not in self.outdated:
@@ -143,7 +145,11 @@ def make_workspace(target: Path, root: Path = Path()) -> Path:
     write_bytes(target / "params.yaml", yaml.safe_dump(config.merged(raw), sort_keys=False).encode())
     if not (target / ".dvc").exists():
         made = subprocess.run(
-            [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=target, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"],
+            cwd=target,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if made.returncode:
             raise GolfError(f"dvc init in {target} failed: {' '.join(made.stderr.split())}")

@@ -16,10 +16,11 @@ import sys
 from typing import Literal
 
 from neural_golf.engine.base import Engine, Progress
+from neural_golf.engine.warp import transform
 from neural_golf.errors import GolfError
 from neural_golf.model import Network
 
-__all__ = ["Engine", "Progress", "engine"]
+__all__ = ["Engine", "Progress", "engine", "transform"]
 
 _said: set[str] = set()
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.engine import _core
-from neural_golf.engine.base import Engine, Floats, Images, Integers
+from neural_golf.engine.base import Engine, Floats, Images, Integers, Progress
 from neural_golf.model import Layer, Network
 
 __all__ = ["Compiled", "instruction_sets"]
@@ -41,6 +41,7 @@ class Compiled(Engine):
         wanted = os.environ.get("GOLF_INSTRUCTIONS", "") if instructions is None else instructions
         layers = [_as_tuple(layer) for layer in network.layers]
         self._core = _core.Core(layers, network.size, mean, std, threads, wanted)
+        self.sweep_bytes = 4 << 30  # memory for the maps of zero_one_by_one; beyond it, it is slower
         self.instructions: str = self._core.instructions
 
     def _logits(self, parameters: Floats, images: Images, index: Integers | None) -> Floats:
@@ -96,6 +97,30 @@ class Compiled(Engine):
                 parameters, m, v, step, images, targets, order, batch, lr, *betas, eps, mask, smoothing
             )
         )
+
+    def _zero_one_by_one(
+        self,
+        parameters: Floats,
+        candidates: Integers,
+        images: Images,
+        labels: Integers,
+        threshold: int,
+        progress: Progress | None,
+        every: int,
+    ) -> NDArray[np.bool_]:
+        mask = np.ones(self.network.size, np.bool_)
+        self._core.zero_one_by_one(
+            parameters, candidates, images, labels, threshold, progress, every, self.sweep_bytes, mask
+        )
+        return mask
+
+    def _zero_alone(
+        self, parameters: Floats, candidates: Integers, images: Images, labels: Integers
+    ) -> tuple[Integers, NDArray[np.float64]]:
+        correct = np.empty(len(candidates), np.int64)
+        loss = np.empty(len(candidates), np.float64)
+        self._core.zero_alone(parameters, candidates, images, labels, correct, loss)
+        return correct, loss
 
 
 def _as_tuple(layer: Layer) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ import numpy as np
 
 from neural_golf.referee.counting import inspect, parse
 from neural_golf.referee.rules import Limits, Refused
-from neural_golf.referee.scoring import predict
+from neural_golf.referee.scoring import Images, predict
 
 __all__ = ["COUNT", "ENDED", "SCORE", "judge", "limit", "main"]
 
@@ -41,7 +41,7 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
     if images_fd >= 0:
         with open(images_fd, "rb") as file:
             file.seek(0)
-            images = np.frombuffer(file.read(), np.uint8).reshape(shape)
+            images = Images(np.frombuffer(file.read(), np.uint8).reshape(shape))
     control.sendall(b"+")
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, 1, 2)
@@ -81,15 +81,15 @@ def limit(limits: Limits) -> list[str]:
     for name, pair in wanted.items():
         number = getattr(resource, name, None)
         try:
-            if number is None or (name == "RLIMIT_AS" and sys.platform != "linux"):  # accepted elsewhere, not kept
-                raise OSError
+            if number is None or (name == "RLIMIT_AS" and sys.platform != "linux"):
+                raise OSError  # other systems accept a limit on memory and do not keep it
             resource.setrlimit(number, pair)
         except (OSError, ValueError):
             missing.append(name)
     return missing
 
 
-def judge(file_fd: int, images: np.ndarray[Any, np.dtype[np.uint8]] | None, limits: Limits) -> dict[str, Any]:
+def judge(file_fd: int, images: Images | None, limits: Limits) -> dict[str, Any]:
     """Read, count and (with images) score one file. Never raises: a refusal is an answer too."""
     answer: dict[str, Any] = {}
     try:
@@ -127,5 +127,3 @@ def _card(model: Any) -> dict[str, str]:
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-

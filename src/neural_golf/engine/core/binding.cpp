@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "core.hpp"
@@ -69,6 +70,29 @@ PYBIND11_MODULE(_core, module) {
     return names;
   });
 
+  module.def("warp", [](const Array<uint8_t>& data, const Array<int64_t>& index, const Array<float>& affine,
+                        const std::optional<Array<float>>& grid, Array<uint8_t>& out, int threads,
+                        const std::string& instructions) {
+    const golf::Kernels* kernels = golf::choose_kernels(instructions.c_str());
+    if (!kernels) throw golf::Error("engine: no instruction set '" + instructions + "' here");
+    const int height = int(data.shape(2)), width = int(data.shape(3));
+    const int64_t pixels = int64_t(height) * width, channels = data.shape(1), image = pixels * channels;
+    const int knots = grid ? int(grid->shape(3)) : 0;
+    uint8_t* to = out.mutable_data();
+    py::gil_scoped_release free;
+    golf::Team team(threads);
+    std::vector<std::vector<float>> padded(size_t(threads), std::vector<float>(size_t((height + 3) * (width + 3))));
+    constexpr int64_t block = 256;
+    const int64_t n = index.size();
+    team.run((n + block - 1) / block, [&](int64_t task, int worker) {
+      for (int64_t i = task * block; i < std::min(n, (task + 1) * block); ++i)
+        for (int64_t c = 0; c < channels; ++c)
+          kernels->warp(data.data() + index.data()[i] * image + c * pixels, height, width, affine.data() + i * 6,
+                        grid ? grid->data() + i * 2 * knots * knots : nullptr, knots, padded[size_t(worker)].data(),
+                        to + i * image + c * pixels);
+    });
+  });
+
   py::class_<Core>(module, "Core")
       .def(py::init([](const std::vector<py::tuple>& layers, int parameters, double mean, double std, int threads,
                        const std::string& instructions) {
@@ -107,6 +131,31 @@ PYBIND11_MODULE(_core, module) {
              float* gradients = out.mutable_data();
              py::gil_scoped_release free;
              core.micro_gradients(p.data(), in, to, micro_batch, gradients);
+           })
+      .def("zero_one_by_one",
+           [](Core& core, Array<float>& p, const Array<int64_t>& candidates, const py::array& data,
+              const Array<int64_t>& labels, int64_t threshold, const py::object& progress, int64_t every,
+              size_t most_bytes, Array<bool>& mask) {
+             const Images in = images(data, std::nullopt);
+             float* parameters = p.mutable_data();
+             bool* kept = mask.mutable_data();
+             Core::Progress report = [&](int64_t done, int64_t zeroed, int64_t correct) {
+               py::gil_scoped_acquire hold;
+               if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+               if (!progress.is_none()) progress(done, zeroed, correct);
+             };
+             py::gil_scoped_release free;
+             core.zero_one_by_one(parameters, candidates.data(), candidates.size(), in, labels.data(), threshold,
+                                  every, report, most_bytes, kept);
+           })
+      .def("zero_alone",
+           [](Core& core, const Array<float>& p, const Array<int64_t>& candidates, const py::array& data,
+              const Array<int64_t>& labels, Array<int64_t>& correct, Array<double>& loss) {
+             const Images in = images(data, std::nullopt);
+             int64_t* count = correct.mutable_data();
+             double* mean = loss.mutable_data();
+             py::gil_scoped_release free;
+             core.zero_alone(p.data(), candidates.data(), candidates.size(), in, labels.data(), count, mean);
            })
       .def("adam_epoch", [](Core& core, Array<float>& p, Array<float>& m, Array<float>& v, int64_t step,
                             const py::array& data, const py::array& t, const Index& order, int64_t batch,

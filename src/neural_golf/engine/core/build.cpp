@@ -6,11 +6,19 @@
 
 namespace golf {
 
-size_t Core::place(Map& map, int channels, int height, int width, int left, int right) {
+namespace {
+
+void flat(Map& map) {  // the same floats as [inputs][1][1]
+  map.channels *= map.height * map.width;
+  map.height = map.width = 1;
+}
+
+}  // namespace
+
+void Core::place(Map& map, int channels, int height, int width, int left, int right) {
   map.channels = channels, map.height = height, map.width = width, map.left = left, map.right = right;
   map.at = plan_.floats;
   plan_.floats += map.floats();
-  return map.at;
 }
 
 void Core::build(const std::vector<Layer>& layers) {
@@ -49,49 +57,53 @@ void Core::build(const std::vector<Layer>& layers) {
     stages_.push_back(s);
   }
 
-  bool learns = false;
+  // First what inference needs, so that a search can keep that much for every group of images.
   int outputs = 1, widest = 1, window = 1;
   for (size_t i = 0; i < stages_.size(); ++i) {
     Stage& s = stages_[i];
     const Layer &from = *first[i], &to = *last[i];
-    if (i == 0) {
+    const int height = to.out[1], width = to.out[2];
+    if (i == 0)
       place(s.in, from.in[0], from.in[1], from.in[2], s.pad, s.pad);
-    } else {
+    else
       s.in = stages_[i - 1].out;
-      s.g_in = stages_[i - 1].g_out;
-    }
-    if (flatten[i])
-      for (Map* map : {&s.in, &s.g_in}) map->channels *= map->height * map->width, map->height = map->width = 1;
-    const int channels = to.out[0], height = to.out[1], width = to.out[2];
-    const int pad = i + 1 < stages_.size() ? stages_[i + 1].pad : 0;
-    place(s.out, channels, height, width, pad, pad);
+    if (flatten[i]) flat(s.in);
+    const int pad = i + 1 < stages_.size() ? stages_[i + 1].pad : 0;  // 0 for linear: it reads no zeros
+    place(s.out, to.out[0], height, width, pad, pad);
+    s.rows = height * s.window, s.cols = width * s.window;
+    if (s.kind != Stage::convolution) continue;
+    const size_t weights = size_t(to.out[0]) * s.inputs() * s.kernel * s.kernel;
+    s.packed = plan_.packed_floats;
+    s.packed_back = s.packed + weights;
+    plan_.packed_floats += 2 * weights;
+    outputs = std::max(outputs, std::min(to.out[0], MOST_OUTPUTS));
+    widest = std::max(widest, s.cols), window = std::max(window, s.window);
+  }
+  plan_.scratch = plan_.floats;
+  plan_.floats += size_t(outputs) * widest * window * L;
+  plan_.inference_floats = plan_.floats;
+
+  bool learns = false;
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    Stage& s = stages_[i];
+    const int channels = s.out.channels, height = s.out.height, width = s.out.width;
+    if (i > 0) s.g_in = stages_[i - 1].g_out;
+    if (flatten[i]) flat(s.g_in);
     place(s.g_out, channels, height, width, 0, 0);
     s.needs_input_gradient = learns;
     learns = learns || s.weight >= 0 || s.slope >= 0;
     if (s.kind == Stage::average) continue;
-
-    s.rows = height * s.window, s.cols = width * s.window;
     if (s.activation) place(s.z, channels, height, width, 0, 0);
     if (s.window > 1) place(s.arg, channels, height, width, 0, 0);
     if (!s.needs_input_gradient) {
       place(s.gz, channels, s.window, s.cols, 0, 0);
     } else if (s.kind == Stage::identity) {
       s.gz = s.g_in;
-    } else {
+    } else {  // read by a convolution with the kernel turned round, over all columns of the input
       const int left = s.kernel - 1 - s.pad;
       place(s.gz, channels, s.rows, s.cols, left, s.in.width + s.kernel - 1 - s.cols - left);
     }
-    if (s.kind == Stage::convolution) {
-      const size_t weights = size_t(channels) * s.inputs() * s.kernel * s.kernel;
-      s.packed = plan_.packed_floats;
-      s.packed_back = s.packed + weights;
-      plan_.packed_floats += 2 * weights;
-      outputs = std::max(outputs, std::min(channels, 6)), widest = std::max(widest, s.cols);
-      window = std::max(window, s.window);
-    }
   }
-  plan_.scratch = plan_.floats;
-  plan_.floats += size_t(outputs) * widest * window * L;
   plan_.stages = stages_.data();
   plan_.count = int(stages_.size());
   plan_.classes = stages_.back().out.channels;

@@ -7,15 +7,15 @@
 namespace golf {
 namespace {
 
-const Kernels* choose(const std::string& name) {
-  for (const Kernels* k : {kernels_avx512(), kernels_avx2(), kernels_plain()})
-    if (k && (name.empty() || name == k->name)) return k;
-  throw Error("engine: this machine has no instruction set '" + name + "'; there are avx512, avx2, plain");
-}
-
 const char* const NOT_FINITE = "engine: an image has a value that is not a finite number";
 
 }  // namespace
+
+const Kernels* choose_kernels(const char* name) {
+  for (const Kernels* k : {kernels_avx512(), kernels_avx2(), kernels_plain()})
+    if (k && (!*name || !std::strcmp(name, k->name))) return k;
+  return nullptr;
+}
 
 AlignedFloats::AlignedFloats(size_t n) : store_(n + 16) {
   data_ = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(store_.data()) + 63) / 64 * 64);
@@ -36,7 +36,8 @@ Core::Worker::Worker(const Core& core)
 
 Core::Core(const std::vector<Layer>& layers, int parameters, double mean, double std, int threads,
            const std::string& instructions)
-    : kernels_(choose(instructions)), team_(threads) {
+    : kernels_(choose_kernels(instructions.c_str())), team_(threads) {
+  if (!kernels_) throw Error("engine: no instruction set '" + instructions + "' here; known: avx512 avx2 plain");
   plan_.parameters = parameters;
   plan_.scale = float(1 / (255 * std));
   plan_.shift = float(-mean / std);
@@ -45,7 +46,7 @@ Core::Core(const std::vector<Layer>& layers, int parameters, double mean, double
   for (int i = 0; i < threads; ++i) workers_.emplace_back(*this);
 }
 
-int Core::gather(const Images& images, int64_t first, Worker& worker) const {
+int Core::gather(const Images& images, int64_t first, float* workspace) const {
   const int valid = int(std::min<int64_t>(L, images.count - first));
   Sources sources;
   sources.bytes = images.bytes;
@@ -54,7 +55,7 @@ int Core::gather(const Images& images, int64_t first, Worker& worker) const {
     const int64_t row = images.rows ? images.rows[i] : i;
     sources.image[l] = static_cast<const char*>(images.data) + row * images.pixels * (images.bytes ? 1 : 4);
   }
-  if (!kernels_->gather(plan_, sources, worker.workspace.data())) throw Error(NOT_FINITE);
+  if (!kernels_->gather(plan_, sources, workspace)) throw Error(NOT_FINITE);
   return valid;
 }
 
@@ -63,13 +64,21 @@ void Core::logits(const float* parameters, const Images& images, float* out) {
   pack(parameters);
   team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
     Worker& worker = workers_[w];
-    const int valid = gather(images, group * L, worker);
     float* ws = worker.workspace.data();
-    kernels_->forward(plan_, 0, parameters, packed_.data(), ws, false);
+    const int valid = gather(images, group * L, ws);
+    kernels_->forward(plan_, 0, plan_.count, parameters, packed_.data(), ws, false);
     const float* logits = ws + stages_.back().out.at;
     for (int l = 0; l < valid; ++l)
       for (int c = 0; c < classes(); ++c) out[(group * L + l) * classes() + c] = logits[c * L + l];
   });
+}
+
+int Core::right(const float* workspace, const int64_t* labels, int valid) const {
+  int32_t best[L];
+  kernels_->argmax(plan_, workspace, best);
+  int count = 0;
+  for (int l = 0; l < valid; ++l) count += best[l] == labels[l];
+  return count;
 }
 
 int64_t Core::correct(const float* parameters, const Images& images, const int64_t* labels) {
@@ -78,18 +87,10 @@ int64_t Core::correct(const float* parameters, const Images& images, const int64
   std::atomic<int64_t> total{0};
   team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
     Worker& worker = workers_[w];
-    const int valid = gather(images, group * L, worker);
     float* ws = worker.workspace.data();
-    kernels_->forward(plan_, 0, parameters, packed_.data(), ws, false);
-    const float* logits = ws + stages_.back().out.at;
-    int right = 0;
-    for (int l = 0; l < valid; ++l) {
-      int best = 0;
-      for (int c = 1; c < classes(); ++c)
-        if (logits[c * L + l] > logits[best * L + l]) best = c;
-      right += best == labels[group * L + l];
-    }
-    total += right;
+    const int valid = gather(images, group * L, ws);
+    kernels_->forward(plan_, 0, plan_.count, parameters, packed_.data(), ws, false);
+    total += right(ws, labels + group * L, valid);
   });
   return total;
 }
@@ -98,8 +99,8 @@ double Core::group_gradient(const float* parameters, const Images& images, const
                             int64_t end, float scale, Worker& worker) const {
   Images part = images;
   part.count = end;
-  const int valid = gather(part, first, worker), k = classes();
   float* ws = worker.workspace.data();
+  const int valid = gather(part, first, ws), k = classes();
   float* t = worker.targets.data();  // [classes][L]
   const float rest = targets.smoothing / float(k), share = 1 - targets.smoothing;
   for (int l = 0; l < L; ++l) {
@@ -109,7 +110,7 @@ double Core::group_gradient(const float* parameters, const Images& images, const
       t[c * L + l] = share * one + rest;
     }
   }
-  kernels_->forward(plan_, 0, parameters, packed_.data(), ws, true);
+  kernels_->forward(plan_, 0, plan_.count, parameters, packed_.data(), ws, true);
   float losses[L];
   kernels_->loss(plan_, t, valid, scale, ws, losses);
   kernels_->backward(plan_, parameters, packed_.data(), ws, worker.sums.data());

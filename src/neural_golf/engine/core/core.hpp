@@ -73,22 +73,33 @@ class Core {
   };
   double adam_epoch(float* parameters, float* m, float* v, const Adam&, const Images&, const Targets&);
 
+  // Zeroing (search.cpp). `progress` is called as base.py says, in the calling thread.
+  using Progress = std::function<void(int64_t done, int64_t zeroed, int64_t correct)>;
+  void zero_one_by_one(float* parameters, const int64_t* candidates, int64_t n, const Images&, const int64_t* labels,
+                       int64_t threshold, int64_t every, const Progress&, size_t most_bytes, bool* mask);
+  void zero_alone(const float* parameters, const int64_t* candidates, int64_t n, const Images&,
+                  const int64_t* labels, int64_t* correct, double* loss);
+
  private:
+  friend class Sweep;
+
   struct Worker {  // what one thread writes to
     explicit Worker(const Core&);
     AlignedFloats workspace, sums, targets;
   };
 
   void build(const std::vector<Layer>&);
-  size_t place(Map&, int channels, int height, int width, int left, int right);
+  void place(Map&, int channels, int height, int width, int left, int right);
   void pack(const float* parameters) { kernels_->pack(plan_, parameters, packed_.data()); }
   int classes() const { return plan_.classes; }
 
   // One group: images [first, first + L) of those that exist. Returns how many those are.
-  int gather(const Images&, int64_t first, Worker&) const;
+  int gather(const Images&, int64_t first, float* workspace) const;
   // Gathers, runs forward and backward; adds to worker.sums; returns the sum of losses.
   double group_gradient(const float* parameters, const Images&, const Targets&, int64_t first, int64_t end,
                         float scale, Worker&) const;
+  // How many of `valid` images get their label, by the logits in a workspace.
+  int right(const float* workspace, const int64_t* labels, int valid) const;
   double batch_gradient(const float* parameters, const Images&, const Targets&, float* gradient);
 
   const Kernels* kernels_;

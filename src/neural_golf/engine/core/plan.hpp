@@ -10,6 +10,7 @@
 namespace golf {
 
 constexpr int L = 16;            // images per group: one AVX-512 register, two AVX2, four NEON
+constexpr int MOST_OUTPUTS = 6;  // output channels that a kernel computes at once
 constexpr int GROUPS_PER_CHUNK = 2;  // groups whose gradients share their accumulators
 
 // A map inside the workspace. `left` and `right` are columns of zeros for the convolution that
@@ -53,7 +54,8 @@ struct Plan {
   int count;
   int parameters;
   int classes;
-  size_t floats;         // workspace
+  size_t floats;            // workspace
+  size_t inference_floats;  // its front part, all that forward without training touches
   size_t packed_floats;  // packed weights
   size_t scratch;        // rows of a convolution before pooling (in the workspace)
   float scale, shift;    // a byte b is read as scale * b + shift
@@ -71,11 +73,13 @@ struct Kernels {
   void (*pack)(const Plan&, const float* parameters, float* packed);
   // L images into the input map. False where a float image is not finite.
   bool (*gather)(const Plan&, const Sources&, float* workspace);
-  // Stages [from, count); `training` keeps what backward needs.
-  void (*forward)(const Plan&, int from, const float* parameters, const float* packed, float* workspace,
+  // Stages [from, to); `training` keeps what backward needs.
+  void (*forward)(const Plan&, int from, int to, const float* parameters, const float* packed, float* workspace,
                   bool training);
   // One output channel of a convolution or identity stage, from weights [taps] in their own order.
   void (*channel)(const Plan&, int stage, int channel, const float* parameters, float* workspace);
+  // The first largest logit of each image: best[L].
+  void (*argmax)(const Plan&, const float* workspace, int32_t* best);
   // Softmax cross-entropy: loss[L], and the gradient of scale * loss into the last g_out.
   // targets and logits are [classes][L]; images from `valid` on get a gradient of 0.
   void (*loss)(const Plan&, const float* targets, int valid, float scale, float* workspace, float* loss);
@@ -86,7 +90,12 @@ struct Kernels {
   // One update; rest is 1 - beta, rate is lr / (1 - beta1^t), root_correction sqrt(1 - beta2^t).
   void (*adam)(int n, const bool* mask, const float* gradient, float* p, float* m, float* v, float rest1,
                float beta2, float rest2, float rate, float root_correction, float eps);
+  // One image [height][width] warped (warp.inc); padded is scratch of (height + 3) * (width + 3) floats.
+  void (*warp)(const uint8_t* image, int height, int width, const float* affine, const float* grid, int knots,
+               float* padded, uint8_t* out);
 };
+
+const Kernels* choose_kernels(const char* name);  // the widest where the name is empty; null if not here
 
 const Kernels* kernels_avx512();  // null where not compiled in or not supported by this machine
 const Kernels* kernels_avx2();

@@ -1,0 +1,90 @@
+"""Types of the compiled module; binding.cpp is its source."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.engine.base import Floats, Images, Integers, Progress
+
+def instruction_sets() -> list[str]: ...
+
+class Core:
+    instructions: str
+    def __init__(
+        self,
+        layers: list[tuple[Any, ...]],
+        parameters: int,
+        mean: float,
+        std: float,
+        threads: int,
+        instructions: str,
+    ) -> None: ...
+    def logits(self, parameters: Floats, images: Images, index: Integers | None, out: Floats) -> None: ...
+    def correct(self, parameters: Floats, images: Images, labels: Integers) -> int: ...
+    def loss_gradient(
+        self,
+        parameters: Floats,
+        images: Images,
+        targets: NDArray[Any],
+        index: Integers | None,
+        smoothing: float,
+        out: Floats,
+    ) -> float: ...
+    def micro_gradients(
+        self,
+        parameters: Floats,
+        images: Images,
+        targets: NDArray[Any],
+        index: Integers | None,
+        micro_batch: int,
+        out: Floats,
+    ) -> None: ...
+    def adam_epoch(
+        self,
+        parameters: Floats,
+        m: Floats,
+        v: Floats,
+        step: int,
+        images: Images,
+        targets: NDArray[Any],
+        order: Integers,
+        batch: int,
+        rates: NDArray[np.float64],
+        beta1: float,
+        beta2: float,
+        eps: float,
+        mask: NDArray[np.bool_] | None,
+        smoothing: float,
+    ) -> float: ...
+    def zero_one_by_one(
+        self,
+        parameters: Floats,
+        candidates: Integers,
+        images: Images,
+        labels: Integers,
+        threshold: int,
+        progress: Progress | None,
+        every: int,
+        most_bytes: int,
+        mask: NDArray[np.bool_],
+    ) -> None: ...
+    def zero_alone(
+        self,
+        parameters: Floats,
+        candidates: Integers,
+        images: Images,
+        labels: Integers,
+        correct: Integers,
+        loss: NDArray[np.float64],
+    ) -> None: ...
+
+def warp(
+    images: NDArray[np.uint8],
+    index: Integers,
+    affine: Floats,
+    grid: Floats | None,
+    out: NDArray[np.uint8],
+    threads: int,
+    instructions: str,
+) -> None: ...
