@@ -89,6 +89,8 @@ def _nodes(layer: Layer, source: str, last: bool) -> list[onnx.NodeProto]:
             ]
         case "relu":
             return [helper.make_node("Relu", [source], [layer.name], layer.name)]
+        case "abs":
+            return [helper.make_node("Abs", [source], [layer.name], layer.name)]
         case "leaky":
             return [helper.make_node("LeakyRelu", [source], [layer.name], layer.name, alpha=layer.value)]
         case "prelu":
