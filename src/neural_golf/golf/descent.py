@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.engine import Engine, engine
-from neural_golf.engine.warp import transform
 from neural_golf.errors import GolfError
+from neural_golf.golf.augment import augmented
 from neural_golf.golf.optimiser import FullAdam
-from neural_golf.golf.recipe import Augment, Epoch, Recipe, plan
+from neural_golf.golf.recipe import Epoch, Recipe, plan
 from neural_golf.golf.surgeon import choose, fisher, operate, regain
 from neural_golf.model import Network, initialise
 from neural_golf.records import read_tensors, write_tensors
 
-__all__ = ["Descent", "Snapshot", "augmented", "price", "soft_targets"]
+__all__ = ["Descent", "Snapshot", "price", "soft_targets"]
 
 Vector = NDArray[np.float32]
 PARTS = 8  # of an epoch, between two looks of the average at plain Adam's weights
@@ -48,22 +48,6 @@ def soft_targets(labels: NDArray[np.integer[Any]], teacher: Vector | None, share
     hard = np.eye(teacher.shape[1], dtype=np.float32)[labels]
     mixed: Vector = ((1 - share) * hard + share * teacher).astype(np.float32)
     return mixed
-
-
-def augmented(
-    images: NDArray[np.uint8], rows: NDArray[np.int64], change: Augment, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """images[rows], each shifted, turned, scaled and stretched a little (Simard, Steinkraus & Platt 2003)."""
-    n = len(rows)
-    angle = np.deg2rad(rng.uniform(-change.turn, change.turn, n))
-    zoom = 1 + rng.uniform(-change.scale, change.scale, (n, 1, 1))
-    turn = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], 1).reshape(n, 2, 2)
-    shift = rng.uniform(-change.shift, change.shift, (n, 2, 1))
-    affine = np.concatenate([turn * zoom, shift], axis=2).astype(np.float32)
-    grid = None
-    if change.elastic:
-        grid = rng.uniform(-change.elastic, change.elastic, (n, 2, 5, 5)).astype(np.float32)
-    return transform(images, rows, affine, grid)
 
 
 def price(weights: NDArray[np.float64], penalty: float, knee: float = 0.1) -> NDArray[np.float64]:
