@@ -48,7 +48,7 @@ def imported(path: Path) -> set[Path]:
 def modules_of(stage: str) -> Path:
     if stage == "verify":
         return SRC / "referee/pipeline.py"
-    return SRC / f"{cli.STAGES[stage][0]}.py"
+    return SRC / f"{cli.STAGES[stage][0].replace('.', '/')}.py"
 
 
 @pytest.mark.parametrize("stage", STAGES)
