@@ -15,7 +15,8 @@ from neural_golf.engine import Engine, engine
 from neural_golf.errors import GolfError
 from neural_golf.golf.augment import augmented
 from neural_golf.golf.optimiser import FullAdam
-from neural_golf.golf.recipe import Epoch, Recipe, plan
+from neural_golf.golf.plan import Epoch, plan
+from neural_golf.golf.recipe import Recipe
 from neural_golf.golf.surgeon import choose, fisher, operate, regain
 from neural_golf.model import Network, initialise
 from neural_golf.records import read_tensors, write_tensors

@@ -13,7 +13,8 @@ from neural_golf import data, longwork
 from neural_golf.config import Config
 from neural_golf.engine import engine
 from neural_golf.golf.descent import Descent
-from neural_golf.golf.recipe import Epoch, Recipe
+from neural_golf.golf.plan import Epoch
+from neural_golf.golf.recipe import Recipe
 from neural_golf.golf.teacher import probabilities
 from neural_golf.model import Network
 from neural_golf.prune import needed
