@@ -94,7 +94,10 @@ def run(config: Config) -> None:
         script=(WEB / "page.js").read_text(encoding="utf-8"),
     )
     write_bytes(PAGE, content.encode())
-    print(f"page: {PAGE}, {len(content) / 1e6:.1f} MB" + (f"; without drawing: {runtime.why}" if runtime.why else ""))
+    print(
+        f"page: {PAGE}, {len(content) / 1e6:.1f} MB"
+        + (f"; without drawing: {runtime.why}" if runtime.why else "")
+    )
 
 
 # The runtime.
@@ -110,8 +113,18 @@ def find_runtime() -> Runtime:
     if folder is None:
         npm = shutil.which("npm")
         if npm is None:
-            return Runtime(why="npm was not there when it was built (`golf page` with node and npm installed mends it)")
-        command = [npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
+            return Runtime(
+                why="npm was not there when it was built (`golf page` with node and npm installed mends it)"
+            )
+        command = [
+            npm,
+            "ci",
+            "--omit=dev",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--fetch-retries=1",
+        ]
         try:
             made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         except (OSError, subprocess.TimeoutExpired):
@@ -204,7 +217,9 @@ def handbook(path: Path) -> str:
     lines = ["|".join(c.replace("_", " ") for c in columns)]
     numeric = [all(isinstance(e.get(c), int | float | None) for e in entries) for c in columns]
     lines.append("|".join("--:" if n else "---" for n in numeric))
-    lines += ["|".join("" if e.get(c) is None else str(e[c]).replace("|", "/") for c in columns) for e in entries]
+    lines += [
+        "|".join("" if e.get(c) is None else str(e[c]).replace("|", "/") for c in columns) for e in entries
+    ]
     return (
         '<section id="handbook" class="wide" aria-labelledby="handbook-title"><h2 id="handbook-title">The handbook</h2>'
         "<p>What each compression technique is worth, measured.</p>"
@@ -266,15 +281,21 @@ def score(config: Config, best: Mapping[float, Line | None]) -> str:
         told = [b for b in blog.values() if b.accuracy]
         if "reference" in blog:
             entries.append(("", blog["reference"].nonzero, "PyTorch’s own MNIST example, 99 %"))
-        entries.append(("", min(b.nonzero for b in told), "the blog’s best, 98 %, zeros chosen on the test images"))
+        entries.append(
+            ("", min(b.nonzero for b in told), "the blog’s best, 98 %, zeros chosen on the test images")
+        )
         for other in config.interpret.records:
-            if other.accuracy >= 0.99 and other.nonzero == min(r.nonzero for r in config.interpret.records if r.accuracy >= 0.99):
+            if other.accuracy >= 0.99 and other.nonzero == min(
+                r.nonzero for r in config.interpret.records if r.accuracy >= 0.99
+            ):
                 entries.append(("", other.nonzero, f"the smallest public one at 99 % ({other.source})"))
     for goal, line in best.items():
         if line:
             text = f"this project at {goal:.0%}: {int(line['correct']):,} of {int(line['images']):,} right, nothing chosen on them"
             entries.append((" class='best'", int(line["nonzero"]), text))
-    return "".join(f"<div{css}><dt>{html.escape(text)}</dt><dd>{count:,}</dd></div>" for css, count, text in entries)
+    return "".join(
+        f"<div{css}><dt>{html.escape(text)}</dt><dd>{count:,}</dd></div>" for css, count, text in entries
+    )
 
 
 def rules(config: Config) -> str:
@@ -294,9 +315,10 @@ def title(subject: Subject) -> str:
 
 
 def chosen_on(line: Line) -> str:
-    return {"": "nothing about it was chosen on test images", "heldout": "its zeros were chosen on held-out images"}.get(
-        line["judge"], "its zeros were chosen on the test images themselves"
-    )
+    return {
+        "": "nothing about it was chosen on test images",
+        "heldout": "its zeros were chosen on held-out images",
+    }.get(line["judge"], "its zeros were chosen on the test images themselves")
 
 
 def network(subject: Subject) -> dict[str, Any]:
@@ -384,7 +406,9 @@ def figure(drawing: Drawing) -> str:
 
 def study_figures() -> str:
     have = {kind: text for kind, text in STUDY.items() if Path(f"results/figures/{kind}.svg").exists()}
-    return "".join(figure_html(kind, text, f"snakemake results/figures/{kind}.svg") for kind, text in have.items())
+    return "".join(
+        figure_html(kind, text, f"snakemake results/figures/{kind}.svg") for kind, text in have.items()
+    )
 
 
 def figure_html(kind: str, caption: str, command: str) -> str:

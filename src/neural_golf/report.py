@@ -18,7 +18,7 @@ from neural_golf.records import read_json, write_bytes, write_csv, write_json
 __all__ = ["Spread", "rows", "run", "update_readme"]
 
 RESULTS = Path("results")
-ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned")
+ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned", "golf98", "golf99")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[d
     """
     groups: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
     for line in lines:
+        if line.get("entered") == "False":  # a point of the front, not an entry
+            continue
         groups.setdefault((line["row"], line["judge"], line["order"]), []).append(line)
     judges, orders = ("", "test", "heldout"), ("", "index", "saliency")
     table = []
@@ -119,6 +121,8 @@ LABELS = {
     "pruned": "pruned",
     "prelu": "prelu 4-5-4",
     "prelu_pruned": "prelu_pruned",
+    "golf98": "golf98, chosen at 98 %",
+    "golf99": "golf99, chosen at 99 %",
 }
 
 CHOSEN = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}
