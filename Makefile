@@ -5,7 +5,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: default results demo test lint bench serve clean lock
+.PHONY: default results demo test fuzz lint bench serve clean lock
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
@@ -15,12 +15,17 @@ default: $(READY)
 
 results: $(READY)
 	snakemake
+	@cat results/ladder.md
 
 demo: $(READY)
 	golf demo
 
 test: lint
 	pytest
+
+# A longer search than the one in the tests: FUZZ="--bulk 1000000 --whole 20000 --seed 2".
+fuzz: $(READY)
+	python tests/fuzz.py $(FUZZ)
 
 lint: $(READY)
 	ruff check .

@@ -1,6 +1,6 @@
 # The order of the stages. What each one runs, reads and writes stands in dvc.yaml, once; DVC runs,
-# remembers and restores it. A rule waits for the files of the rules before it (their times do not
-# matter: `ancient`) and runs when its stamp says that DVC finds it out of date.
+# remembers and restores it. A rule waits for the files of the rules before it, and runs when its
+# stamp says that DVC finds it out of date.
 from neural_golf import config
 from neural_golf.workflow import Stages
 from neural_golf.errors import GolfError
@@ -16,7 +16,12 @@ RUN = "golf stage {rule}"
 
 
 def read(name):
-    return {"stamp": stages.stamp(name), "files": ancient(stages.inputs(name))}
+    files = stages.inputs(name)
+    # Of a stage that is up to date, everything before it is too, and times mean nothing.
+    return {
+        "stamp": stages.stamp(name),
+        "files": files if name in stages.outdated else ancient(files),
+    }
 
 
 def written(name):

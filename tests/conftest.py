@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 from neural_golf import config, data
 from neural_golf.config import Config
 
 ROOT = Path(__file__).parent.parent
+Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 @pytest.fixture
@@ -38,3 +40,14 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Config)
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    """1,797 digits as uint8 images [n, 1, 28, 28] with labels [n]."""
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn brings the digits")
+    found = datasets.load_digits()
+    small = (found.images * 15.9375).astype(np.uint8)  # 0 to 16 becomes 0 to 255
+    large = np.kron(small, np.ones((1, 3, 3), np.uint8))
+    images = np.pad(large, ((0, 0), (2, 2), (2, 2)))[:, None]
+    return images, found.target.astype(np.uint8)

@@ -46,7 +46,9 @@ def with_places(raw: dict[str, Any], *places: Path | str) -> Config:
     return Config.model_validate(tree)
 
 
-def test_the_first_right_place_wins(raw: dict[str, Any], published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_right_place_wins(
+    raw: dict[str, Any], published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data.run(with_places(raw, "nowhere", published, "later"))
     assert [len(data.read(part)) for part in ("train", "heldout", "test")] == [50, 10, 20]
     out = capsys.readouterr().out
@@ -57,7 +59,9 @@ def test_the_first_right_place_wins(raw: dict[str, Any], published: Path, capsys
 
 def test_nothing_is_lost_or_doubled_by_the_split(raw: dict[str, Any], published: Path) -> None:
     data.run(with_places(raw, published))
-    whole = np.frombuffer(gzip.decompress((published / "train-images-idx3-ubyte.gz").read_bytes())[16:], np.uint8)
+    whole = np.frombuffer(
+        gzip.decompress((published / "train-images-idx3-ubyte.gz").read_bytes())[16:], np.uint8
+    )
     both = np.concatenate([data.read("train").pixels, data.read("heldout").pixels]).reshape(60, -1)
     assert sorted(map(bytes, both)) == sorted(map(bytes, whole.reshape(60, -1)))
 
@@ -90,7 +94,9 @@ def test_a_truncated_file_is_named(raw: dict[str, Any], published: Path) -> None
         data.run(with_places(raw, published))
 
 
-def test_an_altered_unpacked_file_of_an_earlier_run_is_not_trusted(raw: dict[str, Any], published: Path) -> None:
+def test_an_altered_unpacked_file_of_an_earlier_run_is_not_trusted(
+    raw: dict[str, Any], published: Path
+) -> None:
     data.run(with_places(raw, published))
     want = data.read("test").pixels
     unpacked = Path("data/raw/MNIST/raw/t10k-images-idx3-ubyte")

@@ -13,7 +13,17 @@ from neural_golf.engine import engine
 from neural_golf.errors import GolfError
 from neural_golf.model import Network, fold_normalisation, initialise, masked
 
-BLOG = ["conv 4 k4", "prelu", "maxpool 2", "conv 5 k3", "prelu", "maxpool 2", "conv 4 k3", "prelu", "linear 10"]
+BLOG = [
+    "conv 4 k4",
+    "prelu",
+    "maxpool 2",
+    "conv 5 k3",
+    "prelu",
+    "maxpool 2",
+    "conv 4 k3",
+    "prelu",
+    "linear 10",
+]
 
 
 def test_doctests() -> None:
@@ -41,7 +51,9 @@ def test_the_blogs_counts_layer_by_layer() -> None:
 
 
 def test_a_tied_kernel_counts_once() -> None:
-    network = Network.parse(["conv 4 k3 same", "conv 4 k3 same", "conv 4 k3 same tied=conv2", "gap", "linear 10"])
+    network = Network.parse(
+        ["conv 4 k3 same", "conv 4 k3 same", "conv 4 k3 same tied=conv2", "gap", "linear 10"]
+    )
     assert network.size == 40 + 148 + 4 + 50
     assert network.layers[2].weight is network.layers[1].weight
 

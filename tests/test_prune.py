@@ -33,7 +33,9 @@ def naive(parameters: np.ndarray, order: np.ndarray, images: data.Images, thresh
     return now
 
 
-def test_the_pass_decides_as_the_naive_loop_and_never_below_the_threshold(dense: np.ndarray, tmp_path: Path) -> None:
+def test_the_pass_decides_as_the_naive_loop_and_never_below_the_threshold(
+    dense: np.ndarray, tmp_path: Path
+) -> None:
     network, test = Network.parse(SPEC), data.read("test")
     core = engine(network)
     threshold = core.correct(dense, test.pixels, test.labels) - 20
@@ -43,11 +45,16 @@ def test_the_pass_decides_as_the_naive_loop_and_never_below_the_threshold(dense:
     assert np.array_equal(np.where(tensors["mask"], dense, 0), want)
     assert core.correct(want, test.pixels, test.labels) >= threshold
     assert 0 < (~tensors["mask"]).sum() < len(order)
-    assert tensors["curve"][-1].tolist() == [(~tensors["mask"]).sum(), core.correct(want, test.pixels, test.labels)]
+    assert tensors["curve"][-1].tolist() == [
+        (~tensors["mask"]).sum(),
+        core.correct(want, test.pixels, test.labels),
+    ]
     assert tensors["mask"][np.setdiff1d(np.arange(network.size), order)].all()  # no bias, no slope
 
 
-def test_a_killed_pass_goes_on_to_the_same_mask(dense: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_pass_goes_on_to_the_same_mask(
+    dense: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, test = Network.parse(SPEC), data.read("test")
     core, order = engine(network), network.weights()
     threshold = core.correct(dense, test.pixels, test.labels) - 20
@@ -75,7 +82,9 @@ def test_saliency_is_the_diagonal_fisher(dense: np.ndarray) -> None:
     for row in range(50):
         _, gradient = core.loss_gradient(dense, images.pixels, images.labels, np.array([row]))
         square += gradient.astype(np.float64) ** 2
-    np.testing.assert_allclose(prune.saliency(core, dense, images), dense**2 * square / 50 / 2, rtol=1e-3, atol=1e-12)
+    np.testing.assert_allclose(
+        prune.saliency(core, dense, images), dense**2 * square / 50 / 2, rtol=1e-3, atol=1e-12
+    )
 
 
 def stage_files(settings: Config, parameters: np.ndarray) -> Config:
@@ -99,10 +108,15 @@ def test_the_stage_prunes_by_every_judge_in_every_order(dense: np.ndarray, setti
         assert have == run[f"{run['judge']}_correct"] >= prune.needed(settings.prune.threshold, len(images))
 
 
-def test_a_network_below_the_threshold_has_nothing_to_give_and_that_is_said(settings: Config, workplace: Path) -> None:
+def test_a_network_below_the_threshold_has_nothing_to_give_and_that_is_said(
+    settings: Config, workplace: Path
+) -> None:
     network = Network.parse(SPEC)
     poor = stage_files(settings, np.zeros(network.size, np.float32))
-    with pytest.raises(GolfError, match=r"no tuned network reaches prune\.threshold = 0\.85 on the test images.*nothing to give"):
+    with pytest.raises(
+        GolfError,
+        match=r"no tuned network reaches prune\.threshold = 0\.85 on the test images.*nothing to give",
+    ):
         prune.run(poor, "pruned")
     assert not Path("results/models/pruned.safetensors").exists()
 

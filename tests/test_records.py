@@ -77,7 +77,9 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.json"
     write_bytes(path, b"old")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from neural_golf.errors import GolfError
 
 __all__ = ["main"]
 
-# stage: (module, what it does). The module's `run` gets the settings, and the stage's name if it serves several.
+# stage: (module, what it does). The module has `run(settings)`, or `run(settings, stage)` if it is SHARED.
 STAGES = {
     "data": ("data", "fetch and split the data set"),
     "reference": ("reference", "train PyTorch's MNIST example"),
@@ -44,22 +43,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="golf", description="Reach an accuracy with the fewest non-zero parameters.")
+    parser = argparse.ArgumentParser(
+        prog="golf", description="Reach an accuracy with the fewest non-zero parameters."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for stage, (_, what) in STAGES.items():
-        made = commands.add_parser(stage, help=f"stage: {what}", description=f"Stage of the pipeline: {what}.")
-        if stage == "data":
-            made.add_argument("--check", action="store_true", help="only see whether some place has the data set")
-    commands.add_parser("verify", help="stage: score every exported file")
-    stage = commands.add_parser("stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)")
+    for name, (_, what) in STAGES.items():
+        made = commands.add_parser(name, help=f"stage: {what}", description=f"Stage of the pipeline: {what}.")
+        if name == "data":
+            made.add_argument(
+                "--check", action="store_true", help="only see whether some place has the data set"
+            )
+    from neural_golf.referee_cli import add_verify_arguments
+
+    add_verify_arguments(
+        commands.add_parser("verify", help="score an ONNX file; without one, the stage: every exported file")
+    )
+    stage = commands.add_parser(
+        "stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)"
+    )
     stage.add_argument("name")
     commands.add_parser("demo", help="run the whole pipeline on scikit-learn's digits, in results/demo")
-    commands.add_parser("readme", help="put the generated table into README.md")
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
     match options.command:
+        case "verify" if options.file:
+            from neural_golf.referee_cli import run_verify
+
+            return run_verify(options)
         case "verify":
             from neural_golf import config
             from neural_golf.referee import pipeline
@@ -72,11 +84,6 @@ def _run(options: argparse.Namespace) -> int:
             return workflow.run_stage(options.name)
         case "demo":
             return _demo()
-        case "readme":
-            from neural_golf import report
-
-            report.update_readme()
-            return 0
     from neural_golf import config
 
     if options.command == "data" and options.check:
@@ -98,7 +105,7 @@ def _demo() -> int:
     code = subprocess.run([sys.executable, "-m", "snakemake"], cwd=folder, check=False).returncode
     if code == 0:
         print((folder / "results/ladder.md").read_text())
-        print(f"The demo's results are in {os.path.relpath(folder / 'results')}; the real ones come from `make results`.")
+        print(f"These are the demo's, in {folder}/results; the real ones come from `make results`.")
     return code
 
 

@@ -13,7 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from neural_golf.errors import GolfError
 from neural_golf.model import Network
 
-__all__ = ["Blog", "Config", "Data", "Prune", "Reference", "Roster", "Train", "Tune", "Tuned", "load", "merged"]
+__all__ = [
+    "Blog",
+    "Config",
+    "Data",
+    "Prune",
+    "Reference",
+    "Roster",
+    "Train",
+    "Tune",
+    "Tuned",
+    "load",
+    "merged",
+]
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -125,6 +137,7 @@ class Tune(Section):
 
 class Prune(Section):
     threshold: Fraction
+    heldout_threshold: Fraction
     judges: Annotated[tuple[Literal["test", "heldout"], ...], Field(min_length=1)]
     orders: Annotated[tuple[Literal["index", "saliency"], ...], Field(min_length=1)]
     saliency_images: Count

@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -32,7 +33,7 @@ class Images:
     """Images as uint8 [n, 1, 28, 28] (0 is background) and their labels as uint8 [n]."""
 
     pixels: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    labels: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,9 +57,15 @@ def run(config: Config) -> None:
     """The stage `data`: fetch, check, split by seed, write data/*.safetensors."""
     train, test = digits(config.data) if config.data.dataset == "digits" else fetch(config.data)
     if config.data.heldout >= len(train):
-        raise GolfError(f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(train)} training images")
+        raise GolfError(
+            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(train)} training images"
+        )
     order = np.random.default_rng(config.data.seed).permutation(len(train))
-    parts = {"train": train[order[config.data.heldout :]], "heldout": train[order[: config.data.heldout]], "test": test}
+    parts = {
+        "train": train[order[config.data.heldout :]],
+        "heldout": train[order[: config.data.heldout]],
+        "test": test,
+    }
     hasher = hashlib.sha256()
     for name, images in parts.items():
         hasher.update(images.pixels.tobytes() + images.labels.tobytes())
@@ -147,7 +154,9 @@ def digits(data: Data) -> tuple[Images, Images]:
     pixels = torch.nn.functional.pad(large, (4, 4, 4, 4)).round().to(torch.uint8).numpy()
     labels = bundle.target.astype(np.uint8)
     if data.digits_test >= len(labels):
-        raise GolfError(f"params.yaml: data.digits_test = {data.digits_test}: there are only {len(labels)} digits")
+        raise GolfError(
+            f"params.yaml: data.digits_test = {data.digits_test}: there are only {len(labels)} digits"
+        )
     everything = Images(pixels, labels)
     order = np.random.default_rng(data.seed).permutation(len(labels))
     cut = len(labels) - data.digits_test

@@ -31,7 +31,9 @@ LARGE = Path("results/onnx-large")  # over the referee's size limit: in DVC's ca
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last years
 
 
-def model_proto(network: Network, parameters: NDArray[np.float32], card: Mapping[str, str]) -> onnx.ModelProto:
+def model_proto(
+    network: Network, parameters: NDArray[np.float32], card: Mapping[str, str]
+) -> onnx.ModelProto:
     """The network as an ONNX model.
 
     Input `image`: float32 [batch, 1, 28, 28] in [0, 1], 0 is background. Output `logits`: float32
@@ -148,7 +150,11 @@ def _card(
         "parameters": str(checkpoint.network.size),
         "nonzero": str(np.count_nonzero(baked)),
         "seed": str(record["seed"]),
-        "chosen_on": {None: "nothing chosen on test images", "heldout": "held-out images", "test": "test images"}[judge],
+        "chosen_on": {
+            None: "nothing chosen on test images",
+            "heldout": "held-out images",
+            "test": "test images",
+        }[judge],
         "recorded": json.dumps({k: v for k, v in record.items() if k.endswith("correct")}),
         "input": "float32 [batch, 1, 28, 28], pixel / 255, 0 is background; no other normalisation",
         "output": "float32 [batch, 10] logits; index k is class k",
@@ -159,5 +165,7 @@ def _card(
 
 def config_digest(config: Config) -> str:
     """A digest of the settings of the pipeline, to tell two regenerations apart."""
-    text = config.model_dump_json(exclude={"data": {"places"}, "roster": True, "demo": True, "verify": True, "ladder": True})
+    text = config.model_dump_json(
+        exclude={"data": {"places"}, "roster": True, "demo": True, "verify": True, "ladder": True}
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from numpy.typing import NDArray
 
 from neural_golf.records import read_tensors, write_tensors
@@ -42,14 +43,22 @@ def cores() -> int:
 def folder(stage: str, **depends: Any) -> Path:
     """The folder of one piece's unfinished state, named by what its result depends on.
 
-    The source of this package is part of it: changed code never goes on from old state.
+    The stage's modules, as dvc.yaml lists them, are part of it (without a dvc.yaml, the whole
+    package is): changed code never goes on from old state.
     """
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode())
-    here = Path(__file__).parent
-    for path in sorted(here.rglob("*")):
-        if path.suffix in (".py", ".cpp", ".hpp", ".h", ".inl"):
-            digest.update(path.relative_to(here).as_posix().encode() + path.read_bytes())
+    for path in _modules(stage):
+        digest.update(path.as_posix().encode() + path.read_bytes())
     return Path(".golf") / stage / digest.hexdigest()[:16]
+
+
+def _modules(stage: str) -> list[Path]:
+    listed = [Path(__file__).parent]
+    if Path("dvc.yaml").exists():
+        deps = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]["deps"]
+        listed = [Path(dep) for dep in deps if dep.startswith("src/")]
+    files = {f for path in listed for f in (path.rglob("*") if path.is_dir() else [path])}
+    return sorted(f for f in files if f.suffix in (".py", ".cpp", ".hpp", ".inc"))
 
 
 def finished(state: Path, compute: Callable[[Path], Piece]) -> Piece:

@@ -104,7 +104,9 @@ class Network:
             layers.append(layer)
             shape = layer.out_shape
         if not layers or shape[1:] != (1, 1):
-            raise GolfError(f"network {list(spec)}: it must end in one number per class (linear or gap), not {shape}")
+            raise GolfError(
+                f"network {list(spec)}: it must end in one number per class (linear or gap), not {shape}"
+            )
         return Network(tuple(spec), tuple(layers), tuple(tensors))
 
     def unpack(self, vector: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
@@ -117,7 +119,9 @@ class Network:
         have = {name: tuple(a.shape) for name, a in named.items()}
         if want != have:
             odd = sorted(k for k in want.keys() | have.keys() if want.get(k) != have.get(k))
-            raise GolfError(f"tensors of another architecture: {odd[0]} is {have.get(odd[0])}, not {want.get(odd[0])}")
+            raise GolfError(
+                f"tensors of another architecture: {odd[0]} is {have.get(odd[0])}, not {want.get(odd[0])}"
+            )
         return np.concatenate([np.asarray(named[t.name], np.float32).ravel() for t in self.tensors])
 
     def weights(self) -> NDArray[np.int64]:
@@ -160,7 +164,9 @@ def _parse_layer(
             options = words[3:]
             groups = next((number(o, "g") for o in options if o.startswith("g")), 1)
             tied = next((o.removeprefix("tied=") for o in options if o.startswith("tied=")), None)
-            unknown = [o for o in options if o not in ("same", "nobias") and o[:1] != "g" and o[:5] != "tied="]
+            unknown = [
+                o for o in options if o not in ("same", "nobias") and o[:1] != "g" and o[:5] != "tied="
+            ]
             if unknown:
                 raise fail(f"unknown word {unknown[0]!r}")
             if c % groups or out % groups:
@@ -250,9 +256,13 @@ def fold_normalisation(network: Network, parameters: Vector, mean: float, std: f
     """
     first = network.layers[0]
     if first.weight is None or first.kind == "prelu":
-        raise GolfError(f"the first layer must be conv or linear to take in the normalisation, not {first.kind}")
+        raise GolfError(
+            f"the first layer must be conv or linear to take in the normalisation, not {first.kind}"
+        )
     if mean != 0 and (first.bias is None or first.pad):
-        raise GolfError(f"the first layer ({network.spec[0]}) can take in a mean only with a bias and no padding")
+        raise GolfError(
+            f"the first layer ({network.spec[0]}) can take in a mean only with a bias and no padding"
+        )
     folded = parameters.astype(np.float64)
     weight = folded[first.weight.slice].reshape(first.weight.shape[0], -1)
     if first.bias is not None and mean != 0:

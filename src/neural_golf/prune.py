@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from neural_golf.train import METRICS, MODELS, PLOTS, Vector, score
 __all__ = ["needed", "run", "saliency", "zero"]
 
 SOURCES = {"pruned": "tuned", "prelu_pruned": "prelu"}
+Judge = Literal["test", "heldout"]
 CHUNK = 100  # candidates between two saves of the state
 
 
@@ -53,7 +55,7 @@ def saliency(core: Engine, parameters: Vector, images: data.Images) -> Vector:
     index = np.arange(len(images))
     gradients = core.micro_gradients(parameters, images.pixels, images.labels, index, micro_batch=1)
     fisher = np.square(gradients, dtype=np.float64).mean(axis=0)
-    return (np.square(parameters, dtype=np.float64) * fisher / 2).astype(np.float32)
+    return np.asarray(np.square(parameters, dtype=np.float64) * fisher / 2, np.float32)
 
 
 def zero(
@@ -95,23 +97,30 @@ def run(config: Config, stage: str) -> None:
     core = engine(network)
     parts = {judge: data.read(judge) for judge in section.judges}
     heldout, train = data.read("heldout"), data.read("train")
-    goals = {judge: needed(section.threshold, len(part)) for judge, part in parts.items()}
+    thresholds = {"test": section.threshold, "heldout": section.heldout_threshold}
+    goals = {judge: needed(thresholds[judge], len(part)) for judge, part in parts.items()}
     able = []
     for run, judge in itertools.product(range(len(dense.runs)), section.judges):
         correct = core.correct(dense.parameters[run], parts[judge].pixels, parts[judge].labels)
         if correct >= goals[judge]:
             able += [(judge, order, run) for order in section.orders]
         else:
-            print(f"{stage}: {source} seed {dense.runs[run]['seed']} has {correct} of {len(parts[judge])} {judge} images "
-                  f"right, below the {goals[judge]} asked for: pruning has nothing to give, left out")  # fmt: skip
+            print(
+                f"{stage}: left out {source} seed {dense.runs[run]['seed']}: it has {correct} of "
+                f"{len(parts[judge])} {judge} images right, below the {goals[judge]} asked for, "
+                "so pruning has nothing to give"
+            )
     missing = [judge for judge in section.judges if judge not in {job[0] for job in able}]
     if missing:
+        judge = missing[0]
+        key = "threshold" if judge == "test" else "heldout_threshold"
         raise GolfError(
-            f"{stage}: no {source} network reaches prune.threshold = {section.threshold:g} on the {missing[0]} images, so "
-            f"pruning has nothing to give: lower prune.threshold in params.yaml, or train {source} longer"
+            f"{stage}: no {source} network reaches prune.{key} = {thresholds[judge]:g} on the {judge} "
+            f"images, so pruning has nothing to give: lower prune.{key} in params.yaml, or train {source} "
+            "longer"
         )
 
-    def one(job: tuple[str, str, int]) -> longwork.Piece:
+    def one(job: tuple[Judge, str, int]) -> longwork.Piece:
         judge, order_name, run = job
         seed = dense.runs[run]["seed"]
         name = f"{judge} {order_name} seed {seed}"
@@ -146,7 +155,12 @@ def run(config: Config, stage: str) -> None:
     runs = tuple(record for _, record in results)
     write_checkpoint(MODELS / f"{stage}.safetensors", Checkpoint(network, parameters, masks, runs))
     curve = [
-        (f"{record['judge']}-{record['order']}", record["seed"], network.size - zeros, correct / len(parts[record["judge"]]))
+        (
+            f"{record['judge']}-{record['order']}",
+            record["seed"],
+            network.size - zeros,
+            correct / len(parts[record["judge"]]),
+        )
         for tensors, record in results
         for zeros, correct in tensors["curve"].tolist()
     ]

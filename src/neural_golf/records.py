@@ -56,7 +56,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise GolfError(f"{path} is missing: the stage that writes it has not run (`snakemake` runs it)") from None
+        raise GolfError(
+            f"{path} is missing: the stage that writes it has not run (`snakemake` runs it)"
+        ) from None
     except ValueError as error:
         raise GolfError(f"{path} is not JSON: {error}") from None
 
@@ -69,7 +71,9 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
     write_bytes(path, text.getvalue().encode())
 
 
-def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None
+) -> None:
     """A safetensors file."""
     from safetensors.numpy import save
 
@@ -85,7 +89,9 @@ def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (not a dict)
     except FileNotFoundError:
-        raise GolfError(f"{path} is missing: the stage that writes it has not run (`snakemake` runs it)") from None
+        raise GolfError(
+            f"{path} is missing: the stage that writes it has not run (`snakemake` runs it)"
+        ) from None
     except (SafetensorError, OSError) as error:
         raise GolfError(f"{path} is not a whole safetensors file: {error}") from None
 
@@ -128,7 +134,9 @@ def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
         found = Network.parse(json.loads(metadata["network"]))
         runs = tuple(json.loads(metadata["runs"]))
     except (KeyError, ValueError, TypeError):
-        raise GolfError(f"{path} is not a checkpoint of this project: its metadata names no network and runs") from None
+        raise GolfError(
+            f"{path} is not a checkpoint of this project: its metadata names no network and runs"
+        ) from None
     if network is not None and found.spec != network.spec:
         raise GolfError(
             f"{path} is of another architecture: {', '.join(found.spec)}; expected {', '.join(network.spec)}"
@@ -139,6 +147,8 @@ def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
         for target, name in ((parameters, tensor.name), (masks, f"{tensor.name}.mask")):
             have = tensors.get(name)
             if have is None or have.shape != (len(runs), *tensor.shape):
-                raise GolfError(f"{path} is of another architecture: {name} is {getattr(have, 'shape', 'missing')}")
+                raise GolfError(
+                    f"{path} is of another architecture: {name} is {getattr(have, 'shape', 'missing')}"
+                )
             target[:, tensor.slice] = have.reshape(len(runs), -1)
     return Checkpoint(found, parameters, masks, runs)

@@ -52,26 +52,26 @@ def run(config: Config) -> None:
             for epoch in range(section.epochs):
                 order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(train)))
                 total = 0.0
-                batches = order.split(section.batch)
+                batches = order.split(section.batch)  # type: ignore[no-untyped-call]
                 for rows in longwork.progress(batches, desc=f"reference seed {seed}", leave=False):
                     with torch.autocast("cpu", torch.bfloat16, enabled=section.precision == "bfloat16"):
                         logits = module(images[rows].contiguous(memory_format=torch.channels_last))
                     loss = torch.nn.functional.cross_entropy(logits.float(), targets[rows])
                     optimiser.zero_grad()
-                    loss.backward()
+                    loss.backward()  # type: ignore[no-untyped-call]
                     optimiser.step()
                     total += loss.item() * len(rows)
                 schedule.step()
                 correct, ties = _correct(module, held, heldout.labels)
                 curve.append([total / len(train), correct / len(heldout)])
-                text = f"epoch {epoch + 1}/{section.epochs}, loss {curve[-1][0]:.4f}, held-out {curve[-1][1]:.2%}"
+                loss_now, accuracy = curve[-1]
+                text = f"epoch {epoch + 1}/{section.epochs}, loss {loss_now:.4f}, held-out {accuracy:.2%}"
                 longwork.say("reference", f"seed {seed}", text)
             vector = torch.nn.utils.parameters_to_vector(
                 p.contiguous() for p in module.parameters()
             ).detach().numpy()  # fmt: skip
             record = {
                 "seed": seed,
-                "train_correct": _correct(module, images, train.labels)[0],
                 "heldout_correct": correct,
                 "heldout_ties": ties,
                 "seconds": round(time.perf_counter() - start, 2),
@@ -98,7 +98,16 @@ def modules(network: Network) -> torch.nn.Sequential:
         match layer.kind:
             case "conv":
                 parts.append(
-                    nn.Conv2d(c, layer.out_shape[0], layer.kernel, 1, layer.pad, 1, layer.groups, layer.bias is not None)
+                    nn.Conv2d(
+                        c,
+                        layer.out_shape[0],
+                        layer.kernel,
+                        1,
+                        layer.pad,
+                        1,
+                        layer.groups,
+                        layer.bias is not None,
+                    )
                 )
             case "linear":
                 parts += [nn.Flatten(), nn.Linear(c * h * w, layer.out_shape[0], layer.bias is not None)]
@@ -125,7 +134,7 @@ def _correct(module: torch.nn.Module, images: torch.Tensor, labels: NDArray[np.u
 
     module.eval()
     with torch.no_grad():
-        best = [module(part).topk(2, dim=1) for part in images.split(500)]
+        best = [module(part).topk(2, dim=1) for part in images.split(500)]  # type: ignore[no-untyped-call]
     module.train()
     values, guess = (torch.cat(parts).numpy() for parts in zip(*best, strict=True))
     return int((guess[:, 0] == labels).sum()), int((values[:, 0] - values[:, 1] < 1e-4).sum())

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_golf.config import Blog, Config
+from neural_golf.config import Blog, Config, Prune
 from neural_golf.errors import GolfError
 from neural_golf.records import read_json, write_bytes, write_csv, write_json
 
@@ -19,7 +19,7 @@ __all__ = ["Spread", "rows", "run", "update_readme"]
 
 RESULTS = Path("results")
 ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned")
-BEGIN, END = "<!-- ladder: written by `golf readme` -->", "<!-- end of ladder -->"
+BEGIN, END = "<!-- ladder: written by `golf ladder` -->", "<!-- end of ladder -->"
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,31 @@ class Spread:
         sd = float(array.std(ddof=1)) if len(array) > 1 else 0.0
         return Spread(float(array.mean()), sd, float(array.min()), float(array.max()), len(array))
 
-    def text(self, digits: int = 0) -> str:
+    def text(self, digits: int = 0, scale: float = 1) -> str:
         """`672 ± 9`, or only the value where all are equal."""
-        mean = f"{self.mean:,.{digits}f}"
-        return mean if self.least == self.greatest else f"{mean} ± {self.sd:.{digits}f}"
+        mean = f"{scale * self.mean:,.{digits}f}"
+        return mean if self.least == self.greatest else f"{mean} ± {scale * self.sd:.{digits}f}"
 
 
 def run(config: Config) -> None:
-    """Read results/plots/verify.csv; write results/ladder.json, .csv and .md."""
+    """Read results/plots/verify.csv; write results/ladder.json, .csv and .md, and the table in README.md.
+
+    DVC always runs this stage where it is out of date, as its outputs are not in the cache, so the
+    README never lags behind. In a workspace without a README (the demo's) there is none to change.
+    """
     with (RESULTS / "plots/verify.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    table = rows(lines, config.ladder.blog)
+    blog = config.ladder.blog if config.data.dataset == "mnist" else {}
+    table = rows(lines, blog)
     sizes = read_json(RESULTS / "metrics/data.json")
-    write_json(RESULTS / "ladder.json", {row["name"]: {k: v for k, v in row.items() if k != "name"} for row in table})
-    flat = [{k: v for k, v in _flat(row).items()} for row in table]
+    write_json(RESULTS / "ladder.json", {row["name"]: row for row in table})
+    flat = [_flat(row) for row in table]
     header = list(dict.fromkeys(key for row in flat for key in row))
     write_csv(RESULTS / "ladder.csv", header, [[row.get(key, "") for key in header] for row in flat])
-    markdown = _markdown(table, sizes, config.prune.threshold)
+    markdown = _markdown(table, sizes, config.prune)
     write_bytes(RESULTS / "ladder.md", markdown.encode())
-    print(markdown)
+    if Path("README.md").exists():
+        update_readme()
 
 
 def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[dict[str, Any]]:
@@ -116,29 +122,40 @@ LABELS = {
     "prelu_pruned": "prelu_pruned",
 }
 
+CHOSEN = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}
 
-def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], threshold: float) -> str:
+
+def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prune: Prune) -> str:
     lines = [
-        f"| network | parameters | non-zero | test, correct of {sizes['test']:,} | on images that chose nothing "
-        "| zeros chosen on | n | seconds | the blog |",
+        f"| network | parameters | non-zero | test, correct of {sizes['test']:,} "
+        "| on images that chose nothing | zeros chosen on | n | seconds | the blog |",
         "|---|--:|--:|--:|--:|---|--:|--:|--:|",
     ]
     for row in table:
         spread = {key: Spread(**row[key]) for key in ("nonzero", "test_correct", "untouched")}
-        percent = Spread(*(100 * v for v in (vars(spread["untouched"])[k] for k in ("mean", "sd", "least", "greatest"))),
-                         spread["untouched"].n)  # fmt: skip
         label = LABELS[row["row"]] + (f", {row['order']} order" if row["order"] else "")
         blog = row.get("blog")
-        told = "" if not blog else f"{blog['nonzero']:,}" + (f" at {blog['accuracy']:.2%}" if blog["accuracy"] else "")
-        chosen = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}[row["chosen_on"]]
-        lines.append(
-            f"| {label} | {row['parameters']:,} | {spread['nonzero'].text()} | {spread['test_correct'].text()} "
-            f"| {percent.text(2)} % ({row['untouched_on']}) | {chosen} | {spread['nonzero'].n} | {row['seconds']:.1f} | {told} |"
+        told = f"{blog['nonzero']:,}" if blog else ""
+        if blog and blog["accuracy"]:
+            told += f" at {blog['accuracy']:.2%}"
+        cells = (
+            label,
+            f"{row['parameters']:,}",
+            spread["nonzero"].text(),
+            spread["test_correct"].text(),
+            f"{spread['untouched'].text(2, scale=100)} % ({row['untouched_on']})",
+            CHOSEN[row["chosen_on"]],
+            str(spread["nonzero"].n),
+            f"{row['seconds']:.1f}",
+            told,
         )
+        lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
-        f"Data: {sizes['dataset']}; {sizes['train']:,} images to train on, {sizes['heldout']:,} held out, {sizes['test']:,} to test. "
-        f"Zeroing keeps at least {threshold:.4g} of its judge's images right. Mean ± standard deviation over n seeds; "
+        f"Data: {sizes['dataset']}; {sizes['train']:,} images to train on, {sizes['heldout']:,} held out, "
+        f"{sizes['test']:,} to test. Zeroing keeps at least {prune.threshold:.4g} of the test images right, "
+        f"or {prune.heldout_threshold:.4g} of the held-out images where these judge. "
+        "Mean ± standard deviation over n seeds; "
         "seconds per network, all its epochs or its whole pass of zeroing.",
         "",
     ]

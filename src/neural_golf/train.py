@@ -79,16 +79,17 @@ def fit(
     for epoch in range(first, settings.epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
         loss = core.adam_epoch(
-            parameters, *moments, epoch * steps, train.pixels, train.labels, order,
+            parameters, moments[0], moments[1], epoch * steps, train.pixels, train.labels, order,
             batch=settings.batch, lr=learning_rate(settings, epoch),
         )  # fmt: skip
         if not np.isfinite(parameters).all():
             raise GolfError(f"training diverged in epoch {epoch + 1} (seed {seed}): lower the learning rate")
-        if path:
+        go_on = each_epoch(epoch, loss, fold_normalisation(network, parameters, settings.mean, settings.std))
+        if not go_on:
+            break
+        if path:  # after each_epoch: what it keeps may be one epoch ahead of the state, never behind
             tensors = {"parameters": parameters, "m": moments[0], "v": moments[1]}
             write_tensors(path, tensors, {"epochs": str(epoch + 1)})
-        if not each_epoch(epoch, loss, fold_normalisation(network, parameters, settings.mean, settings.std)):
-            break
     return fold_normalisation(network, parameters, settings.mean, settings.std)
 
 
@@ -130,7 +131,8 @@ def run(config: Config, stage: str) -> None:
                 seconds = time.perf_counter() - start
                 curve[epoch:] = [[loss, correct / len(heldout), seconds]]
                 write_json(curve_path, {"curve": curve})
-                text = f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.4f}, held-out {correct / len(heldout):.2%}"
+                done = f"epoch {epoch + 1}/{settings.epochs}"
+                text = f"{done}, loss {loss:.4f}, held-out {correct / len(heldout):.2%}"
                 longwork.say(stage, f"seed {seed}", text)
                 return True
 
@@ -144,10 +146,18 @@ def run(config: Config, stage: str) -> None:
             }
             return {"parameters": parameters}, record
 
-        key = longwork.folder(stage, network=network.spec, settings=asdict(settings), seed=seed, data=data.digest())
+        key = longwork.folder(
+            stage, network=network.spec, settings=asdict(settings), seed=seed, data=data.digest()
+        )
         return longwork.finished(key, compute)
 
-    save(stage, network, longwork.in_parallel(getattr(config.roster, stage), one), asdict(settings), len(heldout))
+    save(
+        stage,
+        network,
+        longwork.in_parallel(getattr(config.roster, stage), one),
+        asdict(settings),
+        len(heldout),
+    )
 
 
 def save(
@@ -157,7 +167,8 @@ def save(
     parameters = np.stack([tensors["parameters"] for tensors, _ in results])
     runs = tuple({k: v for k, v in record.items() if k != "curve"} for _, record in results)
     write_checkpoint(
-        MODELS / f"{stage}.safetensors", Checkpoint(network, parameters, np.ones(parameters.shape, bool), runs)
+        MODELS / f"{stage}.safetensors",
+        Checkpoint(network, parameters, np.ones(parameters.shape, bool), runs),
     )
     curves = [
         (record["seed"], epoch + 1, loss, accuracy)

@@ -6,6 +6,7 @@ on images taken out of the training part, so that the held-out part has chosen n
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,20 +33,22 @@ FIGURES = Path("results/figures")
 def run(config: Config) -> None:
     """Go on with the study until it has `tune.trials` finished trials; write its table and plots."""
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     section = config.tune
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     images = data.read("train")
     if section.validation >= len(images):
         raise GolfError(
-            f"params.yaml: tune.validation = {section.validation}: there are only {len(images)} training images"
+            f"params.yaml: tune.validation = {section.validation}: there are only {len(images)} "
+            "training images"
         )
     judge, train = images[: section.validation], images[section.validation :]
     settings = section.model_dump(exclude={"trials"})
     state = longwork.folder("tune", settings=settings, data=data.digest())
     state.mkdir(parents=True, exist_ok=True)
     journal = state / "journal.log"
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
     study = optuna.create_study(
         study_name="tune", storage=storage, direction="maximize", load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs),
@@ -54,9 +57,7 @@ def run(config: Config) -> None:
     report(study, journal)
 
 
-def search(
-    study: optuna.Study, section: Tune, trials: int, train: data.Images, judge: data.Images
-) -> None:
+def search(study: optuna.Study, section: Tune, trials: int, train: data.Images, judge: data.Images) -> None:
     """Run the study in rounds of `parallel` trials, each round told only after all of it is done.
 
     The sampler is seeded anew for every round and sees finished rounds only, so a study is the
@@ -77,7 +78,11 @@ def search(
             accuracy = score.correct(parameters, judge.pixels, judge.labels) / len(judge)
             trial.report(accuracy, epoch)
             pruned = trial.should_prune()
-            longwork.say("tune", f"trial {trial.number}", f"epoch {epoch + 1}/{section.epochs}, accuracy {accuracy:.2%}")
+            longwork.say(
+                "tune",
+                f"trial {trial.number}",
+                f"epoch {epoch + 1}/{section.epochs}, accuracy {accuracy:.2%}",
+            )
             return not pruned
 
         chosen = Settings(epochs=section.epochs, mean=section.mean, std=section.std, **trial.params)
@@ -134,7 +139,9 @@ def report(study: optuna.Study, journal: Path) -> None:
     trials = _finished(study)
     complete = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
-        raise GolfError("tune: no trial ran to its end; give tune.trials or tune.startup_trials a higher value")
+        raise GolfError(
+            "tune: no trial ran to its end; give tune.trials or tune.startup_trials a higher value"
+        )
     names = ("batch", "learning_rate", "step", "gamma")
     best = max(complete, key=lambda t: (t.value or 0.0, -t.number))
     rows: list[Sequence[Any]] = []
@@ -146,17 +153,29 @@ def report(study: optuna.Study, journal: Path) -> None:
         rows.append((number, trial.state.name.lower(), last if trial.value is None else trial.value, ceiling,
                      len(trial.intermediate_values), *(trial.params[n] for n in names)))  # fmt: skip
     write_csv(
-        Path("results/plots/tune.csv"), ("trial", "state", "accuracy", "best_accuracy", "epochs", *names), rows
+        Path("results/plots/tune.csv"),
+        ("trial", "state", "accuracy", "best_accuracy", "epochs", *names),
+        rows,
     )
     write_bytes(Path("results/models/tune-journal.log"), journal.read_bytes())
+    # "Experimental" is said of the plots' interface; the lock file pins it.
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     draw = optuna.visualization.matplotlib
     for name, axes in (
         ("tune-history", draw.plot_optimization_history(study)),
-        ("tune-importance", draw.plot_param_importances(study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0))),
+        (
+            "tune-importance",
+            draw.plot_param_importances(study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)),
+        ),
         ("tune-parallel", draw.plot_parallel_coordinate(study)),
     ):
-        save_figure(np.ravel(axes)[0].figure, FIGURES / f"{name}.svg")
+        save_figure(np.asarray(axes).ravel()[0].figure, FIGURES / f"{name}.svg")
     write_json(
         Path("results/metrics/tune.json"),
-        {"accuracy": best.value, "trials": len(trials), "complete": len(complete), "best": {n: best.params[n] for n in names}},
+        {
+            "accuracy": best.value,
+            "trials": len(trials),
+            "complete": len(complete),
+            "best": {n: best.params[n] for n in names},
+        },
     )

@@ -1,7 +1,7 @@
 """The referee: scores anyone's ONNX file, and is the only one believed. Never loads torch.
 
     from neural_golf.verify import verify
-    verdict = verify("model.onnx", images, labels)
+    verdict = verify("model.onnx", images, labels, load_challenge("mnist-98"))
 
 An untrusted file is opened, counted and run in a limited child process (`referee/sandbox.py`). What
 counts is written for players in docs/rules.md.
@@ -10,14 +10,18 @@ counts is written for players in docs/rules.md.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_golf.challenge import Challenge
 from neural_golf.errors import GolfError
 from neural_golf.referee.counting import Count, count
 from neural_golf.referee.rules import LIMITS, RULES, Limits, Refused
@@ -47,58 +51,83 @@ class Verdict:
     flags: tuple[str, ...] = ()
     sha256: str | None = None
     card: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()  # protections of the sandbox that this system does not give
     rules: int = RULES
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"flags": list(self.flags)}
+        return asdict(self) | {"flags": list(self.flags), "missing": list(self.missing)}
 
 
 def verify(
     path: str | os.PathLike[str],
     images: NDArray[np.uint8],
     labels: NDArray[np.integer[Any]],
-    threshold: int | None = None,
+    challenge: Challenge | None = None,
     *,
-    name: str | None = None,
     limits: Limits = LIMITS,
 ) -> Verdict:
     """Score one ONNX file on uint8 images [n, 1, 28, 28] with labels [n].
 
-    PASS needs `threshold` correct answers (without one, a scored file passes). `name` is the challenge's,
-    for the verdict. Raises GolfError only for wrong arguments: whatever is wrong with the file is REFUSED.
+    PASS needs the challenge's threshold (without a challenge, a file that can be scored passes). Raises
+    GolfError only for wrong arguments: whatever is wrong with the file is REFUSED.
     """
-    return verify_many([path], images, labels, threshold, name=name, limits=limits)[0]
+    return verify_many([path], images, labels, challenge, limits=limits)[0]
 
 
 def verify_many(
     paths: Iterable[str | os.PathLike[str]],
     images: NDArray[np.uint8],
     labels: NDArray[np.integer[Any]],
-    threshold: int | None = None,
+    challenge: Challenge | None = None,
     *,
-    name: str | None = None,
     limits: Limits = LIMITS,
+    jobs: int = 1,
 ) -> list[Verdict]:
-    """Score several files, each as `verify` does, in its own limited fork of one child process."""
+    """Score several files, each as `verify` does, in its own limited fork of a child process.
+
+    `jobs` child processes work side by side. The verdicts come in the order of the paths.
+    """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
-        raise GolfError(f"verify: images must be uint8 [n, 1, height, width], not {images.dtype} {images.shape}")
+        found = f"{images.dtype} {images.shape}"
+        raise GolfError(f"verify: images must be uint8 [n, 1, height, width], not {found}")
     if labels.shape != (len(images),):
         raise GolfError(f"verify: {len(images)} images need as many labels, not {labels.shape}")
-    with Sandbox(images, limits) as sandbox:
-        return [_verdict(path, sandbox.judge(path), labels, threshold, name) for path in paths]
+    if challenge is not None and challenge.images != len(images):
+        raise GolfError(f"verify: {challenge.name} is about {challenge.images} images, not {len(images)}")
+    paths = list(paths)
+    with ExitStack() as stack:
+        idle: SimpleQueue[Sandbox] = SimpleQueue()
+        for _ in range(max(1, min(jobs, len(paths)))):
+            idle.put(stack.enter_context(Sandbox(images, limits)))
+
+        def judge(path: str | os.PathLike[str]) -> Answer:
+            sandbox = idle.get()
+            try:
+                return sandbox.judge(path)
+            finally:
+                idle.put(sandbox)
+
+        with ThreadPoolExecutor(idle.qsize()) as pool:
+            answers = list(pool.map(judge, paths))
+    return [_verdict(path, answer, labels, challenge) for path, answer in zip(paths, answers, strict=True)]
 
 
 def _verdict(
     path: str | os.PathLike[str],
     answer: Answer,
     labels: NDArray[np.integer[Any]],
-    threshold: int | None,
-    name: str | None,
+    challenge: Challenge | None,
 ) -> Verdict:
     n = len(labels)
-    flags: list[str] = [f"this system does not keep the limit {limit}" for limit in answer.missing]
-    known: dict[str, Any] = {"sha256": answer.sha256, "card": dict(answer.card)}
+    name = None if challenge is None else challenge.name
+    threshold = None if challenge is None else challenge.threshold
+    flags: list[str] = []
+    known: dict[str, Any] = {
+        "sha256": answer.sha256,
+        "card": dict(answer.card),
+        "missing": tuple(answer.missing),
+    }
     shown = ascii(Path(path).name)[1:-1]
     if answer.count is not None:
         counted = answer.count.model_dump()
@@ -116,7 +145,8 @@ def _verdict(
         return Verdict("REFUSED", refused or "", shown, name, n, threshold, flags=tuple(flags), **known)
     if (correct - coarse) * 100 > n:
         points = (correct - coarse) * 100 / n
-        flags.append(f"precision probe: bfloat16 parameters lose {points:.1f} points ({correct} to {coarse} correct)")
+        what = f"bfloat16 parameters lose {points:.1f} points ({correct} to {coarse} correct)"
+        flags.append(f"precision probe: {what}")
     if answer.ties:
         flags.append(f"{answer.ties} image(s) tie within rounding between single and batched runs")
     passed = threshold is None or correct >= threshold

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,22 +26,21 @@ from neural_golf.records import write_bytes
 __all__ = ["Stages", "make_workspace", "run_stage"]
 
 STAMPS = Path(".golf/stamps")
-BUSY = "is busy, it is being blocked by"
 
 
 class Stages:
-    """The stages of dvc.yaml, for the Snakefile: files in, files out, and a stamp that says "run me"."""
+    """The stages of dvc.yaml for the Snakefile: files in, files out, a stamp that says "run me"."""
 
     def __init__(self, path: Path = Path("dvc.yaml")) -> None:
         self.tree: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text())["stages"]
 
     def outputs(self, stage: str) -> list[str]:
-        """The files a stage writes. A directory is left to DVC: Snakemake would put a file of its own in it."""
+        """The files a stage writes. A directory is DVC's alone: Snakemake would put a file into it."""
         listed = (_name(o) for kind in ("outs", "metrics", "plots") for o in self.tree[stage].get(kind, ()))
         return [name for name in listed if Path(name).suffix]
 
     def inputs(self, stage: str) -> list[str]:
-        """What a stage waits for: the outputs of the stages it depends on. Snakemake needs their order only."""
+        """What a stage waits for: the outputs of the stages it depends on."""
         return [name for parent in self.parents(stage) for name in self.outputs(parent)]
 
     def parents(self, stage: str) -> list[str]:
@@ -61,7 +61,8 @@ class Stages:
         """
         path = STAMPS / stage
         if stage in self.outdated:
-            write_bytes(path, f"outdated {time.time_ns()}\n".encode())  # new content: else Snakemake ignores the time
+            # New content each time, or Snakemake would ignore the new time.
+            write_bytes(path, f"outdated {time.time_ns()}\n".encode())
         elif not path.exists() or path.read_text() != "clean\n":
             write_bytes(path, b"clean\n")
         if stage not in self.outdated:
@@ -70,7 +71,7 @@ class Stages:
 
     @cached_property
     def outdated(self) -> set[str]:
-        result = _dvc("status", "--json")
+        result = _dvc("status", "--json", capture=True)
         if result.returncode:
             raise GolfError(f"dvc status failed: {' '.join(result.stderr.split())}")
         found = {name.rpartition(":")[2] for name in json.loads(result.stdout)} & set(self.tree)
@@ -95,34 +96,52 @@ def _name(out: str | dict[str, Any]) -> str:
     return out if isinstance(out, str) else next(iter(out))
 
 
-def _dvc(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False)
+def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run DVC after any other DVC that is at work in this folder; its output is shown or captured."""
+    _wait_for_others(Path(".dvc/tmp/rwlock"))
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
+    return subprocess.run(command, capture_output=capture, text=True, check=False)
+
+
+def _wait_for_others(lock: Path) -> None:
+    """DVC's read-write lock names the processes that hold it and fails at once: wait for them here.
+
+    After a SIGKILL it may be half-written, or name a process that is gone or by now another
+    program: then it is removed.
+    """
+    said = False
+    while True:
+        try:
+            holders = set(
+                map(int, re.findall(r'"pid": (\d+)', json.dumps(json.loads(lock.read_text() or "{}"))))
+            )
+        except FileNotFoundError:
+            return
+        except ValueError:
+            holders = set()
+        if not any(_is_dvc(pid) for pid in holders):
+            lock.unlink(missing_ok=True)
+            return
+        if not said:
+            print("golf: waiting for another run that is at work in this folder", file=sys.stderr)
+            said = True
+        time.sleep(1)
+
+
+def _is_dvc(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    command = Path(f"/proc/{pid}/cmdline")  # Linux; elsewhere a live process is believed
+    return not command.exists() or b"dvc" in command.read_bytes()
 
 
 def run_stage(stage: str) -> int:
-    """Let DVC run, restore or skip one stage; returns its exit code.
-
-    Waits for another DVC at work, and heals what a SIGKILL may leave: DVC's read-write lock never
-    waits by itself, and stays half-written.
-    """
-    lock = Path(".dvc/tmp/rwlock")
-    while True:
-        if lock.exists():
-            try:
-                json.loads(lock.read_text() or "{}")
-            except ValueError:
-                lock.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr
-            busy = False
-            for line in process.stderr:
-                busy |= BUSY in line
-                sys.stderr.write(line)
-                sys.stderr.flush()
-        if not busy:
-            return process.returncode
-        time.sleep(2)
+    """Let DVC run, restore or skip one stage; returns its exit code."""
+    return _dvc("repro", "--single-item", stage).returncode
 
 
 def make_workspace(target: Path, root: Path = Path()) -> Path:
@@ -143,7 +162,11 @@ def make_workspace(target: Path, root: Path = Path()) -> Path:
     write_bytes(target / "params.yaml", yaml.safe_dump(config.merged(raw), sort_keys=False).encode())
     if not (target / ".dvc").exists():
         made = subprocess.run(
-            [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=target, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"],
+            cwd=target,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if made.returncode:
             raise GolfError(f"dvc init in {target} failed: {' '.join(made.stderr.split())}")

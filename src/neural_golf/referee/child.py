@@ -8,6 +8,7 @@ object and exits; this process waits for it and reports how it ended. It never r
 from __future__ import annotations
 
 import base64
+import ctypes
 import hashlib
 import json
 import os
@@ -26,11 +27,12 @@ import numpy as np
 
 from neural_golf.referee.counting import inspect, parse
 from neural_golf.referee.rules import Limits, Refused
-from neural_golf.referee.scoring import predict
+from neural_golf.referee.scoring import Images, predict
 
-__all__ = ["COUNT", "ENDED", "SCORE", "judge", "limit", "main"]
+__all__ = ["COUNT", "ENDED", "SCORE", "isolate", "judge", "limit", "main"]
 
 COUNT, SCORE = b"c", b"s"
+_NEW_NETWORK, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38  # <linux/sched.h>, <linux/prctl.h>
 ENDED = struct.Struct("<iq")  # the wait status of the fork, and its peak resident memory (KiB on Linux)
 
 
@@ -41,7 +43,8 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
     if images_fd >= 0:
         with open(images_fd, "rb") as file:
             file.seek(0)
-            images = np.frombuffer(file.read(), np.uint8).reshape(shape)
+            images = Images(np.frombuffer(file.read(), np.uint8).reshape(shape))
+    unshared = isolate()
     control.sendall(b"+")
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, 1, 2)
@@ -55,7 +58,7 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
                 null = os.open(os.devnull, os.O_RDWR)
                 for standard in (0, 1, 2):
                     os.dup2(null, standard)
-                missing = limit(limits)
+                missing = unshared + limit(limits)
                 answer = judge(file_fd, images if request == SCORE else None, limits)
                 _write(answer_fd, json.dumps(answer | {"missing": missing}).encode())
             finally:
@@ -65,6 +68,18 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
         _, status, usage = os.wait4(pid, 0)
         peak = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss // 1024
         control.sendall(ENDED.pack(status, peak))
+
+
+def isolate() -> list[str]:
+    """Leave the network for good (Linux). Returns what this system does not allow."""
+    if sys.platform != "linux":
+        return ["network"]
+    libc = ctypes.CDLL(None)
+    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    for space in (_NEW_NETWORK, _NEW_NETWORK | _NEW_USER):  # the second is for who is not root
+        if libc.unshare(space) == 0:
+            return []
+    return ["network"]
 
 
 def limit(limits: Limits) -> list[str]:
@@ -81,15 +96,15 @@ def limit(limits: Limits) -> list[str]:
     for name, pair in wanted.items():
         number = getattr(resource, name, None)
         try:
-            if number is None or (name == "RLIMIT_AS" and sys.platform != "linux"):  # accepted elsewhere, not kept
-                raise OSError
+            if number is None or (name == "RLIMIT_AS" and sys.platform != "linux"):
+                raise OSError  # other systems accept a limit on memory and do not keep it
             resource.setrlimit(number, pair)
         except (OSError, ValueError):
             missing.append(name)
     return missing
 
 
-def judge(file_fd: int, images: np.ndarray[Any, np.dtype[np.uint8]] | None, limits: Limits) -> dict[str, Any]:
+def judge(file_fd: int, images: Images | None, limits: Limits) -> dict[str, Any]:
     """Read, count and (with images) score one file. Never raises: a refusal is an answer too."""
     answer: dict[str, Any] = {}
     try:
@@ -127,5 +142,3 @@ def _card(model: Any) -> dict[str, str]:
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-

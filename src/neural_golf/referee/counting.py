@@ -13,35 +13,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto, defs, helper
 
-from neural_golf.referee.rules import BITS, INTEGERS_TO_INTEGERS, LIMITS, OPERATORS, OPSETS, Limits, Refused
+from neural_golf.referee.integers import free_integers
+from neural_golf.referee.rules import (
+    LIMITS,
+    OPERATORS,
+    OPSETS,
+    Limits,
+    Refused,
+    describe,
+    quoted,
+)
+from neural_golf.referee.tensors import BITS, FLOATS, Array, coarse_floats, decode, decode_constant
 
 __all__ = ["Count", "Graph", "count", "inspect", "parse", "rebuild"]
 
-Array = NDArray[Any]
-
-_NUMPY: dict[int, np.dtype[Any]] = {
-    TensorProto.FLOAT: np.dtype("<f4"),
-    TensorProto.FLOAT16: np.dtype("<f2"),
-    TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
-    TensorProto.INT8: np.dtype("i1"),
-    TensorProto.UINT8: np.dtype("u1"),
-    TensorProto.INT32: np.dtype("<i4"),
-    TensorProto.INT64: np.dtype("<i8"),
-    TensorProto.BOOL: np.dtype("?"),
-}
-_FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
-_TYPED_FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
-_SHAPE_TYPES = {"tensor(int32)", "tensor(int64)"}
 _AT_LEAST_ONE = {"group", "strides", "dilations", "kernel_shape"}
 # Moving a constant about (or reading it from its quantised form) does not make a new one.
-_MOVES = frozenset("Cast Constant DequantizeLinear Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
+_MOVES = {"Cast", "DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _IR_VERSION = 10  # of the rebuilt model
 
 # What a file that is no ONNX model starts with.
@@ -116,9 +109,11 @@ def parse(data: bytes) -> onnx.ModelProto:
     if data[:200].lstrip()[:1] == b"<":
         raise Refused("not an ONNX model: it is HTML or XML (a web page saved in place of the file?)")
     try:
-        model = onnx.ModelProto.FromString(data)
+        model: onnx.ModelProto = onnx.ModelProto.FromString(data)
     except (DecodeError, RecursionError, ValueError) as error:
-        raise Refused("not an ONNX model: the bytes do not parse (cut off, altered or nested too deep?)") from error
+        raise Refused(
+            "not an ONNX model: it does not parse (cut off, altered or nested too deep?)"
+        ) from error
     model.DiscardUnknownFields()
     if not model.HasField("graph"):
         raise Refused("not an ONNX model: it holds no graph")
@@ -147,32 +142,32 @@ def inspect(model: onnx.ModelProto, limits: Limits = LIMITS) -> Graph:
     raw: dict[str, tuple[int, Array]] = {}
     floats: list[float] = []
     nodes: list[onnx.NodeProto] = []
-    known = {input_name}
+    known: set[str] = set()
+    _define(input_name, known)
     for tensor in graph.initializer:
         _define(tensor.name, known)
-        raw[tensor.name] = _decode(tensor)
+        raw[tensor.name] = decode(tensor)
     for node in graph.node:
         schema = _schema(node, opset)
         values = _attributes(node, schema)
         for name in node.input:
             if name and name not in known:
-                raise Refused(
-                    f"{_say(node)} reads {_name(name)}, which nothing before it makes (a cycle, or out of order)"
-                )
+                what = "which nothing before it makes (a cycle, or out of order)"
+                raise Refused(f"{describe(node)} reads {quoted(name)}, {what}")
         for name in node.output:
             if name:
                 _define(name, known)
         if node.op_type == "Constant":
-            raw[node.output[0]] = _constant_node(node)
+            raw[node.output[0]] = decode_constant(node)
         else:
             floats += values
             nodes.append(node)
     if output_name not in known:
-        raise Refused(f"the graph's output {_name(output_name)} is made by no node")
+        raise Refused(f"the graph's output {quoted(output_name)} is made by no node")
     if not any(output_name in node.output for node in nodes):
         raise Refused("the graph's output is its input or a constant")
 
-    free = _free_integers(raw, nodes, opset, output_name)
+    free = free_integers(raw, nodes, opset, output_name)
     _check_training(nodes, raw)
     constants = tuple(Constant(k, kind, array, k in free) for k, (kind, array) in raw.items())
     counted = _add_up(constants, floats, graph, nodes, limits)
@@ -204,29 +199,36 @@ def rebuild(graph: Graph, coarse: bool = False) -> bytes:
     out.output.append(helper.make_tensor_value_info(graph.output_name, TensorProto.FLOAT, None))
     for constant in graph.constants:
         array = constant.array
-        if coarse and constant.elem_type in _FLOATS:
-            array = _coarse(array)
+        if coarse and constant.elem_type in FLOATS:
+            array = coarse_floats(array)
         out.initializer.add(
             name=constant.name, data_type=constant.elem_type, dims=array.shape, raw_data=array.tobytes()
         )
     for node in graph.nodes:
         copy = out.node.add(op_type=node.op_type, input=node.input, output=node.output)
         for attribute in node.attribute:
-            new = copy.attribute.add()
-            new.CopyFrom(attribute)
-            new.ClearField("doc_string")
-            if coarse and attribute.type == AttributeProto.FLOAT:
-                new.f = float(_coarse(np.array(attribute.f, np.float32)))
-            if coarse and attribute.type == AttributeProto.FLOATS:
-                del new.floats[:]
-                new.floats.extend(_coarse(np.array(attribute.floats, np.float32)).tolist())
-    return model.SerializeToString()
+            _copy_attribute(attribute, copy.attribute.add(), coarse)
+    data: bytes = model.SerializeToString()
+    return data
 
 
-def _coarse(array: Array) -> Array:
-    """Rounded to bfloat16 and back, never to infinity."""
-    rounded = array.astype(np.float32).astype(ml_dtypes.bfloat16).astype(array.dtype)
-    return np.where(np.isfinite(rounded.astype(np.float32)), rounded, array).astype(array.dtype)
+def _copy_attribute(old: AttributeProto, new: AttributeProto, coarse: bool) -> None:
+    """The field that the attribute's type names, and no other."""
+    new.name, new.type = old.name, old.type
+    match old.type:
+        case AttributeProto.FLOAT:
+            new.f = float(coarse_floats(np.array(old.f, np.float32))) if coarse else old.f
+        case AttributeProto.FLOATS:
+            floats = np.array(old.floats, np.float32)
+            new.floats.extend((coarse_floats(floats) if coarse else floats).tolist())
+        case AttributeProto.INT:
+            new.i = old.i
+        case AttributeProto.INTS:
+            new.ints.extend(old.ints)
+        case AttributeProto.STRING:
+            new.s = old.s
+        case AttributeProto.STRINGS:
+            new.strings.extend(old.strings)
 
 
 # One thing each: the model's frame
@@ -245,7 +247,7 @@ def _graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int
     initializers = {t.name for t in graph.initializer}
     both = [i.name for i in graph.input if i.name in initializers]
     if both:
-        raise Refused(f"{_name(both[0])} is an initializer and an input at once")
+        raise Refused(f"{quoted(both[0])} is an initializer and an input at once")
     if len(graph.input) != 1:
         raise Refused(f"the graph has {len(graph.input)} inputs; it must have one")
     value = graph.input[0]
@@ -271,16 +273,19 @@ def _graph_output(graph: onnx.GraphProto) -> str:
     if len(graph.output) != 1:
         raise Refused(f"the graph has {len(graph.output)} outputs; it must have one")
     value = graph.output[0]
-    if value.type.WhichOneof("value") != "tensor_type" or value.type.tensor_type.elem_type != TensorProto.FLOAT:
+    # Without a tensor type the element type reads as 0, "undefined".
+    if value.type.tensor_type.elem_type != TensorProto.FLOAT:
         raise Refused("the graph's output must be a float32 tensor [batch, 10]")
     return str(value.name)
 
 
 def _define(name: str, known: set[str]) -> None:
     if not name:
-        raise Refused("an initializer has no name")
+        raise Refused("an input or initializer has no name")
+    if not isinstance(name, str):  # protobuf gives bytes where the file holds no UTF-8
+        raise Refused(f"the name {quoted(name)} is not text (UTF-8)")
     if name in known:
-        raise Refused(f"the name {_name(name)} is given twice")
+        raise Refused(f"the name {quoted(name)} is given twice")
     known.add(name)
 
 
@@ -289,11 +294,13 @@ def _define(name: str, known: set[str]) -> None:
 
 def _check_operator(node: onnx.NodeProto) -> None:
     if node.domain not in ("", "ai.onnx"):
-        raise Refused(f"operator {_name(node.op_type)} of another domain ({_name(node.domain)}); only ai.onnx counts")
+        raise Refused(
+            f"operator {quoted(node.op_type)} of domain {quoted(node.domain)}; only ai.onnx is scored"
+        )
     if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.attribute):
-        raise Refused(f"{_say(node)} holds a subgraph")
+        raise Refused(f"{describe(node)} holds a subgraph")
     if node.op_type not in OPERATORS:
-        raise Refused(f"operator {_name(node.op_type)} is not on the list of allowed ones")
+        raise Refused(f"operator {quoted(node.op_type)} is not on the list of allowed ones")
 
 
 def _schema(node: onnx.NodeProto, opset: int) -> defs.OpSchema:
@@ -304,9 +311,9 @@ def _schema(node: onnx.NodeProto, opset: int) -> defs.OpSchema:
     if schema.deprecated:
         raise Refused(f"operator {node.op_type} is deprecated in operator set {opset}")
     if not schema.min_input <= len(node.input) <= schema.max_input:
-        raise Refused(f"{_say(node)} has {len(node.input)} inputs")
+        raise Refused(f"{describe(node)} has {len(node.input)} inputs")
     if not schema.min_output <= len(node.output) <= schema.max_output or not any(node.output):
-        raise Refused(f"{_say(node)} has {len(node.output)} outputs")
+        raise Refused(f"{describe(node)} has {len(node.output)} outputs")
     return schema
 
 
@@ -317,13 +324,13 @@ def _attributes(node: onnx.NodeProto, schema: defs.OpSchema) -> list[float]:
     for attribute in node.attribute:
         name = attribute.name
         if name in seen:
-            raise Refused(f"{_say(node)} has the attribute {_name(name)} twice")
+            raise Refused(f"{describe(node)} has the attribute {quoted(name)} twice")
         seen.add(name)
         if name not in schema.attributes:
-            raise Refused(f"{_say(node)} has an attribute {_name(name)}, which its schema does not know")
+            raise Refused(f"{describe(node)} has an attribute {quoted(name)}, which its schema does not know")
         formal = schema.attributes[name]
-        if attribute.ref_attr_name or int(attribute.type) != int(formal.type.value):
-            raise Refused(f"the attribute {name} of {_say(node)} has a wrong type")
+        if attribute.ref_attr_name or attribute.type != _number_of(formal.type):
+            raise Refused(f"the attribute {name} of {describe(node)} has a wrong type")
         match attribute.type:
             case AttributeProto.FLOAT:
                 values = [attribute.f]
@@ -334,102 +341,37 @@ def _attributes(node: onnx.NodeProto, schema: defs.OpSchema) -> list[float]:
             case AttributeProto.INT | AttributeProto.INTS:
                 integers = [attribute.i] if attribute.type == AttributeProto.INT else list(attribute.ints)
                 if name in _AT_LEAST_ONE and any(i < 1 for i in integers):
-                    raise Refused(f"the attribute {name} of {_say(node)} must be 1 or more")
+                    raise Refused(f"the attribute {name} of {describe(node)} must be 1 or more")
                 continue
             case AttributeProto.STRING | AttributeProto.STRINGS:
                 continue
             case AttributeProto.TENSOR if node.op_type == "Constant":
                 continue
             case _:
-                raise Refused(f"the attribute {name} of {_say(node)} is of a kind that is not scored")
+                raise Refused(f"the attribute {name} of {describe(node)} is of a kind that is not scored")
         if not all(map(math.isfinite, values)):
-            raise Refused(f"the attribute {name} of {_say(node)} is NaN or infinite")
+            raise Refused(f"the attribute {name} of {describe(node)} is NaN or infinite")
         if node.op_type != "Constant" and values != default:
             counted += values
     return counted
 
 
+def _number_of(kind: Any) -> int:
+    """A schema's attribute type as the number that files use (onnx has it as an enumeration)."""
+    return int(getattr(kind, "value", kind))
+
+
 def _check_training(nodes: list[onnx.NodeProto], raw: Mapping[str, tuple[int, Array]]) -> None:
     for node in nodes:
         if any(a.name == "training_mode" and a.i for a in node.attribute):
-            raise Refused(f"{_say(node)} runs in training mode")
+            raise Refused(f"{describe(node)} runs in training mode")
         if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
             mode = raw.get(node.input[2])
             if mode is None or mode[1].any():
-                raise Refused(f"{_say(node)} runs in training mode")
+                raise Refused(f"{describe(node)} runs in training mode")
 
 
-# Numbers
-
-
-def _decode(tensor: TensorProto) -> tuple[int, Array]:
-    """A tensor's type and elements. Raises Refused unless they are all there, once, and finite."""
-    say = f"tensor {_name(tensor.name)}"
-    if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
-        raise Refused(f"{say} keeps its data outside the file")
-    if tensor.HasField("segment"):
-        raise Refused(f"{say} is stored in segments")
-    if tensor.data_type not in BITS:
-        known = TensorProto.DataType.values()
-        kind = TensorProto.DataType.Name(tensor.data_type).lower() if tensor.data_type in known else "of no known type"
-        raise Refused(f"{say} is {kind}; allowed: float32, float16, bfloat16, int8, uint8, int32, int64, bool")
-    if any(d < 0 for d in tensor.dims):
-        raise Refused(f"{say} has a negative dimension")
-    size = math.prod(tensor.dims)
-    dtype = _NUMPY[tensor.data_type]
-    fields = [f for f in _TYPED_FIELDS if len(getattr(tensor, f))]
-    if tensor.raw_data and fields:
-        raise Refused(f"{say} stores its data twice")
-    if not fields:
-        if len(tensor.raw_data) != size * dtype.itemsize:
-            raise Refused(f"{say} declares {size} elements and stores {len(tensor.raw_data)} bytes")
-        array = np.frombuffer(tensor.raw_data, np.uint8)
-        if dtype == np.bool_ and (array > 1).any():
-            raise Refused(f"{say} holds a bool that is neither 0 nor 1")
-        array = array.view(dtype)
-    else:
-        wanted = {TensorProto.FLOAT: "float_data", TensorProto.INT64: "int64_data"}
-        if fields != [wanted.get(tensor.data_type, "int32_data")]:
-            raise Refused(f"{say} stores its data in a field of another type")
-        values = getattr(tensor, fields[0])
-        if len(values) != size:
-            raise Refused(f"{say} declares {size} elements and stores {len(values)}")
-        if tensor.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16):
-            array = np.asarray(values, np.int64)
-            low, high = 0, 0xFFFF
-        else:
-            array = np.asarray(values, np.float32 if tensor.data_type == TensorProto.FLOAT else np.int64)
-            low, high = (0, 1) if dtype == np.bool_ else (None, None)
-            if dtype.kind in "iu":
-                low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-        if low is not None and ((array < low) | (array > high)).any():
-            raise Refused(f"{say} holds a number that its type cannot")
-        is_half = tensor.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-        array = array.astype(np.uint16).view(dtype) if is_half else array.astype(dtype)
-    if tensor.data_type in _FLOATS and not np.isfinite(array.astype(np.float32)).all():
-        raise Refused(f"{say} holds NaN or infinity")
-    try:
-        return tensor.data_type, array.reshape(tuple(tensor.dims))
-    except ValueError as error:  # a zero dimension beside a huge one, or more than 64 dimensions
-        raise Refused(f"{say} has a shape that cannot be") from error
-
-
-def _constant_node(node: onnx.NodeProto) -> tuple[int, Array]:
-    if len(node.attribute) != 1:
-        raise Refused(f"{_say(node)} must have exactly one value")
-    attribute = node.attribute[0]
-    match attribute.name:
-        case "value":
-            return _decode(attribute.t)
-        case "value_float":
-            return TensorProto.FLOAT, np.array(attribute.f, "<f4")
-        case "value_floats":
-            return TensorProto.FLOAT, np.array(attribute.floats, "<f4")
-        case "value_int":
-            return TensorProto.INT64, np.array(attribute.i, "<i8")
-        case "value_ints":
-            return TensorProto.INT64, np.array(attribute.ints, "<i8")
-    raise Refused(f"{_say(node)} holds {_name(attribute.name)}; only numbers are scored")
+# Adding up
 
 
 def _add_up(
@@ -446,13 +388,14 @@ def _add_up(
         if constant.free:
             integers += size
             continue
-        filled = int(np.count_nonzero(constant.array))  # −0.0 counts as zero
+        filled = int(np.count_nonzero(constant.array))  # -0.0 counts as zero
         parameters += size
         nonzero += filled
         mask = size if filled < size else 0
         bits += filled * BITS[constant.elem_type] + mask
     if integers > limits.free_integers:
-        raise Refused(f"{integers} integers for shapes, axes, pads and slices; the limit is {limits.free_integers}")
+        what = "integers for shapes, axes, pads and slices"
+        raise Refused(f"{integers} {what}; the limit is {limits.free_integers}")
     operators = Counter(node.op_type for node in graph.node)
     return Count(
         parameters,
@@ -481,78 +424,3 @@ def _flags(constants: tuple[Constant, ...], nodes: list[onnx.NodeProto]) -> Iter
     if made:
         what = ", ".join(f"{n} {op}" for op, n in sorted(Counter(made).items()))
         yield f"nodes that compute on constants only: {what}"
-
-
-# Free integers
-
-
-def _free_integers(
-    raw: Mapping[str, tuple[int, Array]], nodes: list[onnx.NodeProto], opset: int, output_name: str
-) -> set[str]:
-    """Names of the constants that are only shapes. Raises Refused where an integer reaches the data.
-
-    An int64 is followed through the operators that make integers of integers; wherever it ends must be
-    an input that the schema declares as an integer (a shape, axes, pads, starts, ends, steps, repeats).
-    """
-    readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
-    for node in nodes:
-        for position, name in enumerate(node.input):
-            if name:
-                readers.setdefault(name, []).append((node, position))
-
-    def only_shapes(name: str) -> bool:
-        uses = readers.get(name, [])
-        return bool(uses) and all(
-            _takes_shape(node, at, opset) or node.op_type in INTEGERS_TO_INTEGERS for node, at in uses
-        )
-
-    free = {k for k, (kind, _) in raw.items() if kind == TensorProto.INT32 and only_shapes(k)}
-    free |= {k for k, (kind, _) in raw.items() if kind == TensorProto.INT64 and k in readers}
-    constants = set(free)
-    for node in nodes:
-        shapes = [_takes_shape(node, at, opset) for at in range(len(node.input))]
-        data = [n for n, shape in zip(node.input, shapes, strict=True) if n and not shape]
-        integers = [n for n in data if n in free]
-        if integers:
-            if node.op_type not in INTEGERS_TO_INTEGERS or len(integers) < len(data):
-                raise Refused(f"{_say(node)} uses the integers {_name(integers[0])} as data")
-            if node.op_type == "Cast" and _cast_to(node) not in (TensorProto.INT64, TensorProto.INT32):
-                raise Refused(f"{_say(node)} turns the integers {_name(integers[0])} into data")
-            free.update(n for n in node.output if n)
-            continue
-        if node.op_type == "Cast" and _cast_to(node) not in _FLOATS:
-            raise Refused(f"{_say(node)} rounds numbers to integers")
-        schema = defs.get_schema(node.op_type, opset, "")
-        for at, name in enumerate(node.output):
-            formal = schema.outputs[min(at, len(schema.outputs) - 1)]
-            if name and set(formal.types) == {"tensor(int64)"}:
-                free.add(name)
-    if output_name in free:
-        raise Refused("the graph's output is made of integers")
-    return constants
-
-
-def _takes_shape(node: onnx.NodeProto, position: int, opset: int) -> bool:
-    """Whether the schema says that this input is a shape, axes, pads …: an int64 and nothing else.
-
-    Gather's indices look the same, but choose data, so they are none.
-    """
-    schema = defs.get_schema(node.op_type, opset, "")
-    types = set(schema.inputs[min(position, len(schema.inputs) - 1)].types)
-    return "tensor(int64)" in types and types <= _SHAPE_TYPES and node.op_type != "Gather"
-
-
-def _cast_to(node: onnx.NodeProto) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == "to"), 0)
-
-
-# Names
-
-
-def _name(text: str) -> str:
-    """A name of the file in printable ASCII, quoted, not too long."""
-    return ascii(text if len(text) <= 80 else text[:77] + "...")
-
-
-def _say(node: onnx.NodeProto) -> str:
-    return f"{node.op_type} ({_name(node.name)})" if node.name else str(node.op_type)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import numpy as np
 from neural_golf import data
 from neural_golf.config import Config
 from neural_golf.errors import GolfError
+from neural_golf.longwork import cores
 from neural_golf.records import read_json, write_csv, write_json
-from neural_golf.verify import LIMITS, Limits, Verdict, verify_many
+from neural_golf.verify import LIMITS, Verdict, verify_many
 
 __all__ = ["COLUMNS", "run"]
 
@@ -34,36 +34,34 @@ def run(config: Config) -> None:
     """
     listing: dict[str, dict[str, Any]] = read_json(Path("results/exported.json"))
     test, heldout = data.read("test"), data.read("heldout")
-    large = dataclasses.replace(
-        LIMITS, file_bytes=config.verify.large_bytes,
-        cpu_seconds=config.verify.large_seconds, wall_seconds=config.verify.large_seconds * 2,
-    )  # fmt: skip
-    groups: list[tuple[list[str], Limits]] = []
     names = sorted(listing)
-    small = [n for n in names if listing[n]["bytes"] <= config.verify.max_bytes]
-    groups += [(small[k::2], dataclasses.replace(LIMITS, file_bytes=config.verify.max_bytes)) for k in (0, 1)]
-    groups += [([n for n in names if n not in set(small)], large)]
-
-    def judge(group: tuple[list[str], Limits]) -> dict[str, tuple[Verdict, Verdict]]:
-        found: dict[str, tuple[Verdict, Verdict]] = {}
-        chunk = group[0]
-        paths = [listing[name]["path"] for name in chunk]
-        both = [verify_many(paths, p.pixels, p.labels, limits=group[1]) for p in (test, heldout)] if paths else [[], []]
-        for name, on_test, on_heldout in zip(chunk, *both, strict=True):
-            found[name] = (on_test, on_heldout)
-        return found
-
-    with ThreadPoolExecutor(2) as pool:
-        verdicts = {name: pair for part in pool.map(judge, groups) for name, pair in part.items()}
+    small = dataclasses.replace(LIMITS, file_bytes=config.verify.max_bytes)
+    large = dataclasses.replace(
+        LIMITS,
+        file_bytes=config.verify.large_bytes,
+        cpu_seconds=config.verify.large_seconds,
+        wall_seconds=config.verify.large_seconds * 2,
+    )
+    verdicts: dict[str, list[Verdict]] = {name: [] for name in names}
+    for limits, is_small in ((small, True), (large, False)):
+        group = [n for n in names if (listing[n]["bytes"] <= config.verify.max_bytes) == is_small]
+        paths = [listing[name]["path"] for name in group]
+        for part in (test, heldout):
+            found = verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores()) if paths else []
+            for name, verdict in zip(group, found, strict=True):
+                verdicts[name].append(verdict)
     problems = [p for name in names for p in compare(name, listing[name], *verdicts[name])]
     if problems:
-        raise GolfError(f"{len(problems)} exported file(s) are not what training recorded: {'; '.join(problems[:3])}")
+        raise GolfError(
+            f"{len(problems)} exported file(s) are not what training recorded: {'; '.join(problems[:3])}"
+        )
     table = []
     for name in names:
         record, (on_test, on_heldout) = listing[name], verdicts[name]
         line = {
             "judge": "", "order": "", **record, "name": name, "parameters": on_test.parameters,
-            "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct, "images": on_test.images,
+            "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct,
+            "images": on_test.images,
             "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,
         }  # fmt: skip
         table.append([line[column] for column in COLUMNS])
@@ -77,14 +75,20 @@ def compare(name: str, record: dict[str, Any], on_test: Verdict, on_heldout: Ver
     if on_test.verdict == "REFUSED":
         return [f"{name}: refused: {on_test.reason}"]
     found = []
-    for what, have, want, slack in (
+    checks: tuple[tuple[str, Any, Any, int], ...] = (
         ("parameters", on_test.parameters, record["parameters"], 0),
         ("non-zero parameters", on_test.nonzero, record["nonzero"], 0),
         ("held-out images right", on_heldout.correct, record["heldout_correct"], record["heldout_ties"]),
-        ("test images right", on_test.correct, record.get("test_correct", on_test.correct), record.get("test_ties", 0)),
+        (
+            "test images right",
+            on_test.correct,
+            record.get("test_correct", on_test.correct),
+            record.get("test_ties", 0),
+        ),
         ("SHA-256", on_test.sha256, record["sha256"], 0),
-    ):
-        if have != want and not (slack and isinstance(have, int) and abs(have - want) <= slack):
+    )
+    for what, have, want, slack in checks:
+        if have != want and not (slack and abs(have - want) <= slack):
             found.append(f"{name}: {have} {what}, {want} recorded")
     return found
 
@@ -94,7 +98,9 @@ def _means(table: Sequence[Sequence[Any]]) -> dict[str, dict[str, float]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for line in table:
         entry = dict(zip(COLUMNS, line, strict=True))
-        groups.setdefault("-".join(filter(None, (entry["row"], entry["judge"], entry["order"]))), []).append(entry)
+        groups.setdefault("-".join(filter(None, (entry["row"], entry["judge"], entry["order"]))), []).append(
+            entry
+        )
     return {
         name: {
             "accuracy": round(float(np.mean([e["correct"] / e["images"] for e in entries])), 6),

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from onnx import TensorProto
+import onnx
 
 from neural_golf.errors import GolfError
 
-__all__ = ["BITS", "INTEGERS_TO_INTEGERS", "LIMITS", "OPERATORS", "OPSETS", "RULES", "Limits", "Refused"]
+__all__ = [
+    "INTEGERS_TO_INTEGERS",
+    "LIMITS",
+    "OPERATORS",
+    "OPSETS",
+    "RULES",
+    "Limits",
+    "Refused",
+    "describe",
+    "quoted",
+]
 
-RULES = 1  # the version of the counting rule; a challenge names the one it is played under
+RULES: Final = 1  # the version of the counting rule; a challenge names the one it is played under
 
 
 class Refused(GolfError):
@@ -49,22 +60,22 @@ OPERATORS = frozenset(
     Reshape Flatten Transpose Squeeze Unsqueeze Concat Split Slice Pad Identity Shape Gather Expand Tile
     Cast DepthToSpace SpaceToDepth Dropout Constant
     QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
-    """.split()
+    """.split()  # noqa: SIM905 (a list of words reads better than a list of strings)
 )
 
 # Through these a shape may be computed from other integers (Shape -> Gather -> Concat -> Reshape).
 INTEGERS_TO_INTEGERS = frozenset(
-    "Add Sub Mul Div Cast Concat Gather Identity Reshape Slice Split Squeeze Unsqueeze".split()
+    "Add Sub Mul Div Cast Concat Gather Identity Reshape Slice Split Squeeze Unsqueeze".split()  # noqa: SIM905
 )
 
-# Bits of one element, for the number types that may be stored.
-BITS = {
-    TensorProto.FLOAT: 32,
-    TensorProto.FLOAT16: 16,
-    TensorProto.BFLOAT16: 16,
-    TensorProto.INT8: 8,
-    TensorProto.UINT8: 8,
-    TensorProto.INT32: 32,
-    TensorProto.INT64: 64,
-    TensorProto.BOOL: 1,
-}
+
+def quoted(text: str) -> str:
+    """A name from a file, as a refusal shows it: quoted, printable ASCII, not too long."""
+    shown = ascii(text[:100])
+    return shown if len(shown) <= 100 else shown[:97] + "..."
+
+
+def describe(node: onnx.NodeProto) -> str:
+    """A node, as a refusal shows it."""
+    operator = quoted(node.op_type)[1:-1]
+    return f"{operator} ({quoted(node.name)})" if node.name else operator

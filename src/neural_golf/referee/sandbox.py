@@ -7,6 +7,7 @@ JSON, validated, and only then turned into a verdict. The labels never leave the
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import json
 import os
@@ -220,7 +221,7 @@ class Sandbox:
                     start_new_session=True,
                 )
             finally:
-                os.rmdir(empty)  # the child stays in a folder that is no more: nothing can be made there
+                Path(empty).rmdir()  # the child stays in a folder that is no more: nothing can be made there
         self._control = ours
         ready = select.select([ours], [], [], _START_SECONDS)[0] and ours.recv(1)
         if ready != b"+":
@@ -235,10 +236,8 @@ class Sandbox:
             self._control.close()
             self._control = None
         if self._process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
             self._process.wait()
             if self._process.stderr is not None:
                 self._process.stderr.close()
@@ -251,7 +250,7 @@ def _import_roots() -> list[str]:
     for name in _NEEDED:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
-            raise GolfError(f"verify: the package {name} is missing; install neural-golf with its dependencies")
+            raise GolfError(f"verify: the package {name} is missing; install neural-golf again")
         origin = Path(spec.origin)
         depth = name.count(".") + (1 if origin.name == "__init__.py" else 0)
         roots[str(origin.parents[depth].resolve())] = None

@@ -13,13 +13,13 @@ from onnx import TensorProto
 from neural_golf.referee.counting import Graph, rebuild
 from neural_golf.referee.rules import Refused
 
-__all__ = ["Predictions", "predict"]
+__all__ = ["Images", "Predictions", "predict"]
 
 Array = NDArray[Any]
 Classes = NDArray[np.uint8]
 
 CLASSES = 10
-CHUNK = 100  # images of a batch in the permuted pass
+CHUNK = 32  # images of a batch in the permuted pass
 PERMUTATION_SEED = 20240229
 ROUNDING = 1e-4  # of the largest logit: how far two orders of the same sums may differ
 
@@ -33,41 +33,45 @@ class Predictions:
     ties: int  # images whose class differs between single and batch, but only by rounding
 
 
-def predict(graph: Graph, images: NDArray[np.uint8]) -> Predictions:
-    """Run the network on uint8 images [n, 1, 28, 28], image by image; a permuted batch must agree.
+class Images:
+    """Test images [n, 1, 28, 28] as both kinds of input, raw bytes and float32 from 0 to 1, and two orders.
+
+    Made once, before the forks, which share it.
+    """
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self.raw = images
+        self.unit = images.astype(np.float32) / np.float32(255)
+        self.straight = np.arange(len(images))
+        self.shuffled = np.random.default_rng(PERMUTATION_SEED).permutation(len(images))
+
+
+def predict(graph: Graph, images: Images) -> Predictions:
+    """Run the network on the images, one by one; a permuted batch must agree.
 
     Raises Refused for a wrong input or output shape, logits that are not finite, an answer that
     depends on the other images of a batch, and whatever onnxruntime will not run.
     """
     pixels = _feed(graph, images)
+    free = graph.batch is None
     session = _session(rebuild(graph))
-    logits = _run(session, graph, pixels, 1, "image by image")
-    ties = 0
-    if graph.batch is None:
-        order = np.random.default_rng(PERMUTATION_SEED).permutation(len(pixels))
-        batched = np.empty_like(logits)
-        batched[order] = _run(session, graph, pixels[order], CHUNK, f"in batches of {CHUNK}")
-        ties = _agree(logits, batched)
-    coarse = _run(
-        _session(rebuild(graph, coarse=True)),
-        graph,
-        pixels,
-        CHUNK if graph.batch is None else 1,
-        "with bfloat16 parameters",
-        finite=False,
-    )
+    logits = _run(session, graph, pixels, images.straight, 1)
+    ties = _agree(logits, _run(session, graph, pixels, images.shuffled, CHUNK)) if free else 0
+    session = _session(rebuild(graph, coarse=True))
+    order, chunk = (images.shuffled, CHUNK) if free else (images.straight, 1)
+    coarse = _run(session, graph, pixels, order, chunk, finite=False)
     return Predictions(logits.argmax(1).astype(np.uint8), coarse.argmax(1).astype(np.uint8), ties)
 
 
-def _feed(graph: Graph, images: NDArray[np.uint8]) -> Array:
-    """Pixels as the graph's declared input wants them: raw uint8, or float32 from 0 to 1."""
-    n, _, height, width = images.shape
+def _feed(graph: Graph, images: Images) -> Array:
+    """Pixels [n, ...] as the graph declares its input. One channel, so the layouts share their bytes."""
+    n, _, height, width = images.raw.shape
     accepted = {(1, height, width), (height, width, 1), (height, width), (height * width,)}
     if graph.input_shape not in accepted:
         shown = "x".join(map(str, graph.input_shape))
         raise Refused(f"the graph's input is [batch, {shown}]; declare [batch, 1, {height}, {width}]")
-    shaped = images.reshape(n, *graph.input_shape)
-    return shaped if graph.input_type == TensorProto.UINT8 else shaped.astype(np.float32) / np.float32(255)
+    pixels = images.raw if graph.input_type == TensorProto.UINT8 else images.unit
+    return pixels.reshape(n, *graph.input_shape)
 
 
 def _session(model: bytes) -> Any:
@@ -90,12 +94,14 @@ def _session(model: bytes) -> Any:
         raise Refused(f"onnxruntime does not load it: {_one_line(error)}") from error
 
 
-def _run(session: Any, graph: Graph, pixels: Array, chunk: int, how: str, finite: bool = True) -> Array:
-    """Logits [n, classes] of pixels [n, ...], `chunk` images at a time."""
+def _run(session: Any, graph: Graph, pixels: Array, order: Array, chunk: int, finite: bool = True) -> Array:
+    """Logits [n, classes] of pixels [n, ...], run in this order, `chunk` images at a time."""
     logits = np.empty((len(pixels), CLASSES), np.float32)
     wanted = [graph.output_name]
+    how = "image by image" if chunk == 1 else f"in permuted batches of {chunk}"
     for start in range(0, len(pixels), chunk):
-        part = pixels[start : start + chunk]
+        chosen = order[start : start + chunk]
+        part = pixels[chosen]
         try:
             out = session.run(wanted, {graph.input_name: part})[0]
         except MemoryError:
@@ -104,23 +110,22 @@ def _run(session: Any, graph: Graph, pixels: Array, chunk: int, how: str, finite
             raise Refused(f"onnxruntime does not run it {how}: {_one_line(error)}") from error
         if out.shape != (len(part), CLASSES) or out.dtype != np.float32:
             shown = "x".join(map(str, out.shape))
-            raise Refused(
-                f"run {how}, {len(part)} image(s) give {out.dtype} of shape {shown}, not [{len(part)}, {CLASSES}]"
-            )
-        logits[start : start + chunk] = out
+            wrong = f"{len(part)} image(s) give {out.dtype} of shape {shown}"
+            raise Refused(f"run {how}, {wrong}, not float32 of shape {len(part)}x{CLASSES}")
+        logits[chosen] = out
     if finite and not np.isfinite(logits).all():
         raise Refused(f"run {how}, it answers NaN or infinity")
     return logits
 
 
 def _agree(single: Array, batched: Array) -> int:
-    """The number of images whose class differs by rounding alone. Raises Refused where it is more than that."""
+    """The number of images whose class differs by rounding alone. Raises Refused where it is more."""
     differ = np.flatnonzero(single.argmax(1) != batched.argmax(1))
     one, other = single[differ].astype(np.float64), batched[differ].astype(np.float64)
     allowed = ROUNDING * np.maximum(np.abs(one).max(1, initial=0), np.abs(other).max(1, initial=0))
     real = int((np.abs(one - other).max(1, initial=0) > allowed).sum())
     if real:
-        raise Refused(f"the answer depends on the batch: {real} image(s) get another class among other images")
+        raise Refused(f"its answer depends on the batch: {real} image(s) get another class among others")
     return len(differ)
 
 

@@ -1,0 +1,93 @@
+"""The study: seeded, stopped early where hopeless, the same after a kill."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from neural_golf import longwork, tune
+from neural_golf.config import Config
+from neural_golf.errors import GolfError
+from neural_golf.records import read_json
+
+TABLE = Path("results/plots/tune.csv")
+
+
+@pytest.fixture
+def small(settings: Config, workplace: Path) -> Config:
+    changes = {"network": ("conv 3 k5", "relu", "maxpool 4", "linear 10"), "trials": 8, "epochs": 3,
+               "startup_trials": 2, "warmup_epochs": 0}  # fmt: skip
+    return settings.model_copy(update={"tune": settings.tune.model_copy(update=changes)})
+
+
+def forget() -> None:
+    """Delete all unfinished and finished work."""
+    for path in sorted(Path(".golf").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_a_study_writes_its_table_best_settings_journal_and_plots(small: Config) -> None:
+    tune.run(small)
+    with TABLE.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    assert {row["state"] for row in rows} == {"complete", "pruned"}
+    complete = [row for row in rows if row["state"] == "complete"]
+    best = max(complete, key=lambda row: float(row["accuracy"]))
+    metrics = read_json(Path("results/metrics/tune.json"))
+    assert metrics["accuracy"] == float(best["accuracy"])
+    assert metrics["best"]["batch"] == int(best["batch"])
+    for name in ("history", "importance", "parallel"):
+        assert "<svg" in Path(f"results/figures/tune-{name}.svg").read_text()
+    assert Path("results/models/tune-journal.log").stat().st_size
+
+
+def test_the_same_seed_gives_the_same_study(small: Config) -> None:
+    tune.run(small)
+    want = TABLE.read_bytes(), Path("results/figures/tune-history.svg").read_bytes()
+    forget()
+    tune.run(small)
+    assert (TABLE.read_bytes(), Path("results/figures/tune-history.svg").read_bytes()) == want
+
+
+def test_a_killed_study_goes_on_to_the_same_result(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    tune.run(small)
+    want = TABLE.read_bytes()
+    forget()
+
+    class Killed(BaseException):
+        pass
+
+    said: list[str] = []
+    say = longwork.say
+
+    def kill_in_the_third_round(stage: str, piece: str, text: str) -> None:
+        said.append(piece)
+        if piece == "trial 4":
+            raise Killed
+        say(stage, piece, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tune.longwork, "say", kill_in_the_third_round)
+        with pytest.raises(Killed):
+            tune.run(small)
+    assert "trial 4" in said
+    said.clear()
+    monkeypatch.setattr(tune.longwork, "say", lambda stage, piece, text: said.append(piece))
+    tune.run(small)
+    assert not {"trial 0", "trial 1", "trial 2", "trial 3"} & set(said)  # these were finished
+    assert TABLE.read_bytes() == want
+
+
+def test_a_study_judges_on_training_images_only(small: Config) -> None:
+    Path("data/heldout.safetensors").unlink()
+    Path("data/test.safetensors").unlink()
+    tune.run(small)
+
+
+def test_more_judging_images_than_there_are_is_refused(small: Config) -> None:
+    wrong = small.model_copy(update={"tune": small.tune.model_copy(update={"validation": 10_000})})
+    with pytest.raises(GolfError, match=r"tune\.validation = 10000: there are only"):
+        tune.run(wrong)

@@ -1,0 +1,447 @@
+"""The referee on good files: the score, the verdict, the batch rule, the probe, and the command."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from nets import W10, linear_net, mean_net, model, node
+from neural_golf.challenge import Challenge, challenge_names, load_challenge, load_test_set, read_idx
+from neural_golf.errors import GolfError
+from neural_golf.referee_cli import add_verify_arguments, run_verify, verdict_table
+from neural_golf.verify import LIMITS, Verdict, verify, verify_many
+
+F = np.float32
+Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def challenge(images: int, threshold: int) -> Challenge:
+    return load_challenge("mnist-98").model_copy(update={"images": images, "threshold": threshold})
+
+
+@pytest.fixture(scope="module")
+def linear(digits: Digits) -> tuple[np.ndarray, np.ndarray, int]:
+    """Ridge regression on 600 digits: weight [784, 10], bias [10], and how many of all it gets right."""
+    images, labels = digits
+    x = images.reshape(len(images), -1).astype(np.float64) / 255
+    x1 = np.hstack([x, np.ones((len(x), 1))])
+    train = x1[:600]
+    solved = np.linalg.solve(train.T @ train + np.eye(785), train.T @ np.eye(10)[labels[:600]])
+    weight, bias = solved[:-1].astype(F), solved[-1].astype(F)
+    correct = int(((x @ weight + bias).argmax(1) == labels).sum())
+    assert correct > 0.85 * len(labels)  # a real classifier, so that a wrong feed would show
+    return weight, bias, correct
+
+
+HOW = ["matmul", "gemm", "conv", "softmax", "uint8"]
+
+
+def test_scores_the_op_sets_of_other_exporters(
+    tmp_path: Path, digits: Digits, linear: tuple[np.ndarray, np.ndarray, int]
+) -> None:
+    """MatMul + Add, Gemm with transB, one big Conv, with Softmax, on raw pixels; several op set versions."""
+    weight, bias, correct = linear
+    paths = []
+    for how in HOW:
+        for opset in (9, 13, 18, 21):
+            paths.append(tmp_path / f"{how}-{opset}.onnx")
+            paths[-1].write_bytes(linear_net(weight, bias, how, opset=opset).SerializeToString())
+    verdicts = verify_many(paths, *digits)
+    assert [(v.path, v.verdict, v.correct) for v in verdicts] == [(p.name, "PASS", correct) for p in paths]
+    assert {v.parameters for v in verdicts} == {7850, 7851}  # the raw-pixel one also stores 255
+
+
+@pytest.mark.parametrize("shape", [[1, 28, 28], [28, 28, 1], [28, 28], [784]])
+@pytest.mark.parametrize("batch", ["batch", 1])
+def test_accepts_each_layout_of_one_grey_image(
+    tmp_path: Path,
+    digits: Digits,
+    linear: tuple[np.ndarray, np.ndarray, int],
+    shape: list[int],
+    batch: str | int,
+) -> None:
+    weight, bias, _ = linear
+    images, labels = digits[0][:50], digits[1][:50]
+    net = linear_net(weight, bias, "gemm", image=[batch, *shape])
+    (tmp_path / "a.onnx").write_bytes(net.SerializeToString())
+    want = (images.reshape(50, -1) / F(255) @ weight + bias).argmax(1)
+    assert verify(tmp_path / "a.onnx", images, labels).correct == (want == labels).sum()
+
+
+def save(path: Path, *body: object, **options: object) -> Path:
+    path.write_bytes(mean_net(*body, **options).SerializeToString())  # type: ignore[arg-type]
+    return path
+
+
+@pytest.fixture(scope="module")
+def noise() -> Digits:
+    """64 images of noise, each with a brightness of its own."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (64, 1, 28, 28)) * rng.uniform(0.05, 1, (64, 1, 1, 1))
+    return images.astype(np.uint8), np.full(64, 9, np.uint8)
+
+
+def test_passes_at_the_threshold_and_fails_one_below_it(tmp_path: Path, noise: Digits) -> None:
+    path = save(tmp_path / "a.onnx")  # W10 rises, so the answer is always 9
+    images, labels = noise
+    labels = labels.copy()
+    labels[:4] = 0
+    at = verify(path, images, labels, challenge(64, 60))
+    assert (at.verdict, at.correct, at.threshold, at.reason) == (
+        "PASS",
+        60,
+        60,
+        "60 of 64 correct, 60 needed",
+    )
+    below = verify(path, images, labels, challenge(64, 61))
+    assert (below.verdict, below.correct) == ("FAIL", 60)
+
+
+def test_the_first_maximum_wins(tmp_path: Path, noise: Digits) -> None:
+    path = save(tmp_path / "a.onnx", constants={"w": np.zeros((1, 10), F)})
+    assert verify(path, noise[0], np.zeros(64, np.uint8)).correct == 64
+
+
+def test_the_verdict_names_the_file_and_its_card(tmp_path: Path, noise: Digits) -> None:
+    net = mean_net(metadata={"author": "Zo\u00eb\x1b[31m", "method": "by hand"})
+    path = tmp_path / "a.onnx"
+    path.write_bytes(net.SerializeToString())
+    found = verify(path, *noise)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found.card == {"author": "Zo\\xeb\\x1b[31m", "method": "by hand"}
+    assert found.operators == {"Flatten": 1, "GlobalAveragePool": 1, "MatMul": 1}
+    assert found.flags == ()
+    assert json.loads(json.dumps(found.as_dict()))["flags"] == []
+
+
+def test_the_same_file_gets_the_same_verdict(tmp_path: Path, noise: Digits) -> None:
+    paths = [save(tmp_path / "a.onnx")] * 6
+    assert len({str(v) for v in verify_many(paths, *noise, jobs=3)}) == 1
+
+
+def test_verdicts_come_in_the_order_of_the_files(tmp_path: Path, noise: Digits) -> None:
+    paths = [save(tmp_path / f"{i}.onnx", constants={"spare": np.ones(i + 1, F)}) for i in range(5)]
+    paths.insert(2, tmp_path / "none.onnx")
+    found = verify_many(paths, *noise, jobs=2)
+    assert [v.parameters for v in found] == [11, 12, None, 13, 14, 15]
+
+
+# The batch rule
+
+
+def test_refuses_a_network_that_looks_at_the_batch(tmp_path: Path, noise: Digits) -> None:
+    """It subtracts the mean of the batch, which is the image itself when it comes alone."""
+    body = [
+        node("ReduceMean", "f", "mean", axes=[0], keepdims=1),
+        node("Sub", "f mean", "g"),
+    ]
+    found = verify(save(tmp_path / "a.onnx", *body), *noise)
+    assert found.verdict == "REFUSED"
+    assert "depends on the batch" in found.reason
+
+
+def test_a_network_that_only_runs_alone_must_say_so(tmp_path: Path, noise: Digits) -> None:
+    net = mean_net(node("Reshape", "f one", "g"), constants={"one": np.array([1, 1], np.int64)})
+    (tmp_path / "a.onnx").write_bytes(net.SerializeToString())
+    found = verify(tmp_path / "a.onnx", *noise)
+    assert found.verdict == "REFUSED" and "in permuted batches" in found.reason
+    net.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    (tmp_path / "a.onnx").write_bytes(net.SerializeToString())
+    assert verify(tmp_path / "a.onnx", *noise).verdict == "PASS"
+
+
+def test_a_tie_within_rounding_is_flagged_and_not_refused() -> None:
+    from neural_golf.referee.scoring import _agree
+
+    single, batched = np.zeros((3, 10), F), np.zeros((3, 10), F)
+    single[0, :2], batched[0, :2] = [1, 1 + 1e-6], [1 + 1e-6, 1]
+    assert _agree(single, batched) == 1
+    batched[1, 5] = 0.5
+    with pytest.raises(GolfError, match=r"depends on the batch: 1 image"):
+        _agree(single, batched)
+
+
+# The precision probe
+
+
+def packed(noise: Digits) -> list[object]:
+    """1 + 2**-12 keeps its last bit in float32 and loses it in bfloat16: the bit decides the class."""
+    return [
+        node("Mul", "f zero", "n"),
+        node("Add", "n packed", "p"),
+        node("Sub", "p one", "h"),
+        node("Sub", "h limit", "g"),
+    ]
+
+
+def test_flags_weights_packed_into_the_last_bits(tmp_path: Path, noise: Digits) -> None:
+    numbers = {"zero": 0, "packed": 1 + 2**-12, "one": 1, "limit": 2**-13}
+    constants = {k: np.array(v, F) for k, v in numbers.items()}
+    found = verify(save(tmp_path / "a.onnx", *packed(noise), constants=constants), *noise)
+    assert (found.correct, found.coarse) == (64, 0)
+    assert found.flags[-1] == "precision probe: bfloat16 parameters lose 100.0 points (64 to 0 correct)"
+
+
+def test_does_not_flag_an_honest_network(
+    tmp_path: Path, digits: Digits, linear: tuple[np.ndarray, np.ndarray, int]
+) -> None:
+    weight, bias, correct = linear
+    (tmp_path / "a.onnx").write_bytes(linear_net(weight, bias).SerializeToString())
+    found = verify(tmp_path / "a.onnx", *digits)
+    assert found.flags == ()
+    assert found.coarse is not None and found.coarse != 0 and abs(found.coarse - correct) < 20
+
+
+def test_the_probe_also_rounds_attributes(tmp_path: Path, noise: Digits) -> None:
+    body = [
+        node("Mul", "f zero", "n"),
+        node("Elu", "n", "e", alpha=0.5),
+        node("Add", "e low", "l"),
+        node("LeakyRelu", "l", "p", alpha=1 + 2**-12),  # -1 becomes -(1 + 2**-12)
+        node("Neg", "p", "q"),
+        node("Sub", "q one", "h"),
+        node("Sub", "h limit", "g"),
+    ]
+    numbers = {"zero": 0, "low": -1, "one": 1, "limit": 2**-13}
+    constants = {k: np.array(v, F) for k, v in numbers.items()}
+    found = verify(save(tmp_path / "a.onnx", *body, constants=constants), *noise)
+    assert (found.correct, found.coarse) == (64, 0)
+
+
+# What was counted is what runs
+
+
+def test_what_runs_is_what_was_counted(tmp_path: Path, noise: Digits) -> None:
+    """Unknown fields, metadata and inner names cannot carry weights into the session."""
+    from neural_golf.referee.counting import inspect, rebuild
+
+    net = mean_net(metadata={"ort_config": "{}"})
+    net.doc_string = net.graph.doc_string = net.graph.node[0].doc_string = "weights " * 99
+    net.graph.value_info.add(name="f")
+    net.graph.node[1].attribute.add(
+        name="axis", type=2, i=1, s=b"weights", floats=[1.0], doc_string="weights"
+    )
+    written = rebuild(inspect(net))
+    assert written == rebuild(inspect(type(net).FromString(written)))  # a fixed point
+    assert b"weights" not in written and b"ort_config" not in written
+    assert type(net).FromString(written).graph.initializer[0].raw_data == W10.tobytes()
+
+
+# Arguments
+
+
+def test_wrong_arguments_are_errors_not_verdicts(tmp_path: Path, noise: Digits) -> None:
+    images, labels = noise
+    path = save(tmp_path / "a.onnx")
+    with pytest.raises(GolfError, match="must be uint8"):
+        verify(path, images.astype(F), labels)
+    with pytest.raises(GolfError, match="as many labels"):
+        verify(path, images, labels[:-1])
+    with pytest.raises(GolfError, match="is about 10000 images, not 64"):
+        verify(path, images, labels, load_challenge("mnist-98"))
+
+
+def test_a_larger_reference_network_needs_wider_limits(tmp_path: Path, noise: Digits) -> None:
+    path = save(tmp_path / "a.onnx", constants={"spare": np.ones(300_000, F)})
+    assert "the limit is 1048576" in verify(path, *noise).reason
+    assert verify(path, *noise, limits=replace(LIMITS, file_bytes=2 << 20)).parameters == 300_010
+
+
+def test_importing_the_referee_loads_no_torch() -> None:
+    code = """
+import sys
+import neural_golf.verify, neural_golf.challenge, neural_golf.referee_cli, neural_golf.referee.child
+bad = {m.split(".")[0] for m in sys.modules} & {"torch", "torchvision", "safetensors", "sklearn", "scipy"}
+sys.exit(f"loaded: {sorted(bad)}" if bad else 0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_importing_the_public_face_does_not_even_load_onnxruntime() -> None:
+    code = "import sys, neural_golf.verify; sys.exit('onnxruntime' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Challenges and their data
+
+
+def idx(values: np.ndarray) -> bytes:
+    header = b"\x00\x00\x08" + bytes([values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+    return header + values.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, noise: Digits) -> Path:
+    """A folder with a small challenge, its test files and a network that passes it."""
+    sums = {}
+    for which, values in zip(("images", "labels"), (noise[0][:, 0], noise[1]), strict=True):
+        packed = gzip.compress(idx(values), mtime=0)
+        (tmp_path / f"{which}.gz").write_bytes(packed)
+        sums[which] = hashlib.md5(packed).hexdigest()
+    (tmp_path / "tiny.yaml").write_text(
+        "name: tiny\ntitle: Tiny\ndataset: noise\nsplit: test\nimages: 64\nthreshold: 64\nscore: nonzero\n"
+        "rules: 1\nfiles:\n"
+        f"  images: {{name: images.gz, md5: {sums['images']}}}\n"
+        f"  labels: {{name: labels.gz, md5: {sums['labels']}}}\n"
+    )
+    save(tmp_path / "good.onnx")
+    return tmp_path
+
+
+def test_the_packaged_challenges_are_valid() -> None:
+    assert challenge_names() == ["fashion-mnist-85", "fashion-mnist-90", "mnist-98", "mnist-99"]
+    for name in challenge_names():
+        found = load_challenge(name)
+        assert found.name == name and found.images == 10_000
+    assert load_challenge("mnist-98").threshold == 9800
+    assert load_challenge("mnist-99").threshold == 9900
+
+
+def test_reads_the_published_files_of_a_challenge(folder: Path, noise: Digits) -> None:
+    images, labels = load_test_set(load_challenge(str(folder / "tiny.yaml")), folder)
+    assert np.array_equal(images, noise[0]) and np.array_equal(labels, noise[1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("threshold: 64", "threshold: 65", "threshold 65 is above the 64 images"),
+        ("threshold: 64", "threshold: 0.98", "threshold: Input should be a valid integer"),
+        ("rules: 1", "rules: 2", "rules: Input should be 1"),
+        ("score: nonzero", "score: bits", "score: Input should be 'nonzero'"),
+        ("split: test", "split: train", "split: Input should be 'test'"),
+        ("title: Tiny", "titel: Tiny", "title: Field required"),
+        ("title: Tiny", "title: Tiny\nextra: 1", "extra: Extra inputs are not permitted"),
+        ("name: images.gz", "name: ../images.gz", "files.images.name: String should match"),
+        ("title: Tiny", "title: [", "not YAML"),
+    ],
+)
+def test_a_wrong_challenge_file_says_where(folder: Path, old: str, new: str, message: str) -> None:
+    path = folder / "tiny.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(GolfError, match=message.replace("[", r"\[")):
+        load_challenge(str(path))
+
+
+def test_an_unknown_challenge_lists_the_known_ones() -> None:
+    with pytest.raises(GolfError, match=r"'mnist-97' does not exist; there are fashion-mnist-85"):
+        load_challenge("mnist-97")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (gzip.compress(idx(np.zeros((2, 3))))[:-9], "cut off or not gzip"),
+        (b"<html>", "cut off or not gzip"),
+        (gzip.compress(idx(np.zeros((2, 3)))[:-1]), "states 2x3 numbers and holds 5"),
+        (gzip.compress(idx(np.zeros((2, 3))) + b"\x00"), "states 2x3 numbers and holds 7"),
+        (gzip.compress(b"\x00\x00\x0d\x01\x00\x00\x00\x00"), "not an idx file of bytes"),
+        (gzip.compress(b""), "not an idx file of bytes"),
+        (gzip.compress(b"\x00\x00\x08\x04\xff"), "not an idx file of bytes"),
+        (gzip.compress(b"\x00\x00\x08\x04" + b"\xff" * 16), "and holds 0"),
+    ],
+)
+def test_altered_data_files_are_errors(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "a.gz").write_bytes(data)
+    with pytest.raises(GolfError, match=message):
+        read_idx(tmp_path / "a.gz")
+
+
+def test_a_file_with_another_md5_is_an_error(folder: Path) -> None:
+    with pytest.raises(GolfError, match="is not the published file"):
+        read_idx(folder / "images.gz", "0" * 32)
+
+
+def test_missing_data_says_where_to_put_it(folder: Path) -> None:
+    with pytest.raises(GolfError, match=r"images\.gz is neither in .* nor in .*noise"):
+        load_test_set(load_challenge(str(folder / "tiny.yaml")), folder / "empty")
+
+
+# The command
+
+
+def run(folder: Path, name: str, *more: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_verify_arguments(parser)
+    wanted = ["--challenge", str(folder / "tiny.yaml"), "--data", str(folder)]
+    return run_verify(parser.parse_args([str(folder / name), *wanted, *more]))
+
+
+def test_exit_codes_say_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(folder / "poor.onnx", constants={"w": -W10})
+    (folder / "bad.onnx").write_bytes(b"no model")
+    codes = {name: run(folder, name) for name in ("good.onnx", "poor.onnx", "bad.onnx", "absent.onnx")}
+    assert codes == {"good.onnx": 0, "poor.onnx": 1, "bad.onnx": 2, "absent.onnx": 2}
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line for line in lines if not line.startswith(" ")]
+    assert [head.split(":")[0] for head in heads] == ["PASS", "FAIL", "REFUSED", "REFUSED"]
+
+
+def test_no_verdict_has_a_code_of_its_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "labels.gz").unlink()
+    assert run(folder, "good.onnx") == 3
+    said = capsys.readouterr()
+    assert said.out == "" and "labels.gz is neither in" in said.err
+
+
+def test_json_is_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "good.onnx", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["verdict"], found["correct"], found["challenge"]) == ("PASS", 64, "tiny")
+    assert (found["parameters"], found["nonzero"], found["bits"], found["nodes"]) == (10, 10, 320, 3)
+
+
+def test_the_table_shows_every_figure() -> None:
+    verdict = Verdict(
+        "PASS", "9 of 9 correct", "a.onnx", "tiny", 9, 9, 9, 9, 1234, 1000, 9999, 12, {"Conv": 2}, 3,
+        ("look here",), "ab", {"author": "me"}, ("network",),
+    )  # fmt: skip
+    text = verdict_table(verdict)
+    for part in (
+        "PASS: 9 of 9",
+        "1,234",
+        "1,000",
+        "9,999",
+        "12",
+        "2 Conv",
+        "look here",
+        "card: author",
+        "ab",
+    ):
+        assert part in text
+
+
+def test_uint8_and_float_inputs_are_told_apart_by_the_graph(tmp_path: Path) -> None:
+    """A float32 input gets 0 to 1, a uint8 input 0 to 255: a threshold at 100 sees the difference."""
+    images = np.full((5, 1, 28, 28), 200, np.uint8)
+    less = np.array([100], F)
+    body = [node("Sub", "f hundred", "g")]
+    as_float = save(tmp_path / "f.onnx", *body, constants={"hundred": less})
+    raw = model(
+        [
+            node("Cast", "x", "p", to=TensorProto.FLOAT),
+            node("GlobalAveragePool", "p", "m"),
+            node("Flatten", "m", "f"),
+            *body,
+            node("MatMul", "g w", "y"),
+        ],
+        {"w": W10, "hundred": less},
+        image_type=TensorProto.UINT8,
+    )
+    (tmp_path / "u.onnx").write_bytes(raw.SerializeToString())
+    assert verify(as_float, images, np.zeros(5, np.uint8)).correct == 5  # 0.78 - 100 is negative
+    assert verify(tmp_path / "u.onnx", images, np.full(5, 9, np.uint8)).correct == 5
