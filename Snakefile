@@ -48,7 +48,7 @@ localrules: all
 rule all:
     input:
         stages.outputs("ladder"),
-        stages.outputs("interpret"),
+        stages.outputs("page"),
 
 
 # MNIST in; train, held-out and test tensors out.
@@ -179,6 +179,17 @@ rule interpret:
     output:
         written("interpret"),
         figures(),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# Everything on one page, which answers to drawings.
+rule page:
+    input:
+        **read("page"),
+    output:
+        written("page"),
     threads: workflow.cores
     shell:
         RUN
