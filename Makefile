@@ -5,7 +5,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: default results demo test lint bench serve clean lock
+.PHONY: default results demo test fuzz lint bench serve clean lock
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
@@ -22,6 +22,10 @@ demo: $(READY)
 
 test: lint
 	pytest
+
+# A longer search than the one in the tests: FUZZ="--bulk 1000000 --whole 20000 --seed 2".
+fuzz: $(READY)
+	python tests/fuzz.py $(FUZZ)
 
 lint: $(READY)
 	ruff check .

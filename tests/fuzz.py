@@ -159,6 +159,7 @@ def edit(rng: random.Random, model: ModelProto) -> None:
     graph = model.graph
     node = rng.choice(graph.node) if graph.node else graph.node.add(op_type="Relu")
     names = [t.name for t in graph.initializer] + [n for m in graph.node for n in m.output] + ["x", "", "new"]
+    names = [n for n in names if isinstance(n, str)]  # protobuf cannot write the others again
     weight = rng.choice(graph.initializer) if graph.initializer else graph.initializer.add(name="w2")
     match rng.randrange(16):
         case 0:

@@ -233,6 +233,16 @@ FILES: dict[str, tuple[Bytes, str]] = {
     "names with <script>": (model_bytes(lambda: renamed("<script>alert(1)</script>")), "<script>"),
     "names that turn the text around": (model_bytes(lambda: renamed("\u202etxt")), r"\u202etxt"),
     "a name of 80,000 characters": (model_bytes(lambda: renamed("\U0001f3cc" * 80_000)), "..."),
+    "names that are not text": (
+        lambda: (
+            mean_net(constants={"SPARE": np.ones(1, F)}).SerializeToString().replace(b"SPARE", b"SP\xff\xfeE")
+        ),
+        "is not text (UTF-8)",
+    ),
+    "an operator that is not printable, with a subgraph": (
+        model_bytes(lambda: mean_net(node("Loo\x7f\n", "f", "g", body=helper.make_graph([], "b", [], [])))),
+        r"Loo\x7f\n holds a subgraph",
+    ),
     "20,000 nodes": (model_bytes(lambda: many_nodes(20_000)), "20000 nodes; the limit is 256"),
     "200,000 empty nodes": (
         lambda: b"\x08\x0a\x3a\x80\xb5\x18" + b"\x0a\x00" * 200_000 + b"\x42\x02\x10\x11",

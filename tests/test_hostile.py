@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from neural_golf.errors import GolfError
 from neural_golf.referee import sandbox as sandbox_module
 from neural_golf.referee.rules import Limits
 from neural_golf.referee.sandbox import Answer, Sandbox
+from neural_golf.referee_cli import verdict_table
 from neural_golf.verify import verify
 
 SECONDS = 10  # for one file, on a busy machine
@@ -177,10 +179,12 @@ def test_a_system_without_the_limits_says_which_protection_is_missing(
     monkeypatch.setattr(child.resource, "setrlimit", lambda *_: None)
     monkeypatch.delattr(child.resource, "RLIMIT_NPROC")
     assert child.limit(Limits()) == ["RLIMIT_AS", "RLIMIT_NPROC"]
+    assert child.isolate() == ["network"]
 
     monkeypatch.setattr(Sandbox, "judge", lambda *_: Answer(refused="x", missing=["RLIMIT_AS"]))
     found = verify(tmp_path, IMAGES, LABELS)
-    assert found.flags == ("this system does not keep the limit RLIMIT_AS",)
+    assert found.missing == ("RLIMIT_AS",)
+    assert "not protected  RLIMIT_AS" in verdict_table(found)
 
 
 def test_a_system_that_cannot_fork_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -271,6 +275,32 @@ def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(sandbox_module, "_BOOT", "raise SystemExit('no onnxruntime here')")
     with pytest.raises(GolfError, match="the sandbox does not start: no onnxruntime here"):
         verify(tmp_path / "good.onnx", IMAGES, LABELS)
+
+
+CALLS_HOME = """
+import json, socket, sys
+sys.path[:0] = json.loads(sys.argv[1])
+from neural_golf.referee import child
+address = ("127.0.0.1", int(sys.argv[2]))
+socket.create_connection(address, 2).close()  # it works before
+missing = child.isolate()
+try:
+    socket.create_connection(address, 2)
+    called = True
+except OSError:
+    called = False
+print(json.dumps([missing, called]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has network namespaces")
+def test_the_child_has_no_network_or_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        roots = json.dumps(sandbox_module._import_roots())
+        asked = [sys.executable, "-I", "-S", "-c", CALLS_HOME, roots, port]
+        missing, called = json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)
+    assert called == ("network" in missing)
 
 
 AS_NOBODY = """

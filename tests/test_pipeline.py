@@ -41,7 +41,7 @@ def workspace(folder: Path) -> Path:
         params[row]["epochs"] = 6
     params["reference"]["epochs"] = 1
     params["tune"]["trials"] = 4
-    params["prune"]["threshold"] = 0.5
+    params["prune"] |= {"threshold": 0.5, "heldout_threshold": 0.4}
     path.write_text(yaml.safe_dump(params))
     return folder
 

@@ -291,7 +291,8 @@ def folder(tmp_path: Path, noise: Digits) -> Path:
         (tmp_path / f"{which}.gz").write_bytes(packed)
         sums[which] = hashlib.md5(packed).hexdigest()
     (tmp_path / "tiny.yaml").write_text(
-        "name: tiny\ntitle: Tiny\ndataset: noise\nimages: 64\nthreshold: 64\nrules: 1\nfiles:\n"
+        "name: tiny\ntitle: Tiny\ndataset: noise\nsplit: test\nimages: 64\nthreshold: 64\nscore: nonzero\n"
+        "rules: 1\nfiles:\n"
         f"  images: {{name: images.gz, md5: {sums['images']}}}\n"
         f"  labels: {{name: labels.gz, md5: {sums['labels']}}}\n"
     )
@@ -319,6 +320,8 @@ def test_reads_the_published_files_of_a_challenge(folder: Path, noise: Digits) -
         ("threshold: 64", "threshold: 65", "threshold 65 is above the 64 images"),
         ("threshold: 64", "threshold: 0.98", "threshold: Input should be a valid integer"),
         ("rules: 1", "rules: 2", "rules: Input should be 1"),
+        ("score: nonzero", "score: bits", "score: Input should be 'nonzero'"),
+        ("split: test", "split: train", "split: Input should be 'test'"),
         ("title: Tiny", "titel: Tiny", "title: Field required"),
         ("title: Tiny", "title: Tiny\nextra: 1", "extra: Extra inputs are not permitted"),
         ("name: images.gz", "name: ../images.gz", "files.images.name: String should match"),
@@ -388,6 +391,13 @@ def test_exit_codes_say_the_verdict(folder: Path, capsys: pytest.CaptureFixture[
     assert [head.split(":")[0] for head in heads] == ["PASS", "FAIL", "REFUSED", "REFUSED"]
 
 
+def test_no_verdict_has_a_code_of_its_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "labels.gz").unlink()
+    assert run(folder, "good.onnx") == 3
+    said = capsys.readouterr()
+    assert said.out == "" and "labels.gz is neither in" in said.err
+
+
 def test_json_is_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "good.onnx", "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -398,7 +408,7 @@ def test_json_is_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -
 def test_the_table_shows_every_figure() -> None:
     verdict = Verdict(
         "PASS", "9 of 9 correct", "a.onnx", "tiny", 9, 9, 9, 9, 1234, 1000, 9999, 12, {"Conv": 2}, 3,
-        ("look here",), "ab", {"author": "me"},
+        ("look here",), "ab", {"author": "me"}, ("network",),
     )  # fmt: skip
     text = verdict_table(verdict)
     for part in (

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +105,26 @@ def test_every_output_of_git_is_no_cache_and_every_model_is_an_artifact() -> Non
         for kind in ("metrics", "plots"):
             for out in stage.get(kind, ()):
                 assert next(iter(out.values())) == {"cache": False}, name
+
+
+@pytest.mark.parametrize(
+    "left", ['{"read": {"a": [{"pid', "", json.dumps({"write": {"a": {"pid": os.getpid(), "cmd": "dvc"}}})]
+)
+def test_a_lock_that_a_killed_run_left_is_removed(tmp_path: Path, left: str) -> None:
+    """Half-written, empty, or naming a process that is another program by now (this one)."""
+    path = tmp_path / "rwlock"
+    path.write_text(left)
+    workflow._wait_for_others(path)
+    assert not path.exists()
+
+
+def test_a_living_dvc_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rwlock"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(4)", "dvc"]) as other:
+        path.write_text(json.dumps({"write": {"a": {"pid": other.pid, "cmd": "dvc"}}}))
+        workflow._wait_for_others(path)
+        assert other.poll() is not None or not path.exists()
+    assert "waiting for another run" in capsys.readouterr().err
 
 
 def lock() -> dict[str, str]:

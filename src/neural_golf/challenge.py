@@ -53,9 +53,11 @@ class Challenge(_Strict):
     name: _Name
     title: Annotated[str, Field(min_length=1, max_length=100)]
     dataset: _Name
+    split: Literal["test"]
     files: Files
     images: Annotated[int, Field(ge=1, le=1_000_000)]
     threshold: Annotated[int, Field(ge=1)]
+    score: Literal["nonzero"]
     rules: Literal[1] = RULES
 
     @model_validator(mode="after")

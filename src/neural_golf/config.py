@@ -142,6 +142,7 @@ class Tune(Section):
 
 class Prune(Section):
     threshold: Fraction
+    heldout_threshold: Fraction
     judges: Annotated[tuple[Literal["test", "heldout"], ...], Field(min_length=1)]
     orders: Annotated[tuple[Literal["index", "saliency"], ...], Field(min_length=1)]
     saliency_images: Count

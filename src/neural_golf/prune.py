@@ -97,7 +97,8 @@ def run(config: Config, stage: str) -> None:
     core = engine(network)
     parts = {judge: data.read(judge) for judge in section.judges}
     heldout, train = data.read("heldout"), data.read("train")
-    goals = {judge: needed(section.threshold, len(part)) for judge, part in parts.items()}
+    thresholds = {"test": section.threshold, "heldout": section.heldout_threshold}
+    goals = {judge: needed(thresholds[judge], len(part)) for judge, part in parts.items()}
     able = []
     for run, judge in itertools.product(range(len(dense.runs)), section.judges):
         correct = core.correct(dense.parameters[run], parts[judge].pixels, parts[judge].labels)
@@ -111,10 +112,12 @@ def run(config: Config, stage: str) -> None:
             )
     missing = [judge for judge in section.judges if judge not in {job[0] for job in able}]
     if missing:
+        judge = missing[0]
+        key = "threshold" if judge == "test" else "heldout_threshold"
         raise GolfError(
-            f"{stage}: no {source} network reaches prune.threshold = {section.threshold:g} on the "
-            f"{missing[0]} images, so pruning has nothing to give: lower prune.threshold in params.yaml, "
-            f"or train {source} longer"
+            f"{stage}: no {source} network reaches prune.{key} = {thresholds[judge]:g} on the {judge} "
+            f"images, so pruning has nothing to give: lower prune.{key} in params.yaml, or train {source} "
+            "longer"
         )
 
     def one(job: tuple[Judge, str, int]) -> longwork.Piece:

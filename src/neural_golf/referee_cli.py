@@ -1,43 +1,57 @@
-"""`golf verify FILE`: a table for people, --json for programs, the exit code for scripts."""
+"""`golf verify`, `golf submit` and `golf leaderboard`.
+
+A table for people, --json for programs, the exit code for scripts.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-from neural_golf.challenge import challenge_names, load_challenge, load_test_set
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.challenge import Challenge, challenge_names, load_challenge, load_test_set
+from neural_golf.errors import GolfError
+from neural_golf.leaderboard import Card, load_card, outdated, submit, verified_entries, write_tables
 from neural_golf.verify import Verdict, verify
 
-__all__ = ["EXIT_CODES", "add_verify_arguments", "run_verify", "verdict_table"]
+__all__ = [
+    "EXIT_CODES",
+    "add_leaderboard_arguments",
+    "add_submit_arguments",
+    "add_verify_arguments",
+    "run_leaderboard",
+    "run_submit",
+    "run_verify",
+    "verdict_table",
+]
 
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "REFUSED": 2}
+NO_VERDICT = 3  # the challenge or its data cannot be read
 
 
 def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf verify`."""
-    parser.description = "Score an ONNX file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED."
+    parser.description = (
+        "Score an ONNX file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED, 3: no verdict."
+    )
     parser.add_argument("file", nargs="?", help="the ONNX file; it may come from a stranger")
-    parser.add_argument(
-        "--challenge",
-        default="mnist-98",
-        metavar="NAME",
-        help=f"one of {', '.join(challenge_names())}, or a .yaml file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path("data"),
-        metavar="FOLDER",
-        help="the folder with the published test files, t10k-*.gz (default: %(default)s)",
-    )
+    _add_challenge(parser)
+    _add_data(parser)
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """Run `golf verify`; returns the exit code. Raises GolfError for a wrong challenge or missing data."""
-    challenge = load_challenge(args.challenge)
-    images, labels = load_test_set(challenge, args.data)
+    """Run `golf verify`; returns the exit code: 0 PASS, 1 FAIL, 2 REFUSED, 3 where there is no verdict."""
+    try:
+        challenge = load_challenge(args.challenge)
+        images, labels = load_test_set(challenge, args.data)
+    except GolfError as error:
+        print(f"golf: {error}", file=sys.stderr)
+        return NO_VERDICT
     verdict = verify(args.file, images, labels, challenge)
     print(json.dumps(verdict.as_dict(), indent=2) if args.json else verdict_table(verdict))
     return EXIT_CODES[verdict.verdict]
@@ -58,9 +72,98 @@ def verdict_table(verdict: Verdict) -> str:
             ("free integers", f"{verdict.integers:,}"),
         ]
     rows += [("look at", flag) for flag in verdict.flags]
+    rows += [("not protected", missing) for missing in verdict.missing]
     rows += [(f"card: {key}", value) for key, value in verdict.card.items()]
     shown = [(key, value) for key, value in rows if value is not None]
     width = max(len(key) for key, _ in shown)
     return "\n".join(
         [f"{verdict.verdict}: {verdict.reason}", *(f"  {key:<{width}}  {value}" for key, value in shown)]
+    )
+
+
+def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `golf submit`."""
+    parser.description = "Verify an ONNX file and, if it passes, write it and its card into the leaderboard."
+    parser.add_argument("file", type=Path, help="the ONNX file")
+    parser.add_argument("--name", required=True, help="the entry's folder: a-z, 0-9, dot, dash, underscore")
+    parser.add_argument(
+        "--card",
+        type=Path,
+        required=True,
+        help="a YAML file: author, method, chosen_on (train, held-out or test), licence, and links if any",
+    )
+    parser.add_argument("--replace", action="store_true", help="replace the entry of that name")
+    _add_challenge(parser)
+    _add_data(parser)
+    _add_leaderboard(parser)
+
+
+def run_submit(args: argparse.Namespace) -> int:
+    """Run `golf submit`; returns 0. Raises GolfError where the file does not pass."""
+    challenge = load_challenge(args.challenge)
+    card: Card = load_card(args.card)
+    test_set = load_test_set(challenge, args.data)
+    entry = submit(args.file, args.name, card, challenge, test_set, args.leaderboard, replace=args.replace)
+    print(verdict_table(entry.verdict))
+    print(f"written to {args.leaderboard / challenge.name / entry.name}; next: golf leaderboard")
+    return 0
+
+
+def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `golf leaderboard`."""
+    parser.description = (
+        "Verify every entry again and write the leaderboard's README.md and leaderboard.json."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if the written tables are not these"
+    )
+    _add_data(parser)
+    _add_leaderboard(parser)
+
+
+def run_leaderboard(args: argparse.Namespace) -> int:
+    """Run `golf leaderboard`; returns 1 if an entry does not pass or, with --check, a table is old."""
+
+    def test_set(challenge: Challenge) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return load_test_set(challenge, args.data)
+
+    entries = verified_entries(args.leaderboard, test_set)
+    for entry in entries:
+        print(f"{entry.verdict.verdict}: {entry.challenge}/{entry.name}: {entry.verdict.reason}")
+    old = outdated(entries, args.leaderboard)
+    if args.check:
+        for name in old:
+            print(f"{args.leaderboard / name} is not up to date; run: golf leaderboard")
+    else:
+        write_tables(entries, args.leaderboard)
+    broken = any(entry.verdict.verdict != "PASS" for entry in entries)
+    return int(broken or (args.check and bool(old)))
+
+
+def _add_challenge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--challenge",
+        default="mnist-98",
+        metavar="NAME",
+        help=f"one of {', '.join(challenge_names())}, or a .yaml file (default: %(default)s)",
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data"),
+        metavar="FOLDER",
+        help="the folder with the published test files, t10k-*.gz (default: %(default)s)",
+    )
+
+
+def _add_leaderboard(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--leaderboard",
+        type=Path,
+        default=Path("leaderboard"),
+        metavar="FOLDER",
+        help="the leaderboard's folder (default: %(default)s)",
     )

@@ -72,7 +72,6 @@ def run(config: Config) -> None:
             ).detach().numpy()  # fmt: skip
             record = {
                 "seed": seed,
-                "train_correct": _correct(module, images, train.labels)[0],
                 "heldout_correct": correct,
                 "heldout_ties": ties,
                 "seconds": round(time.perf_counter() - start, 2),

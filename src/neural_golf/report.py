@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_golf.config import Blog, Config
+from neural_golf.config import Blog, Config, Prune
 from neural_golf.errors import GolfError
 from neural_golf.records import read_json, write_bytes, write_csv, write_json
 
@@ -59,7 +59,7 @@ def run(config: Config) -> None:
     flat = [_flat(row) for row in table]
     header = list(dict.fromkeys(key for row in flat for key in row))
     write_csv(RESULTS / "ladder.csv", header, [[row.get(key, "") for key in header] for row in flat])
-    markdown = _markdown(table, sizes, config.prune.threshold)
+    markdown = _markdown(table, sizes, config.prune)
     write_bytes(RESULTS / "ladder.md", markdown.encode())
     if Path("README.md").exists():
         update_readme()
@@ -125,7 +125,7 @@ LABELS = {
 CHOSEN = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}
 
 
-def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], threshold: float) -> str:
+def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prune: Prune) -> str:
     lines = [
         f"| network | parameters | non-zero | test, correct of {sizes['test']:,} "
         "| on images that chose nothing | zeros chosen on | n | seconds | the blog |",
@@ -153,7 +153,8 @@ def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], thre
     lines += [
         "",
         f"Data: {sizes['dataset']}; {sizes['train']:,} images to train on, {sizes['heldout']:,} held out, "
-        f"{sizes['test']:,} to test. Zeroing keeps at least {threshold:.4g} of its judge's images right. "
+        f"{sizes['test']:,} to test. Zeroing keeps at least {prune.threshold:.4g} of the test images right, "
+        f"or {prune.heldout_threshold:.4g} of the held-out images where these judge. "
         "Mean ± standard deviation over n seeds; "
         "seconds per network, all its epochs or its whole pass of zeroing.",
         "",

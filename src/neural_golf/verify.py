@@ -51,11 +51,12 @@ class Verdict:
     flags: tuple[str, ...] = ()
     sha256: str | None = None
     card: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()  # protections of the sandbox that this system does not give
     rules: int = RULES
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"flags": list(self.flags)}
+        return asdict(self) | {"flags": list(self.flags), "missing": list(self.missing)}
 
 
 def verify(
@@ -121,8 +122,12 @@ def _verdict(
     n = len(labels)
     name = None if challenge is None else challenge.name
     threshold = None if challenge is None else challenge.threshold
-    flags: list[str] = [f"this system does not keep the limit {limit}" for limit in answer.missing]
-    known: dict[str, Any] = {"sha256": answer.sha256, "card": dict(answer.card)}
+    flags: list[str] = []
+    known: dict[str, Any] = {
+        "sha256": answer.sha256,
+        "card": dict(answer.card),
+        "missing": tuple(answer.missing),
+    }
     shown = ascii(Path(path).name)[1:-1]
     if answer.count is not None:
         counted = answer.count.model_dump()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,6 @@ from neural_golf.records import write_bytes
 __all__ = ["Stages", "make_workspace", "run_stage"]
 
 STAMPS = Path(".golf/stamps")
-BUSY = "is busy, it is being blocked by"
 
 
 class Stages:
@@ -61,9 +61,8 @@ class Stages:
         """
         path = STAMPS / stage
         if stage in self.outdated:
-            write_bytes(
-                path, f"outdated {time.time_ns()}\n".encode()
-            )  # new content: else Snakemake ignores the time
+            # New content each time, or Snakemake would ignore the new time.
+            write_bytes(path, f"outdated {time.time_ns()}\n".encode())
         elif not path.exists() or path.read_text() != "clean\n":
             write_bytes(path, b"clean\n")
         if stage not in self.outdated:
@@ -72,7 +71,7 @@ class Stages:
 
     @cached_property
     def outdated(self) -> set[str]:
-        result = _dvc("status", "--json")
+        result = _dvc("status", "--json", capture=True)
         if result.returncode:
             raise GolfError(f"dvc status failed: {' '.join(result.stderr.split())}")
         found = {name.rpartition(":")[2] for name in json.loads(result.stdout)} & set(self.tree)
@@ -97,34 +96,52 @@ def _name(out: str | dict[str, Any]) -> str:
     return out if isinstance(out, str) else next(iter(out))
 
 
-def _dvc(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False)
+def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run DVC after any other DVC that is at work in this folder; its output is shown or captured."""
+    _wait_for_others(Path(".dvc/tmp/rwlock"))
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
+    return subprocess.run(command, capture_output=capture, text=True, check=False)
+
+
+def _wait_for_others(lock: Path) -> None:
+    """DVC's read-write lock names the processes that hold it and fails at once: wait for them here.
+
+    After a SIGKILL it may be half-written, or name a process that is gone or by now another
+    program: then it is removed.
+    """
+    said = False
+    while True:
+        try:
+            holders = set(
+                map(int, re.findall(r'"pid": (\d+)', json.dumps(json.loads(lock.read_text() or "{}"))))
+            )
+        except FileNotFoundError:
+            return
+        except ValueError:
+            holders = set()
+        if not any(_is_dvc(pid) for pid in holders):
+            lock.unlink(missing_ok=True)
+            return
+        if not said:
+            print("golf: waiting for another run that is at work in this folder", file=sys.stderr)
+            said = True
+        time.sleep(1)
+
+
+def _is_dvc(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    command = Path(f"/proc/{pid}/cmdline")  # Linux; elsewhere a live process is believed
+    return not command.exists() or b"dvc" in command.read_bytes()
 
 
 def run_stage(stage: str) -> int:
-    """Let DVC run, restore or skip one stage; returns its exit code.
-
-    Waits for another DVC at work, and heals what a SIGKILL may leave: DVC's read-write lock never
-    waits by itself, and stays half-written.
-    """
-    lock = Path(".dvc/tmp/rwlock")
-    while True:
-        if lock.exists():
-            try:
-                json.loads(lock.read_text() or "{}")
-            except ValueError:
-                lock.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr
-            busy = False
-            for line in process.stderr:
-                busy |= BUSY in line
-                sys.stderr.write(line)
-                sys.stderr.flush()
-        if not busy:
-            return process.returncode
-        time.sleep(2)
+    """Let DVC run, restore or skip one stage; returns its exit code."""
+    return _dvc("repro", "--single-item", stage).returncode
 
 
 def make_workspace(target: Path, root: Path = Path()) -> Path:

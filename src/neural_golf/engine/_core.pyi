@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from neural_golf.engine.base import Floats, Images, Integers, Progress
 
 def instruction_sets() -> list[str]: ...
+def peak(rounds: int, instructions: str) -> int: ...
 
 class Core:
     instructions: str

@@ -147,15 +147,16 @@ def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
     return figure
 
 
-def pruning(curves: dict[str, list[dict[str, str]]], threshold: float) -> Figure:
+def pruning(curves: dict[str, list[dict[str, str]]], goals: Mapping[str, float]) -> Figure:
     """Accuracy on the judge's images as weights are set to zero one by one, a line per seed: it goes
-    from left to right, and the level line is what must stay.
+    from left to right, and a level line is what must stay.
     """
     figure, axes = canvas(8.2, 3.8, len(curves), squeeze=False, sharey=True)
     for place, (name, rows) in zip(axes[0], curves.items(), strict=True):
         variants = list(dict.fromkeys(row["variant"] for row in rows))
         for k, variant in enumerate(variants):
             mine = [row for row in rows if row["variant"] == variant]
+            place.axhline(100 * goals[variant.partition("-")[0]], color=COLOURS[k % 4], ls=":", lw=1)
             for number, seed in enumerate(dict.fromkeys(row["seed"] for row in mine)):
                 points = [
                     (int(row["nonzero"]), float(row["accuracy"])) for row in mine if row["seed"] == seed
@@ -168,7 +169,6 @@ def pruning(curves: dict[str, list[dict[str, str]]], threshold: float) -> Figure
                     "alpha": 0.85,
                 }
                 place.plot(x, [100 * v for v in y], label=None if number else variant, **style)
-        place.axhline(100 * threshold, color=INK, lw=0.8)
         place.invert_xaxis()
         place.set_xlabel("non-zero parameters")
         place.set_title(name, loc="left")

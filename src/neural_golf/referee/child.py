@@ -8,6 +8,7 @@ object and exits; this process waits for it and reports how it ended. It never r
 from __future__ import annotations
 
 import base64
+import ctypes
 import hashlib
 import json
 import os
@@ -28,9 +29,10 @@ from neural_golf.referee.counting import inspect, parse
 from neural_golf.referee.rules import Limits, Refused
 from neural_golf.referee.scoring import Images, predict
 
-__all__ = ["COUNT", "ENDED", "SCORE", "judge", "limit", "main"]
+__all__ = ["COUNT", "ENDED", "SCORE", "isolate", "judge", "limit", "main"]
 
 COUNT, SCORE = b"c", b"s"
+_NEW_NETWORK, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38  # <linux/sched.h>, <linux/prctl.h>
 ENDED = struct.Struct("<iq")  # the wait status of the fork, and its peak resident memory (KiB on Linux)
 
 
@@ -42,6 +44,7 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
         with open(images_fd, "rb") as file:
             file.seek(0)
             images = Images(np.frombuffer(file.read(), np.uint8).reshape(shape))
+    unshared = isolate()
     control.sendall(b"+")
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, 1, 2)
@@ -55,7 +58,7 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
                 null = os.open(os.devnull, os.O_RDWR)
                 for standard in (0, 1, 2):
                     os.dup2(null, standard)
-                missing = limit(limits)
+                missing = unshared + limit(limits)
                 answer = judge(file_fd, images if request == SCORE else None, limits)
                 _write(answer_fd, json.dumps(answer | {"missing": missing}).encode())
             finally:
@@ -65,6 +68,18 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
         _, status, usage = os.wait4(pid, 0)
         peak = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss // 1024
         control.sendall(ENDED.pack(status, peak))
+
+
+def isolate() -> list[str]:
+    """Leave the network for good (Linux). Returns what this system does not allow."""
+    if sys.platform != "linux":
+        return ["network"]
+    libc = ctypes.CDLL(None)
+    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    for space in (_NEW_NETWORK, _NEW_NETWORK | _NEW_USER):  # the second is for who is not root
+        if libc.unshare(space) == 0:
+            return []
+    return ["network"]
 
 
 def limit(limits: Limits) -> list[str]:

@@ -142,7 +142,8 @@ def inspect(model: onnx.ModelProto, limits: Limits = LIMITS) -> Graph:
     raw: dict[str, tuple[int, Array]] = {}
     floats: list[float] = []
     nodes: list[onnx.NodeProto] = []
-    known = {input_name}
+    known: set[str] = set()
+    _define(input_name, known)
     for tensor in graph.initializer:
         _define(tensor.name, known)
         raw[tensor.name] = decode(tensor)
@@ -280,7 +281,9 @@ def _graph_output(graph: onnx.GraphProto) -> str:
 
 def _define(name: str, known: set[str]) -> None:
     if not name:
-        raise Refused("an initializer has no name")
+        raise Refused("an input or initializer has no name")
+    if not isinstance(name, str):  # protobuf gives bytes where the file holds no UTF-8
+        raise Refused(f"the name {quoted(name)} is not text (UTF-8)")
     if name in known:
         raise Refused(f"the name {quoted(name)} is given twice")
     known.add(name)

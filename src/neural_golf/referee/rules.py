@@ -77,4 +77,5 @@ def quoted(text: str) -> str:
 
 def describe(node: onnx.NodeProto) -> str:
     """A node, as a refusal shows it."""
-    return f"{node.op_type} ({quoted(node.name)})" if node.name else str(node.op_type)
+    operator = quoted(node.op_type)[1:-1]
+    return f"{operator} ({quoted(node.name)})" if node.name else operator

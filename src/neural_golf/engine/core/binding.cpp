@@ -70,6 +70,14 @@ PYBIND11_MODULE(_core, module) {
     return names;
   });
 
+  module.def("peak", [](int64_t rounds, const std::string& instructions) {
+    const golf::Kernels* kernels = golf::choose_kernels(instructions.c_str());
+    if (!kernels) throw golf::Error("engine: no instruction set '" + instructions + "' here");
+    float sink = 0;
+    py::gil_scoped_release free;
+    return kernels->peak(rounds, &sink);
+  });
+
   module.def("warp", [](const Array<uint8_t>& data, const Array<int64_t>& index, const Array<float>& affine,
                         const std::optional<Array<float>>& grid, Array<uint8_t>& out, int threads,
                         const std::string& instructions) {

@@ -93,6 +93,7 @@ struct Kernels {
   // One image [height][width] warped (warp.inc); padded is scratch of (height + 3) * (width + 3) floats.
   void (*warp)(const uint8_t* image, int height, int width, const float* affine, const float* grid, int knots,
                float* padded, uint8_t* out);
+  int64_t (*peak)(int64_t rounds, float* sink);  // for the benchmark
 };
 
 const Kernels* choose_kernels(const char* name);  // the widest where the name is empty; null if not here
