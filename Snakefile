@@ -48,8 +48,8 @@ localrules: all
 rule all:
     input:
         stages.outputs("ladder"),
-        stages.outputs("interpret"),
         stages.outputs("front"),
+        stages.outputs("page"),
 
 
 # MNIST in; train, held-out and test tensors out.
@@ -224,6 +224,17 @@ rule interpret:
     output:
         written("interpret"),
         figures(),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# Everything on one page, which answers to drawings.
+rule page:
+    input:
+        **read("page"),
+    output:
+        written("page"),
     threads: workflow.cores
     shell:
         RUN

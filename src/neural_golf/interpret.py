@@ -41,6 +41,7 @@ OVERVIEW: dict[str, tuple[Callable[..., Figure], str]] = {
     "front": (overview.front, "All networks"),
     "training": (overview.training, "All networks"),
     "pruning": (overview.pruning, "All networks"),
+    "study": (overview.study, "Tuning"),
     "slices": (overview.slices, "Tuning"),
 }
 PORTRAIT: dict[str, tuple[Callable[..., Figure], str]] = {
@@ -112,6 +113,7 @@ def survey(config: Config, lines: list[Line]) -> None:
     rows = {
         name: overview.read(PLOTS / f"{name}.csv") for name in ("reference", "baseline", "tuned", "prelu")
     }
+    trials = overview.read(PLOTS / "tune.csv")
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in SOURCES}
     figures = {
         "front": overview.front(lines, config.ladder, config.interpret.records),
@@ -119,10 +121,23 @@ def survey(config: Config, lines: list[Line]) -> None:
         "pruning": overview.pruning(
             {name: some for name, some in curves.items() if some}, config.prune.threshold
         ),
-        "slices": overview.slices(overview.read(PLOTS / "tune.csv")),
+        "study": overview.study(trials, importances(Path("results/models/tune-journal.log"))),
+        "slices": overview.slices(trials),
     }
     for kind, figure in figures.items():
         save_figure(figure, FIGURES / f"{kind}.svg")
+
+
+def importances(journal: Path) -> dict[str, float]:
+    """How much of the differences between the study's trials each setting explains."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    study = optuna.load_study(study_name="tune", storage=storage)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
 
 def portrait(

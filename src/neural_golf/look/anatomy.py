@@ -221,6 +221,7 @@ def worth(subject: Subject, index: NDArray[np.int64], lost: NDArray[np.int64], i
         axes.plot([x - 0.36, x + 0.36], [np.median(values)] * 2, color=INK, lw=1.2)
     axes.axhline(0, color=INK, lw=0.8)
     axes.set_yscale("symlog", linthresh=0.1, linscale=0.5)
+    axes.set_ylim(min(-0.2, 1.3 * points.min()), max(1.0, 1.5 * points.max()))
     ticks = [
         t for t in (-10, -1, -0.1, 0, 0.1, 1, 10, 80) if points.min() <= t <= points.max() or abs(t) < 0.2
     ]

@@ -6,7 +6,7 @@ The first paragraph of each drawing function's docstring is the figure's caption
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["front", "pruning", "slices", "training"]
+__all__ = ["front", "pruning", "slices", "study", "training"]
 
 DASHES = ("-", "--", ":", "-.")
 SMALL = 3000  # parameters up to which a network gets a closer look
@@ -147,15 +147,16 @@ def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
     return figure
 
 
-def pruning(curves: dict[str, list[dict[str, str]]], threshold: float) -> Figure:
-    """Accuracy on the judge's images as weights are set to zero one by one, a line per seed: time
-    runs from right to left.
+def pruning(curves: dict[str, list[dict[str, str]]], goals: Mapping[str, float]) -> Figure:
+    """Accuracy on the judge's images as weights are set to zero one by one, a line per seed: it goes
+    from left to right, and a level line is what must stay.
     """
     figure, axes = canvas(8.2, 3.8, len(curves), squeeze=False, sharey=True)
     for place, (name, rows) in zip(axes[0], curves.items(), strict=True):
         variants = list(dict.fromkeys(row["variant"] for row in rows))
         for k, variant in enumerate(variants):
             mine = [row for row in rows if row["variant"] == variant]
+            place.axhline(100 * goals[variant.partition("-")[0]], color=COLOURS[k % 4], ls=":", lw=1)
             for number, seed in enumerate(dict.fromkeys(row["seed"] for row in mine)):
                 points = [
                     (int(row["nonzero"]), float(row["accuracy"])) for row in mine if row["seed"] == seed
@@ -168,13 +169,41 @@ def pruning(curves: dict[str, list[dict[str, str]]], threshold: float) -> Figure
                     "alpha": 0.85,
                 }
                 place.plot(x, [100 * v for v in y], label=None if number else variant, **style)
-        place.axhline(100 * threshold, color=INK, lw=0.8)
         place.invert_xaxis()
         place.set_xlabel("non-zero parameters")
         place.set_title(name, loc="left")
         place.grid()
         place.legend(loc="upper right", title="judge, order", alignment="left")
     axes[0][0].set_ylabel("right on the judge's images, %")
+    return figure
+
+
+def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) -> Figure:
+    """The study's trials in order, with the best so far, and what each setting explains of their
+    differences (fANOVA): filled ran to the end, hollow was stopped early.
+    """
+    figure, (left, right) = canvas(8.6, 2.9, 2, width_ratios=(3, 2))
+    for state, face in (("pruned", "none"), ("complete", PLUS)):
+        some = [t for t in trials if t["state"] == state and np.isfinite(float(t["accuracy"]))]
+        left.scatter(
+            [int(t["trial"]) for t in some], [100 * float(t["accuracy"]) for t in some], s=16,
+            facecolor=face, edgecolor=PLUS if state == "complete" else PALE, linewidth=0.9,
+        )  # fmt: skip
+    best = [100 * float(t["best_accuracy"]) for t in trials]
+    left.step([int(t["trial"]) for t in trials], best, where="post", color=MINUS, lw=1.6)
+    whole = [100 * float(t["accuracy"]) for t in trials if t["state"] == "complete"]
+    left.set_ylim(min(float(np.percentile(whole, 5)), best[-1] - 1) - 0.3, best[-1] + 0.3)
+    left.set_xlabel("trial")
+    left.set_ylabel("right on the judging images, %")
+    left.grid()
+    left.set_axisbelow(True)
+    order = sorted(importances, key=lambda name: importances[name])
+    parts = [importances[name] for name in order]
+    right.barh([name.replace("_", " ") for name in order], parts, color=PLUS, height=0.6)
+    for y, part in enumerate(parts):
+        right.text(part, y, f" {part:.2f}", va="center", fontsize=8)
+    right.set_xlim(0, 1.15 * max(parts))
+    right.set_xlabel("part of the differences explained")
     return figure
 
 

@@ -298,7 +298,7 @@ function light(maps) {
       const row = document.createElement("div");
       row.className = "layer";
       row.innerHTML = `<span class="name">${layer.label}<small>${words[layer.kind]}, ${c} × ${h} × ${w}</small></span><span class="maps" aria-hidden="true"></span>`;
-      const zoom = Math.max(2, Math.min(22, Math.round(58 / Math.max(h, w))));
+      const zoom = h === 1 && w > 1 ? 20 : Math.max(2, Math.min(22, Math.round(64 / Math.max(h, w))));
       for (let k = 0; k < c; k++) {
         const canvas = document.createElement("canvas");
         [canvas.width, canvas.height] = [w, h];
@@ -321,6 +321,12 @@ function choose(k) {
   current = k;
   for (const select of [$("which"), $("portrait")]) select.value = String(k);
   $("which-card").textContent = networks[k].card;
+  $("numbers-note").textContent = networks[k].note;
+  $("numbers").replaceChildren(...networks[k].numbers.flatMap(([name, values]) => {
+    const label = document.createElement("b");
+    label.textContent = name;
+    return [label, ` ${values} `];
+  }));
   changed();
   figures(k);
 }
