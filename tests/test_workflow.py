@@ -119,13 +119,24 @@ def test_a_lock_that_a_killed_run_left_is_removed(tmp_path: Path, left: str) -> 
     assert not path.exists()
 
 
-def test_a_living_dvc_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_living_dvc_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "rwlock"
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(4)", "dvc"]) as other:
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", "dvc"], stdin=-1) as other:
         path.write_text(json.dumps({"write": {"a": {"pid": other.pid, "cmd": "dvc"}}}))
+        command = Path(f"/proc/{other.pid}/cmdline")
+        while command.exists() and not command.read_bytes():  # Linux fills it in after the start
+            pass
+
+        def end(seconds: float) -> None:
+            other.kill()
+            other.wait()
+
+        monkeypatch.setattr(workflow.time, "sleep", end)
         workflow._wait_for_others(path)
-        assert other.poll() is not None or not path.exists()
     assert "waiting for another run" in capsys.readouterr().err
+    assert not path.exists()
 
 
 def lock() -> dict[str, str]:
