@@ -180,6 +180,17 @@ rule verify:
         RUN
 
 
+# What each technique is worth. Not in the default: `snakemake handbook`.
+rule handbook:
+    input:
+        **read("handbook"),
+    output:
+        written("handbook"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
 # Accuracy against size, and what honesty costs.
 rule front:
     input:

@@ -19,6 +19,7 @@ __all__ = [
     "Config",
     "Data",
     "Golf",
+    "Handbook",
     "Prune",
     "Reference",
     "Roster",
@@ -155,6 +156,25 @@ class Golf(Section):
     recipe: Recipe
 
 
+class Handbook(Section):
+    """`arms`: what each arm changes of the recipe. The size needed is that for `accuracy`."""
+
+    accuracy: Fraction
+    at: Count  # size at which accuracies are compared too; one of the recipe's
+    seeds: Annotated[int, Field(ge=2)]
+    recipe: Recipe
+    arms: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _arms(self) -> Self:
+        for name, change in self.arms.items():
+            try:
+                Recipe(**{**self.recipe.model_dump(), **change})
+            except ValidationError as error:
+                raise ValueError(f"arm {name}: {error.errors()[0]['msg']}") from None
+        return self
+
+
 class Teacher(Section):
     network: tuple[str, ...]
     epochs: Count
@@ -196,6 +216,7 @@ class Config(Section):
     teacher: Teacher
     golf98: Golf
     golf99: Golf
+    handbook: Handbook
     verify: Verify
     ladder: Ladder
     demo: dict[str, Any] = {}
