@@ -191,6 +191,17 @@ rule handbook:
         RUN
 
 
+# Topologies and recipes. Not in the default: `snakemake search`.
+rule search:
+    input:
+        **read("search"),
+    output:
+        written("search"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
 # Accuracy against size, and what honesty costs.
 rule front:
     input:

@@ -23,6 +23,7 @@ __all__ = [
     "Prune",
     "Reference",
     "Roster",
+    "Search",
     "Teacher",
     "Train",
     "Tune",
@@ -175,6 +176,23 @@ class Handbook(Section):
         return self
 
 
+class Search(Section):
+    """Ranges of the study; the rest of each trial is `recipe`."""
+
+    trials: Count
+    parallel: Count
+    startup_trials: Annotated[int, Field(ge=0)]
+    channels: tuple[Count, Count]  # multiples of 4, so that kernels can be turned
+    kernel: tuple[Count, Count]  # of the first convolution
+    rate: Range
+    penalty: Range
+    size: tuple[Count, Count]
+    recipe: Recipe
+    seed: Seed
+
+    _order = field_validator("channels", "kernel", "rate", "penalty", "size")(_ascending)
+
+
 class Teacher(Section):
     network: tuple[str, ...]
     epochs: Count
@@ -217,6 +235,7 @@ class Config(Section):
     golf98: Golf
     golf99: Golf
     handbook: Handbook
+    search: Search
     verify: Verify
     ladder: Ladder
     demo: dict[str, Any] = {}
