@@ -4,9 +4,10 @@
 from neural_golf import config
 from neural_golf.workflow import Stages
 from neural_golf.errors import GolfError
+from neural_golf.interpret import caption_file, drawings
 
 try:
-    config.load()  # a wrong params.yaml fails here, before any job
+    settings = config.load()  # a wrong params.yaml fails here, before any job
     stages = Stages()
     stages.outdated
 except GolfError as error:
@@ -28,6 +29,19 @@ def written(name):
     return update(stages.outputs(name))  # DVC clears outputs itself; Snakemake must not
 
 
+def figures():
+    """What `interpret` draws, with captions and categories for `snakemake --report`."""
+    return [
+        report(
+            update(drawn.path.as_posix()),
+            caption=caption_file(drawn),
+            category=drawn.category,
+            labels={"figure": drawn.kind, "network": drawn.network or "all"},
+        )
+        for drawn in drawings(settings)
+    ]
+
+
 localrules: all
 
 
@@ -35,6 +49,7 @@ rule all:
     input:
         stages.outputs("ladder"),
         stages.outputs("front"),
+        stages.outputs("page"),
 
 
 # MNIST in; train, held-out and test tensors out.
@@ -219,6 +234,29 @@ rule ladder:
         **read("ladder"),
     output:
         written("ladder"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# What the networks look at: figures, and what was measured.
+rule interpret:
+    input:
+        **read("interpret"),
+    output:
+        written("interpret"),
+        figures(),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# Everything on one page, which answers to drawings.
+rule page:
+    input:
+        **read("page"),
+    output:
+        written("page"),
     threads: workflow.cores
     shell:
         RUN

@@ -18,12 +18,17 @@ __all__ = [
     "Blog",
     "Config",
     "Data",
+    "Excite",
     "Golf",
     "Handbook",
+    "Interpret",
+    "Page",
     "Prune",
+    "Record",
     "Reference",
     "Roster",
     "Search",
+    "Strokes",
     "Teacher",
     "Train",
     "Tune",
@@ -222,6 +227,51 @@ class Ladder(Section):
     blog: dict[str, Blog]
 
 
+class Strokes(Section):
+    """The strokes that first-layer channels are shown, to see which angle they answer to."""
+
+    angles: Count
+    width: Positive
+    radius: Positive
+    shift: Annotated[int, Field(ge=0)]
+    selective: Fraction
+
+
+class Excite(Section):
+    """Gradient ascent on the input image."""
+
+    steps: Count
+    rate: Positive
+    ink: Annotated[float, Field(ge=0)]
+    smooth: Annotated[float, Field(ge=0)]
+    jitter: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+class Record(Section):
+    """A public record, for the comparison."""
+
+    name: str
+    nonzero: Count
+    accuracy: Fraction
+    source: str
+
+
+class Interpret(Section):
+    networks: Annotated[tuple[str, ...], Field(min_length=1)]
+    sample_seed: Seed
+    worst: Count
+    strokes: Strokes
+    excite: Excite
+    records: tuple[Record, ...]
+
+
+class Page(Section):
+    inference: bool
+    goals: Annotated[tuple[Fraction, ...], Field(min_length=1)]
+    samples: Count
+
+
 class Config(Section):
     data: Data
     roster: Roster
@@ -238,6 +288,8 @@ class Config(Section):
     search: Search
     verify: Verify
     ladder: Ladder
+    interpret: Interpret
+    page: Page
     demo: dict[str, Any] = {}
 
     @model_validator(mode="after")

@@ -19,7 +19,6 @@ __all__ = ["Spread", "rows", "run", "update_readme"]
 
 RESULTS = Path("results")
 ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned", "golf98", "golf99")
-BEGIN, END = "<!-- ladder: written by `golf ladder` -->", "<!-- end of ladder -->"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def run(config: Config) -> None:
     markdown = _markdown(table, sizes, config.prune)
     write_bytes(RESULTS / "ladder.md", markdown.encode())
     if Path("README.md").exists():
-        update_readme()
+        update_readme("ladder", RESULTS / "ladder.md")
 
 
 def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[dict[str, Any]]:
@@ -166,11 +165,12 @@ def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prun
     return "\n".join(lines)
 
 
-def update_readme(path: Path = Path("README.md")) -> None:
-    """Put results/ladder.md between the README's markers. Raises GolfError if they are not there."""
+def update_readme(block: str, source: Path, path: Path = Path("README.md")) -> None:
+    """Put a generated file between the README's markers of that block. Raises GolfError without markers."""
     text = path.read_text(encoding="utf-8")
-    pattern = re.compile(f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
+    begin, end = f"<!-- {block}: written by `golf {block}` -->", f"<!-- end of {block} -->"
+    pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
     if not pattern.search(text):
-        raise GolfError(f"{path} has no place for the ladder: {BEGIN} … {END}")
-    table = (RESULTS / "ladder.md").read_text(encoding="utf-8")
-    write_bytes(path, pattern.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", text).encode())
+        raise GolfError(f"{path} has no place for it: {begin} … {end}")
+    content = source.read_text(encoding="utf-8").strip()
+    write_bytes(path, pattern.sub(lambda found: f"{found[1]}\n{content}\n\n{found[2]}", text).encode())

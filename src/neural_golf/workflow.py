@@ -150,7 +150,14 @@ def make_workspace(target: Path, root: Path = Path()) -> Path:
     Copies what a run depends on (only what changed, so that a second run goes on), and lays the
     `demo` section over params.yaml.
     """
-    for pattern in ("Snakefile", "dvc.yaml", ".dvcignore", "profiles/**/*.yaml", "src/neural_golf/**/*"):
+    for pattern in (
+        "Snakefile",
+        "dvc.yaml",
+        ".dvcignore",
+        "package*.json",
+        "profiles/**/*.yaml",
+        "src/neural_golf/**/*",
+    ):
         for source in root.glob(pattern):
             if source.is_dir() or source.suffix in (".so", ".pyc"):
                 continue
