@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument(
                 "--check", action="store_true", help="only see whether some place has the data set"
             )
+    from neural_golf import config
     from neural_golf import referee_cli as referee
 
     verify = "score an ONNX file; without one, the stage: every exported file"
@@ -69,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         "stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)"
     )
     stage.add_argument("name")
-    commands.add_parser("demo", help="run the whole pipeline on scikit-learn's digits, in results/demo")
+    for name, dataset in config.WORKSPACES.items():
+        commands.add_parser(name, help=f"run the whole pipeline on {dataset}, in results/{name}")
     return parser
 
 
@@ -99,10 +101,10 @@ def _run(options: argparse.Namespace) -> int:
             from neural_golf import workflow
 
             return workflow.run_stage(options.name)
-        case "demo":
-            return _demo()
     from neural_golf import config
 
+    if options.command in config.WORKSPACES:
+        return _workspace(options.command)
     if options.command == "data" and options.check:
         from neural_golf import data
 
@@ -129,14 +131,14 @@ def _bench(quick: bool) -> int:
     return 0
 
 
-def _demo() -> int:
+def _workspace(name: str) -> int:
     from neural_golf import workflow
 
-    folder = workflow.make_workspace(Path("results/demo"))
+    folder = workflow.make_workspace(Path("results", name), section=name)
     code = subprocess.run([sys.executable, "-m", "snakemake"], cwd=folder, check=False).returncode
     if code == 0:
         print((folder / "results/ladder.md").read_text())
-        print(f"These are the demo's, in {folder}/results; the real ones come from `make results`.")
+        print(f"These are {name}'s, in {folder}/results; the real ones come from `make results`.")
     return code
 
 
