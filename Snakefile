@@ -146,7 +146,7 @@ rule verify:
         RUN
 
 
-# The table of all rows.
+# The table of all rows, and their model cards.
 rule ladder:
     input:
         **read("ladder"),

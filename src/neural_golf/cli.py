@@ -25,7 +25,7 @@ STAGES = {
     "prelu": ("train", "train 4-5-4 with PReLU"),
     "prelu_pruned": ("prune", "zero the weights of prelu, one by one"),
     "export": ("export", "write every network to ONNX"),
-    "ladder": ("report", "write the table of all networks"),
+    "ladder": ("report", "write the table of all networks, and their model cards"),
 }
 SHARED = {"train", "prune"}
 
@@ -37,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options)
     except GolfError as error:
         print(f"golf {options.command}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("neural_golf"):
+            raise
+        hint = "pip install 'neural-golf[train]'"
+        print(f"golf {options.command}: {error.name} is not installed: {hint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"golf {options.command}: stopped; the same command goes on from here", file=sys.stderr)
@@ -54,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument(
                 "--check", action="store_true", help="only see whether some place has the data set"
             )
-    from neural_golf import config
+    from neural_golf import config, enter
     from neural_golf import referee_cli as referee
 
     verify = "score an ONNX file; without one, the stage: every exported file"
@@ -62,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     referee.add_submit_arguments(commands.add_parser("submit", help="put an ONNX file on the leaderboard"))
     board = "verify all entries again and write the leaderboard"
     referee.add_leaderboard_arguments(commands.add_parser("leaderboard", help=board))
+    enter.add_enter_arguments(commands.add_parser("enter", help="put our own networks on the leaderboard"))
     bench = commands.add_parser("bench", help="measure the engine beside PyTorch")
     bench.add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
@@ -95,6 +102,10 @@ def _run(options: argparse.Namespace) -> int:
             from neural_golf.referee_cli import run_leaderboard
 
             return run_leaderboard(options)
+        case "enter":
+            from neural_golf.enter import run_enter
+
+            return run_enter(options)
         case "bench":
             return _bench(options.quick)
         case "stage":

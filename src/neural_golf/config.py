@@ -18,6 +18,7 @@ __all__ = [
     "Blog",
     "Config",
     "Data",
+    "Ladder",
     "Prune",
     "Reference",
     "Roster",
@@ -163,7 +164,13 @@ class Verify(Section):
 
 
 class Ladder(Section):
+    """Beside the table: what the model cards and our entries on the leaderboard say."""
+
     blog: dict[str, Blog]
+    author: str
+    licence: str
+    links: tuple[str, ...]
+    methods: dict[str, str]
 
 
 class Config(Section):
