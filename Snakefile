@@ -4,9 +4,10 @@
 from neural_golf import config
 from neural_golf.workflow import Stages
 from neural_golf.errors import GolfError
+from neural_golf.interpret import caption_file, drawings
 
 try:
-    config.load()  # a wrong params.yaml fails here, before any job
+    settings = config.load()  # a wrong params.yaml fails here, before any job
     stages = Stages()
     stages.outdated
 except GolfError as error:
@@ -28,12 +29,27 @@ def written(name):
     return update(stages.outputs(name))  # DVC clears outputs itself; Snakemake must not
 
 
+def figures():
+    """What `interpret` draws, with captions and categories for `snakemake --report`."""
+    return [
+        report(
+            update(drawn.path.as_posix()),
+            caption=caption_file(drawn),
+            category=drawn.category,
+            labels={"figure": drawn.kind, "network": drawn.network or "all"},
+        )
+        for drawn in drawings(settings)
+    ]
+
+
 localrules: all
 
 
 rule all:
     input:
         stages.outputs("ladder"),
+        stages.outputs("front"),
+        stages.outputs("page"),
 
 
 # MNIST in; train, held-out and test tensors out.
@@ -124,6 +140,39 @@ rule prelu_pruned:
         RUN
 
 
+# A large network, to teach small ones.
+rule teacher:
+    input:
+        **read("teacher"),
+    output:
+        written("teacher"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# The fewest parameters at 98 %: one descent per seed.
+rule golf98:
+    input:
+        **read("golf98"),
+    output:
+        written("golf98"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# The fewest parameters at 99 %.
+rule golf99:
+    input:
+        **read("golf99"),
+    output:
+        written("golf99"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
 # Every run of every row to ONNX.
 rule export:
     input:
@@ -146,12 +195,46 @@ rule verify:
         RUN
 
 
+# Accuracy against size, and what honesty costs.
+rule front:
+    input:
+        **read("front"),
+    output:
+        written("front"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
 # The table of all rows, and their model cards.
 rule ladder:
     input:
         **read("ladder"),
     output:
         written("ladder"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# What the networks look at: figures, and what was measured.
+rule interpret:
+    input:
+        **read("interpret"),
+    output:
+        written("interpret"),
+        figures(),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# Everything on one page, which answers to drawings.
+rule page:
+    input:
+        **read("page"),
+    output:
+        written("page"),
     threads: workflow.cores
     shell:
         RUN

@@ -24,10 +24,16 @@ STAGES = {
     "pruned": ("prune", "zero the weights of tuned, one by one"),
     "prelu": ("train", "train 4-5-4 with PReLU"),
     "prelu_pruned": ("prune", "zero the weights of prelu, one by one"),
+    "teacher": ("golf.teacher", "train a large network that small ones can be taught by"),
+    "golf98": ("golf.stage", "descend to the fewest parameters at 98 %"),
+    "golf99": ("golf.stage", "descend to the fewest parameters at 99 %"),
     "export": ("export", "write every network to ONNX"),
+    "front": ("golf.front", "accuracy against size, and what honesty costs"),
     "ladder": ("report", "write the table of all networks, and their model cards"),
+    "interpret": ("interpret", "draw what the networks look at"),
+    "page": ("page", "put everything on one page"),
 }
-SHARED = {"train", "prune"}
+SHARED = {"train", "prune", "golf.stage"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

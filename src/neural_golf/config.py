@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from neural_golf.errors import GolfError
+from neural_golf.golf.recipe import Augment, Recipe
 from neural_golf.model import Network
 
 __all__ = [
@@ -18,10 +19,17 @@ __all__ = [
     "Blog",
     "Config",
     "Data",
+    "Excite",
+    "Golf",
+    "Interpret",
     "Ladder",
+    "Page",
     "Prune",
+    "Record",
     "Reference",
     "Roster",
+    "Strokes",
+    "Teacher",
     "Train",
     "Tune",
     "Tuned",
@@ -73,6 +81,8 @@ class Roster(Section):
     baseline: Seeds
     tuned: Seeds
     prelu: Seeds
+    golf98: Seeds
+    golf99: Seeds
 
     @field_validator("*")
     @classmethod
@@ -149,6 +159,24 @@ class Prune(Section):
     saliency_images: Count
 
 
+class Golf(Section):
+    """One descent per seed; the smallest snapshot with this accuracy on the held-out images is entered."""
+
+    heldout_accuracy: Fraction
+    recipe: Recipe
+
+
+class Teacher(Section):
+    network: tuple[str, ...]
+    epochs: Count
+    batch: Count
+    rate: Positive
+    augment: Augment
+    seed: Seed
+
+    _check = field_validator("network")(_network)
+
+
 class Blog(Section):
     """What the blog reports for one row."""
 
@@ -173,6 +201,51 @@ class Ladder(Section):
     methods: dict[str, str]
 
 
+class Strokes(Section):
+    """The strokes that first-layer channels are shown, to see which angle they answer to."""
+
+    angles: Count
+    width: Positive
+    radius: Positive
+    shift: Annotated[int, Field(ge=0)]
+    selective: Fraction
+
+
+class Excite(Section):
+    """Gradient ascent on the input image."""
+
+    steps: Count
+    rate: Positive
+    ink: Annotated[float, Field(ge=0)]
+    smooth: Annotated[float, Field(ge=0)]
+    jitter: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+class Record(Section):
+    """A public record, for the comparison."""
+
+    name: str
+    nonzero: Count
+    accuracy: Fraction
+    source: str
+
+
+class Interpret(Section):
+    networks: Annotated[tuple[str, ...], Field(min_length=1)]
+    sample_seed: Seed
+    worst: Count
+    strokes: Strokes
+    excite: Excite
+    records: tuple[Record, ...]
+
+
+class Page(Section):
+    inference: bool
+    goals: Annotated[tuple[Fraction, ...], Field(min_length=1)]
+    samples: Count
+
+
 class Config(Section):
     data: Data
     roster: Roster
@@ -182,8 +255,13 @@ class Config(Section):
     tuned: Tuned
     prelu: Tuned
     prune: Prune
+    teacher: Teacher
+    golf98: Golf
+    golf99: Golf
     verify: Verify
     ladder: Ladder
+    interpret: Interpret
+    page: Page
     demo: dict[str, Any] = {}
     fashion: dict[str, Any] = {}
 

@@ -19,7 +19,7 @@ from neural_golf.records import read_json, write_bytes, write_csv, write_json
 __all__ = ["Spread", "rows", "run", "update_readme"]
 
 RESULTS = Path("results")
-ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned")
+ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned", "golf98", "golf99")
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ LABELS = {
     "pruned": "pruned",
     "prelu": "prelu 4-5-4",
     "prelu_pruned": "prelu_pruned",
+    "golf98": "golf98, chosen at 98 %",
+    "golf99": "golf99, chosen at 99 %",
 }
 
 CHOSEN = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}
@@ -134,7 +136,8 @@ def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prun
     ]
     for row in table:
         spread = {key: Spread(**row[key]) for key in ("nonzero", "test_correct", "untouched")}
-        label = LABELS[row["row"]] + (f", {row['order']} order" if row["order"] else "")
+        name = LABELS[row["row"]] if sizes["dataset"] == "mnist" else row["row"]
+        label = name + (f", {row['order']} order" if row["order"] else "")
         blog = row.get("blog")
         told = f"{blog['nonzero']:,}" if blog else ""
         if blog and blog["accuracy"]:

@@ -152,7 +152,14 @@ def make_workspace(target: Path, root: Path = Path(), section: str = "demo") -> 
     over params.yaml. Folders in data.places are meant as seen from the root: the copy names them as
     seen from the workspace.
     """
-    for pattern in ("Snakefile", "dvc.yaml", ".dvcignore", "profiles/**/*.yaml", "src/neural_golf/**/*"):
+    for pattern in (
+        "Snakefile",
+        "dvc.yaml",
+        ".dvcignore",
+        "package*.json",
+        "profiles/**/*.yaml",
+        "src/neural_golf/**/*",
+    ):
         for source in root.glob(pattern):
             if source.is_dir() or source.suffix in (".so", ".pyc"):
                 continue

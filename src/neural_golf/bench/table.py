@@ -64,11 +64,10 @@ def table(record: dict[str, Any]) -> str:
         "| images | seconds per epoch |",
         "|---:|---:|",
         *(f"| {g['images']:,.0f} | {_s(g['seconds'])} |" for g in growth["images"]),
-        "",
-        "| threads | seconds per epoch, wall |",
-        "|---:|---:|",
-        *(f"| {g['threads']:.0f} | {_s(g['wall_seconds'])} |" for g in growth["threads"]),
     ]  # fmt: skip
+    if growth["threads"]:
+        lines += ["", "| threads | seconds per epoch, wall |", "|---:|---:|"]
+        lines += [f"| {g['threads']:.0f} | {_s(g['wall_seconds'])} |" for g in growth["threads"]]
     return "\n".join(lines) + "\n"
 
 

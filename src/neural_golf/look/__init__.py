@@ -1,0 +1,1 @@
+"""What the stage `interpret` measures (`measure`) and draws (`anatomy`, `vision`, `overview`)."""

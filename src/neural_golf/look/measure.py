@@ -1,0 +1,277 @@
+"""What a network does, as numbers: activations, stroke angles, exciting images, mistakes, worth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.config import Excite, Strokes
+from neural_golf.data import Images
+from neural_golf.engine import engine
+from neural_golf.look.subject import Subject
+from neural_golf.model import Layer, Network
+
+__all__ = [
+    "Tuning",
+    "activations",
+    "class_means",
+    "convolutions",
+    "excite",
+    "features",
+    "logits",
+    "losses",
+    "samples",
+    "strokes",
+    "tuning",
+    "worth",
+]
+
+Array = NDArray[Any]
+
+
+def activations(subject: Subject, pixels: Array) -> dict[str, NDArray[np.float32]]:
+    """The output [n, channels, height, width] of every layer, by name, for images [n, 1, 28, 28].
+
+    uint8 images are divided by 255; float32 images are taken as they are.
+    """
+    import torch
+
+    from neural_golf.engine.twin import Twin
+
+    x = torch.from_numpy(np.ascontiguousarray(pixels))
+    x = x.float() / 255 if pixels.dtype == np.uint8 else x.float()
+    found: dict[str, NDArray[np.float32]] = {}
+    parameters = torch.from_numpy(subject.parameters)
+    with torch.no_grad():
+        for number, layer in enumerate(subject.network.layers):
+            x = (
+                Twin(part(subject.network, number, number + 1))
+                .forward(parameters, x)
+                .view(-1, *layer.out_shape)
+            )
+            found[layer.name] = x.numpy()
+    return found
+
+
+def part(network: Network, first: int, last: int) -> Network:
+    """Some layers of a network, with the whole network's parameter vector."""
+    return Network(network.spec[first:last], network.layers[first:last], network.tensors)
+
+
+def convolutions(network: Network) -> list[tuple[int, int]]:
+    """For each convolution: its place in the layers, and the place of its activation (or itself)."""
+    places = []
+    for number, layer in enumerate(network.layers):
+        if layer.kind == "conv":
+            after = network.layers[number + 1 : number + 2]
+            active = bool(after) and after[0].kind in ("relu", "leaky", "prelu")
+            places.append((number, number + active))
+    return places
+
+
+def features(network: Network) -> Layer:
+    """The layer whose output the last linear layer (or the global pool) reads: the 36 features."""
+    last = max(n for n, layer in enumerate(network.layers) if layer.kind in ("linear", "gap"))
+    before = [layer for layer in network.layers[:last] if layer.kind != "dropout"]
+    return before[-1] if before else network.layers[last]
+
+
+def logits(subject: Subject, images: Images) -> NDArray[np.float32]:
+    return engine(subject.network).logits(subject.parameters, images.pixels)
+
+
+def losses(scores: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The cross-entropy [n] of each image, in nats.
+
+    >>> losses(np.zeros((1, 10), np.float32), np.array([3], np.uint8)).round(3)
+    array([2.303])
+    """
+    z = scores.astype(np.float64)
+    top = z.max(axis=1)
+    total = top + np.log(np.exp(z - top[:, None]).sum(axis=1))
+    return np.asarray(total - z[np.arange(len(z)), labels])
+
+
+def samples(images: Images, seed: int) -> Images:
+    """One image of every class, drawn by seed."""
+    rng = np.random.default_rng(seed)
+    rows = [int(rng.choice(np.flatnonzero(images.labels == label))) for label in np.unique(images.labels)]
+    return images[np.array(rows)]
+
+
+def class_means(maps: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The mean activation [classes, channels, height, width] of each class."""
+    return np.stack([maps[labels == label].mean(axis=0, dtype=np.float64) for label in np.unique(labels)])
+
+
+def strokes(settings: Strokes, size: int = 28) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Straight strokes at evenly spaced angles: degrees [angles], images [angles, offsets, 1, 28, 28].
+
+    0° lies flat and 90° stands upright; 45° rises to the right. Each is cut off by a circle, so that
+    every angle paints equally much, and is moved sideways in whole pixels.
+    """
+    angles = np.arange(settings.angles) * 180 / settings.angles
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    inside = np.clip(settings.radius + 0.5 - np.hypot(x, y), 0, 1)
+    pictures = []
+    for angle in np.deg2rad(angles):
+        across = x * math.sin(angle) + y * math.cos(angle)
+        for offset in range(-settings.shift, settings.shift + 1):
+            line = np.clip(settings.width / 2 + 0.5 - np.abs(across - offset), 0, 1)
+            pictures.append(line * inside)
+    stack = np.array(pictures, np.float32).reshape(settings.angles, -1, 1, size, size)
+    return angles, stack
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How one channel answers to the angle of a stroke.
+
+    response: [angles], the mean change of its output against an empty image. selectivity: 0 where
+    all angles are alike, 1 where only one has any effect: |Σ r e^(2iθ)| / Σ r (Ringach et al. 2002).
+    preferred: degrees from 0 to 180. agreement: the correlation of its output with the ink below it,
+    over sample digits; below 0 the channel is inverted.
+    """
+
+    response: NDArray[np.float64]
+    selectivity: float
+    preferred: float
+    agreement: float
+    alive: bool
+
+    def kind(self, selective: float) -> str:
+        """What to call it, in a word or two."""
+        if not self.alive:
+            return "silent"
+        if self.selectivity < selective:
+            return "any angle"
+        names = ("horizontal", "rising diagonal", "vertical", "falling diagonal")
+        return names[round(self.preferred / 45) % 4]
+
+    @property
+    def inverted(self) -> bool:
+        return self.alive and self.agreement < 0
+
+
+def tuning(subject: Subject, settings: Strokes, digits: Images) -> list[Tuning]:
+    """The stroke angles that each channel of the first convolution answers to, after its activation."""
+    network = subject.network
+    conv, active = convolutions(network)[0]
+    name = network.layers[active].name
+    angles, pictures = strokes(settings, network.in_shape[1])
+    shallow = Subject(
+        subject.group,
+        subject.name,
+        subject.path,
+        part(network, 0, active + 1),
+        subject.parameters,
+        subject.line,
+    )
+    blank = activations(shallow, np.zeros((1, *network.in_shape), np.float32))[name]
+    maps = activations(shallow, pictures.reshape(-1, *network.in_shape))[name]
+    changes = np.abs(maps - blank).mean(axis=(2, 3)).reshape(len(angles), -1, maps.shape[1]).mean(axis=1)
+    answers = activations(shallow, digits.pixels)[name]
+    ink = _patch_means(digits.pixels[:, 0] / 255, network.layers[conv])
+    turned = np.exp(2j * np.deg2rad(angles))
+    found = []
+    for channel in range(maps.shape[1]):
+        r = changes[:, channel].astype(np.float64)
+        vector = (r * turned).sum() / max(r.sum(), 1e-12)
+        flat = answers[:, channel].ravel()
+        alive = bool(flat.std() > 1e-7)
+        agreement = float(np.corrcoef(flat, ink.ravel())[0, 1]) if alive else 0.0
+        preferred = float(np.rad2deg(np.angle(vector)) / 2 % 180)
+        found.append(Tuning(r, float(abs(vector)), preferred, agreement, alive))
+    return found
+
+
+def _patch_means(images: Array, layer: Layer) -> Array:
+    """The mean ink [n, height, width] under each position of a convolution's kernel."""
+    padded = np.pad(images, ((0, 0), (layer.pad, layer.pad), (layer.pad, layer.pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (layer.kernel, layer.kernel), axis=(1, 2))
+    return np.asarray(windows.mean(axis=(3, 4)))
+
+
+def excite(subject: Subject, settings: Excite) -> dict[str, NDArray[np.float32]]:
+    """Images that excite, by layer name: [channels, 28, 28] per convolution, and per feature.
+
+    Gradient ascent on the input, Adam, from seeded noise (Erhan et al. 2009). The aim for a feature
+    is its value before its activation; for a channel, whose map can be excited anywhere, the mean
+    of the maxima of 4x4 fields of that map, in units of its deviation over noise. The image pays
+    for ink (L2) and for roughness (squared steps between neighbours), and for channels it moves
+    by a pixel between steps.
+    """
+    network = subject.network
+    found = {}
+    for conv, _ in convolutions(network):
+        layer = network.layers[conv]
+        index: list[tuple[int, tuple[int, int] | None]] = [(c, None) for c in range(layer.out_shape[0])]
+        found[layer.name] = _ascend(subject, conv, index, settings)
+    last, _ = convolutions(network)[-1]
+    channels, height, width = network.layers[last].out_shape
+    if features(network).out_shape == (channels, height, width):
+        single: list[tuple[int, tuple[int, int] | None]] = [
+            (c, (y, x)) for c in range(channels) for y in range(height) for x in range(width)
+        ]
+        found["features"] = _ascend(subject, last, single, settings)
+    return found
+
+
+def _ascend(
+    subject: Subject, place: int, units: list[tuple[int, tuple[int, int] | None]], settings: Excite
+) -> NDArray[np.float32]:
+    import torch
+
+    from neural_golf.engine.twin import Twin
+
+    network = subject.network
+    layer = network.layers[place]
+    twin = Twin(part(network, 0, place + 1))
+    parameters = torch.from_numpy(subject.parameters)
+    generator = torch.Generator().manual_seed(settings.seed)
+    noise = torch.rand((64, *network.in_shape), generator=generator)
+    x = (0.1 * torch.rand((len(units), *network.in_shape), generator=generator)).requires_grad_()
+    rows = torch.arange(len(units))
+    channel = torch.tensor([c for c, _ in units])
+
+    def aim(images: torch.Tensor, all_units: bool) -> torch.Tensor:
+        maps = twin.forward(parameters, images).view(-1, *layer.out_shape)
+        maps = maps[:, channel] if all_units else maps[rows, channel][:, None]
+        if units[0][1] is None:
+            fields = torch.nn.functional.adaptive_max_pool2d(maps, min(4, *layer.out_shape[1:]))
+            return fields.mean(dim=(2, 3))
+        ys = torch.tensor([0 if at is None else at[0] for _, at in units])
+        xs = torch.tensor([0 if at is None else at[1] for _, at in units])
+        return maps[:, rows, ys, xs] if all_units else maps[rows, 0, ys, xs][:, None]
+
+    with torch.no_grad():
+        scale = aim(noise, True).std(dim=0).clamp_min(1e-6)
+    optimiser = torch.optim.Adam([x], lr=settings.rate)
+    moves = torch.randint(-settings.jitter, settings.jitter + 1, (settings.steps, 2), generator=generator)
+    still = units[0][1] is not None  # a single neuron looks at one place: moving would smear it
+    for dy, dx in moves.tolist():
+        moved = x if still else torch.roll(x, (dy, dx), (2, 3))
+        rough = (x.diff(dim=2) ** 2).sum(dim=(1, 2, 3)) + (x.diff(dim=3) ** 2).sum(dim=(1, 2, 3))
+        price = settings.ink * (x**2).sum(dim=(1, 2, 3)) + settings.smooth * rough
+        loss = (price - aim(moved, False)[:, 0] / scale).sum()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        with torch.no_grad():
+            x.clamp_(0, 1)
+    return np.asarray(x.detach().numpy()[:, 0], np.float32)
+
+
+def worth(subject: Subject, images: Images) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """What each surviving parameter is worth: indices [k], images lost without it [k], images right
+    with all.
+    """
+    core = engine(subject.network)
+    index = np.flatnonzero(subject.parameters)
+    right = core.correct(subject.parameters, images.pixels, images.labels)
+    alone, _ = core.zero_alone(subject.parameters, index, images.pixels, images.labels)
+    return index, right - np.asarray(alone, np.int64), right

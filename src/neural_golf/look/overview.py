@@ -1,0 +1,245 @@
+"""Figures of all networks together: the front, training, pruning, the study's slices.
+
+The first paragraph of each drawing function's docstring is the figure's caption.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neural_golf.config import Ladder, Record
+from neural_golf.look.style import INK, MARKS, MINUS, PALE, PLUS, canvas
+from neural_golf.look.subject import Line, group
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["front", "pruning", "slices", "study", "training"]
+
+DASHES = ("-", "--", ":", "-.")
+SMALL = 3000  # parameters up to which a network gets a closer look
+COLOURS = (PLUS, MINUS, "#5f6b7a", "#3f8a7d")
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The lines of a CSV file; none where this run has no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _accuracy_axis(axes: Axes, accuracies: Sequence[float]) -> None:
+    """Accuracy upwards, drawn as the logarithm of the error: 98 → 99 is as far as 96 → 98."""
+    axes.set_yscale("log")
+    least = max(min(accuracies), 0.5)
+    ticks = [
+        t
+        for t in (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993)
+        if t >= least - 0.15 * (1 - least)
+    ]
+    top, bottom = (1 - max(accuracies)) * 0.9, (1 - least) * 1.08
+    axes.set_ylim(bottom, top)
+    ticks = [t for t in ticks if top <= 1 - t <= bottom]
+    axes.set_yticks([1 - t for t in ticks], [f"{100 * t:g} %" for t in ticks])
+    axes.minorticks_off()
+
+
+def _count_axis(axes: Axes, counts: Sequence[int], name: str) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(min(counts) * 0.85, max(counts) * 1.2)
+    fine = (50, 100, 150, 200, 300, 400, 600, 800, 1000, 1500, 2000, 3000)
+    coarse = (100, 300, 1000, 10_000, 100_000, 1_000_000)
+    ticks = [
+        t for t in (coarse if max(counts) > 10_000 else fine) if min(counts) * 0.85 <= t <= max(counts) * 1.2
+    ]
+    axes.set_xticks(ticks, [f"{t:,}" for t in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel(name)
+
+
+def front(lines: Sequence[Line], ladder: Ladder, records: Sequence[Record]) -> Figure:
+    """Accuracy on the test images against non-zero parameters, a mark per network: hollow marks and
+    stars chose on test images.
+    """
+    others: dict[tuple[int, float], list[str]] = {}
+    for row, blog in ladder.blog.items():
+        if blog.accuracy:
+            others.setdefault((blog.nonzero, blog.accuracy), []).append(f"the blog's {row}")
+    for record in records:
+        others.setdefault((record.nonzero, record.accuracy), []).append(record.name)
+    everyone = [_point(line) for line in lines] + list(others)
+    small = [point for point in everyone if point[0] <= SMALL]
+    figure, axes = canvas(9.2, 5.2)
+    views = [(axes, everyone)]
+    if small and max(n for n, _ in everyone) > 10 * SMALL:  # the middle is empty: room for a closer look
+        views.append((axes.inset_axes((0.46, 0.06, 0.46, 0.78)), small))
+    for place, points in views:
+        close = points is small or len(views) == 1
+        _marks(place, lines, 30 if close else 14)
+        for k, ((nonzero, accuracy), names) in enumerate(sorted(others.items())):
+            place.scatter(
+                [nonzero], [1 - accuracy], s=50, marker="*", facecolor="none", edgecolor=INK, zorder=4
+            )
+            if close or nonzero > SMALL:
+                side = "right" if nonzero > SMALL else "left"
+                place.annotate(
+                    ", ".join(dict.fromkeys(names)), (nonzero, 1 - accuracy), xytext=(5, (5, -5)[k % 2]),
+                    textcoords="offset points", fontsize=6.5, rotation=(18, -18)[k % 2],
+                    rotation_mode="anchor", ha=side, va="center",
+                )  # fmt: skip
+        _count_axis(place, [n for n, _ in points], "non-zero parameters" if place is axes else "")
+        _accuracy_axis(place, [a for _, a in points])
+        place.grid()
+        place.set_axisbelow(True)
+        place.tick_params(labelsize=9 if place is axes else 7)
+    axes.set_ylabel(f"right on the {int(lines[0]['images']):,} test images")
+    title = "this project (stars: others)"
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=title, alignment="left")
+    return figure
+
+
+def _point(line: Line) -> tuple[int, float]:
+    return int(line["nonzero"]), int(line["correct"]) / int(line["images"])
+
+
+def _marks(axes: Axes, lines: Sequence[Line], size: float) -> None:
+    """A mark per network, a shape and colour per row of the ladder, the largest networks first."""
+    groups: dict[str, list[Line]] = {}
+    for line in sorted(lines, key=lambda line: -int(line["nonzero"])):
+        groups.setdefault(group(line), []).append(line)
+    for k, (name, some) in enumerate(groups.items()):
+        colour = COLOURS[k % len(COLOURS)]
+        points = [_point(line) for line in some]
+        axes.scatter(
+            [n for n, _ in points], [1 - a for _, a in points], s=size, marker=MARKS[k % len(MARKS)],
+            facecolor="none" if some[0]["judge"] == "test" else colour, edgecolor=colour, linewidth=1.1,
+            label=name, zorder=3,
+        )  # fmt: skip
+
+
+def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
+    """Held-out accuracy after each epoch: the mean over the seeds, and from the worst seed to the best."""
+    figure, axes = canvas(6.6, 3.6)
+    everything: list[float] = []
+    for k, (name, rows) in enumerate(curves.items()):
+        epochs = sorted({int(row["epoch"]) for row in rows})
+        table = [[float(row["heldout_accuracy"]) for row in rows if int(row["epoch"]) == e] for e in epochs]
+        everything += [v for some in table for v in some]
+        mean, low, high = (np.array([f(some) for some in table]) for f in (np.mean, np.min, np.max))
+        colour = COLOURS[k % len(COLOURS)]
+        axes.fill_between(epochs, 1 - low, 1 - high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(
+            epochs, 1 - mean, color=colour, ls=DASHES[k % 4], marker=MARKS[k % len(MARKS)], ms=3.5, lw=1.4,
+            label=f"{name} ({len(table[0])} seeds)",
+        )  # fmt: skip
+    _accuracy_axis(axes, everything)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("right on held-out images")
+    axes.grid()
+    axes.legend(loc="lower right")
+    return figure
+
+
+def pruning(curves: dict[str, list[dict[str, str]]], goals: Mapping[str, float]) -> Figure:
+    """Accuracy on the judge's images as weights are set to zero one by one, a line per seed: it goes
+    from left to right, and a level line is what must stay.
+    """
+    figure, axes = canvas(8.2, 3.8, len(curves), squeeze=False, sharey=True)
+    for place, (name, rows) in zip(axes[0], curves.items(), strict=True):
+        variants = list(dict.fromkeys(row["variant"] for row in rows))
+        for k, variant in enumerate(variants):
+            mine = [row for row in rows if row["variant"] == variant]
+            place.axhline(100 * goals[variant.partition("-")[0]], color=COLOURS[k % 4], ls=":", lw=1)
+            for number, seed in enumerate(dict.fromkeys(row["seed"] for row in mine)):
+                points = [
+                    (int(row["nonzero"]), float(row["accuracy"])) for row in mine if row["seed"] == seed
+                ]
+                x, y = zip(*points, strict=True)
+                style: dict[str, Any] = {
+                    "color": COLOURS[k % 4],
+                    "ls": DASHES[k % 4],
+                    "lw": 0.9,
+                    "alpha": 0.85,
+                }
+                place.plot(x, [100 * v for v in y], label=None if number else variant, **style)
+        place.invert_xaxis()
+        place.set_xlabel("non-zero parameters")
+        place.set_title(name, loc="left")
+        place.grid()
+        place.legend(loc="upper right", title="judge, order", alignment="left")
+    axes[0][0].set_ylabel("right on the judge's images, %")
+    return figure
+
+
+def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) -> Figure:
+    """The study's trials in order, with the best so far, and what each setting explains of their
+    differences (fANOVA): filled ran to the end, hollow was stopped early.
+    """
+    figure, (left, right) = canvas(8.6, 2.9, 2, width_ratios=(3, 2))
+    for state, face in (("pruned", "none"), ("complete", PLUS)):
+        some = [t for t in trials if t["state"] == state and np.isfinite(float(t["accuracy"]))]
+        left.scatter(
+            [int(t["trial"]) for t in some], [100 * float(t["accuracy"]) for t in some], s=16,
+            facecolor=face, edgecolor=PLUS if state == "complete" else PALE, linewidth=0.9,
+        )  # fmt: skip
+    best = [100 * float(t["best_accuracy"]) for t in trials]
+    left.step([int(t["trial"]) for t in trials], best, where="post", color=MINUS, lw=1.6)
+    whole = [100 * float(t["accuracy"]) for t in trials if t["state"] == "complete"]
+    left.set_ylim(min(float(np.percentile(whole, 5)), best[-1] - 1) - 0.3, best[-1] + 0.3)
+    left.set_xlabel("trial")
+    left.set_ylabel("right on the judging images, %")
+    left.grid()
+    left.set_axisbelow(True)
+    order = sorted(importances, key=lambda name: importances[name])
+    parts = [importances[name] for name in order]
+    right.barh([name.replace("_", " ") for name in order], parts, color=PLUS, height=0.6)
+    for y, part in enumerate(parts):
+        right.text(part, y, f" {part:.2f}", va="center", fontsize=8)
+    right.set_xlim(0, 1.15 * max(parts))
+    right.set_xlabel("part of the differences explained")
+    return figure
+
+
+def slices(trials: Sequence[dict[str, str]]) -> Figure:
+    """Every trial of the study by each of its settings: filled ran to the end, hollow was stopped
+    early, the star is the best.
+    """
+    names = ("batch", "learning_rate", "step", "gamma")
+    figure, axes = canvas(8.6, 2.9, len(names), sharey=True)
+    whole = [t for t in trials if t["state"] == "complete"]
+    best = max(whole, key=lambda t: float(t["accuracy"]))
+    for place, name in zip(axes, names, strict=True):
+        for state, face in (("pruned", "none"), ("complete", PLUS)):
+            some = [t for t in trials if t["state"] == state and np.isfinite(float(t["accuracy"]))]
+            place.scatter(
+                [float(t[name]) for t in some], [100 * float(t["accuracy"]) for t in some], s=16,
+                facecolor=face, edgecolor=PLUS if state == "complete" else PALE, linewidth=0.9,
+            )  # fmt: skip
+        place.scatter(
+            [float(best[name])],
+            [100 * float(best["accuracy"])],
+            s=120,
+            marker="*",
+            color=MINUS,
+            edgecolor=INK,
+            lw=0.8,
+        )
+        if name == "learning_rate":
+            place.set_xscale("log")
+            place.minorticks_off()
+        place.set_xlabel(name.replace("_", " "))
+        place.grid()
+        place.set_axisbelow(True)
+    floor = np.percentile([100 * float(t["accuracy"]) for t in whole], 5)
+    axes[0].set_ylim(
+        bottom=min(floor, 100 * float(best["accuracy"]) - 1) - 0.3, top=100 * float(best["accuracy"]) + 0.3
+    )
+    axes[0].set_ylabel("right on the judging images, %")
+    return figure

@@ -1,0 +1,90 @@
+"""One style for all figures: black on white first, colour second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["INK", "MARKS", "MINUS", "PALE", "PLUS", "applied", "canvas", "mosaic", "picture"]
+
+INK = "#1b2230"
+PALE = "#aab2bf"
+PLUS = "#16325c"  # dark: stays dark in black and white
+MINUS = "#e8833a"  # light: stays light
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "p")
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "grid.color": "#e3e6eb",
+    "grid.linewidth": 0.7,
+    "figure.facecolor": "white",
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw in the style inside this."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def canvas(
+    width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure of so many inches, and its axes as `pyplot.subplots` gives them."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
+    return figure, axes
+
+
+def mosaic(tiles: NDArray[Any], columns: int, gap: int = 1) -> NDArray[Any]:
+    """Tiles [n, height, width] side by side in rows of `columns`, NaN between them.
+
+    >>> mosaic(np.zeros((3, 2, 2)), columns=2).shape
+    (5, 5)
+    """
+    n, h, w = tiles.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap), np.nan)
+    for k, tile in enumerate(tiles):
+        y, x = k // columns * (h + gap), k % columns * (w + gap)
+        sheet[y : y + h, x : x + w] = tile
+    return sheet
+
+
+def picture(axes: Axes, sheet: NDArray[Any], low: float, high: float, ink: bool = True) -> None:
+    """A grey image, pixel for pixel; with `ink`, high is black. NaN is left white."""
+    shown = np.clip((sheet - low) / max(high - low, 1e-12), 0, 1)
+    shown = 1 - shown if ink else shown
+    grey = np.round(np.nan_to_num(shown, nan=1.0) * 255).astype(np.uint8)
+    alpha = np.where(np.isnan(sheet), 0, 255).astype(np.uint8)
+    axes.imshow(np.dstack([grey, grey, grey, alpha]), interpolation="none")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)

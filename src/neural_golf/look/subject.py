@@ -1,0 +1,105 @@
+"""The networks to look into: read from verified ONNX files, never from training."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.errors import GolfError
+from neural_golf.model import Network
+from neural_golf.records import read_json
+
+__all__ = ["Line", "Subject", "choose", "group", "read_lines", "read_subject"]
+
+Line = dict[str, str]  # a line of results/plots/verify.csv
+VERIFIED = Path("results/plots/verify.csv")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One network: its group in the ladder, its ONNX file, and what the file holds.
+
+    parameters: float32 [n], in the order of `network`; line: the referee's words on the file.
+    """
+
+    group: str
+    name: str
+    path: Path
+    network: Network
+    parameters: NDArray[np.float32]
+    line: Line
+
+    @property
+    def nonzero(self) -> int:
+        return int(np.count_nonzero(self.parameters))
+
+
+def read_lines(path: Path = VERIFIED) -> list[Line]:
+    """The referee's lines, one per exported file. Raises GolfError if there are none."""
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise GolfError(f"{path} is missing: the stage verify has not run (`snakemake` runs it)") from None
+
+
+def group(line: Line) -> str:
+    """The row and variant of the ladder that a file belongs to: baseline, pruned-test-index."""
+    return "-".join(filter(None, (line["row"], line["judge"], line["order"])))
+
+
+def choose(lines: Sequence[Line], wanted: Sequence[str]) -> list[Line]:
+    """One line per wanted group: the fewest non-zero parameters, then the most held-out images right.
+
+    Nothing here looks at test images. Raises GolfError for a group that this run has not.
+    """
+    groups: dict[str, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(group(line), []).append(line)
+    missing = [name for name in wanted if name not in groups]
+    if missing:
+        raise GolfError(
+            f"params.yaml: interpret.networks: {missing[0]} is not in this run; there are {', '.join(groups)}"
+        )
+
+    def rank(line: Line) -> tuple[int, int, int]:
+        return int(line["nonzero"]), -int(line["heldout_correct"]), int(line["seed"])
+
+    return [min(groups[name], key=rank) for name in wanted]
+
+
+def read_subject(line: Line) -> Subject:
+    """The network of one line, from its ONNX file.
+
+    Raises GolfError if the file is not the one that the referee scored, or does not say its layers.
+    """
+    listing: dict[str, dict[str, Any]] = read_json(Path("results/exported.json"))
+    path = Path(listing[line["name"]]["path"])
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != line["sha256"]:
+        raise GolfError(f"{path} is not the file that the referee scored: run the stage verify again")
+    network, parameters = unpack(content, path.name)
+    return Subject(group(line), line["name"], path, network, parameters, line)
+
+
+def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
+    """The layers and the parameters [n] of an ONNX file that this project's `export` wrote."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load_from_string(content)
+    props = {prop.key: prop.value for prop in model.metadata_props}
+    if "network" not in props:
+        raise GolfError(f"{name} has no `network` in its model card, so its layers cannot be named")
+    network = Network.parse([words.strip() for words in props["network"].split(",")])
+    shapes = {tensor.name: tensor.shape for tensor in network.tensors}
+    named = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    reshaped = {key: value.reshape(shapes.get(key, value.shape)) for key, value in named.items()}
+    return network, network.pack(reshaped)

@@ -1,0 +1,419 @@
+// The page's behaviour: the drawing, the networks, the chart, the figures. No request is ever made.
+const data = JSON.parse(document.getElementById("data").textContent);
+const $ = (id) => document.getElementById(id);
+const SIZE = 28, CANVAS = 280;
+
+// ---------------------------------------------------------------- bytes
+const bytesOf = (base64) => Uint8Array.from(atob(base64.trim()), (c) => c.charCodeAt(0));
+async function unzipped(id) {
+  const stream = new Blob([bytesOf($(id).textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// The file's own bytes, and after them a second piece of its graph that names more outputs. Protocol
+// buffers merge repeated pieces of one field, so this is the same network that also shows its layers.
+function withOutputs(file, names) {
+  const text = new TextEncoder();
+  const field = (tag, body) => {
+    const head = [tag];
+    let n = body.length;
+    for (; n > 127; n >>= 7) head.push((n & 127) | 128);
+    return [...head, n, ...body];
+  };
+  const outputs = names.flatMap((name) => field(0x62, field(0x0a, [...text.encode(name)])));
+  const more = Uint8Array.from(field(0x3a, outputs));
+  const whole = new Uint8Array(file.length + more.length);
+  whole.set(file);
+  whole.set(more, file.length);
+  return whole;
+}
+
+// ---------------------------------------------------------------- the drawing
+const paper = $("paper");
+const pen = paper.getContext("2d", { willReadFrequently: true });
+let exact = true; // the paper shows a 28 by 28 image, enlarged tenfold: taken as it is
+let empty = true;
+
+function clear() {
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, CANVAS, CANVAS);
+  empty = exact = true;
+  changed();
+}
+
+function stroke(from, to) {
+  exact = empty = false;
+  pen.strokeStyle = "#000";
+  pen.lineWidth = 21;
+  pen.lineCap = pen.lineJoin = "round";
+  pen.beginPath();
+  pen.moveTo(from.x, from.y);
+  pen.lineTo(to.x + 0.01, to.y);
+  pen.stroke();
+  changed();
+}
+
+// 784 values, 0 to 255, onto the paper.
+function show(values) {
+  const image = pen.createImageData(CANVAS, CANVAS);
+  for (let y = 0; y < CANVAS; y++)
+    for (let x = 0; x < CANVAS; x++) {
+      const v = 255 - values[Math.floor(y / 10) * SIZE + Math.floor(x / 10)];
+      image.data.set([v, v, v, 255], 4 * (y * CANVAS + x));
+    }
+  pen.putImageData(image, 0, 0);
+  exact = true;
+  empty = values.every((v) => v === 0);
+  changed();
+}
+
+// The paper as the network sees it, prepared as MNIST was: scaled into a 20 by 20 box with its
+// proportions kept, grey from anti-aliasing, then moved so that the centre of mass is in the middle.
+function prepared() {
+  const ink = new Float64Array(CANVAS * CANVAS);
+  const raw = pen.getImageData(0, 0, CANVAS, CANVAS).data;
+  let left = CANVAS, right = -1, top = CANVAS, bottom = -1;
+  for (let y = 0; y < CANVAS; y++)
+    for (let x = 0; x < CANVAS; x++) {
+      const v = (ink[y * CANVAS + x] = 255 - raw[4 * (y * CANVAS + x)]);
+      if (v > 0) {
+        left = Math.min(left, x); right = Math.max(right, x);
+        top = Math.min(top, y); bottom = Math.max(bottom, y);
+      }
+    }
+  const out = new Uint8ClampedArray(SIZE * SIZE);
+  if (right < 0) return out;
+  const w = right - left + 1, h = bottom - top + 1;
+  const scale = 20 / Math.max(w, h); // new pixels per old pixel
+  const columns = Math.max(1, Math.round(w * scale)), rows = Math.max(1, Math.round(h * scale));
+  const small = shrink(ink, left, top, w, h, columns, rows);
+  let mass = 0, mx = 0, my = 0;
+  for (let y = 0; y < rows; y++)
+    for (let x = 0; x < columns; x++) {
+      const v = small[y * columns + x];
+      mass += v; mx += v * x; my += v * y;
+    }
+  const dx = Math.round(SIZE / 2 - mx / mass), dy = Math.round(SIZE / 2 - my / mass);
+  for (let y = 0; y < rows; y++)
+    for (let x = 0; x < columns; x++) {
+      const X = x + dx, Y = y + dy;
+      if (X >= 0 && X < SIZE && Y >= 0 && Y < SIZE) out[Y * SIZE + X] = Math.round(small[y * columns + x]);
+    }
+  return out;
+}
+
+// Mean over areas: each new pixel is the average of the part of the old ones that it covers.
+function shrink(source, left, top, w, h, columns, rows) {
+  const overlap = (from, to, k) => Math.max(0, Math.min(to, k + 1) - Math.max(from, k));
+  const out = new Float64Array(columns * rows);
+  for (let y = 0; y < rows; y++) {
+    const y0 = (y * h) / rows, y1 = ((y + 1) * h) / rows;
+    for (let x = 0; x < columns; x++) {
+      const x0 = (x * w) / columns, x1 = ((x + 1) * w) / columns;
+      let sum = 0;
+      for (let sy = Math.floor(y0); sy < y1; sy++)
+        for (let sx = Math.floor(x0); sx < x1; sx++)
+          sum += source[(top + Math.min(sy, h - 1)) * CANVAS + left + Math.min(sx, w - 1)] * overlap(y0, y1, sy) * overlap(x0, x1, sx);
+      out[y * columns + x] = sum / ((y1 - y0) * (x1 - x0));
+    }
+  }
+  return out;
+}
+
+function onPaper() {
+  if (!exact) return prepared();
+  const raw = pen.getImageData(0, 0, CANVAS, CANVAS).data;
+  return Uint8ClampedArray.from({ length: SIZE * SIZE }, (_, k) => 255 - raw[4 * (((k / SIZE) | 0) * 10 * CANVAS + (k % SIZE) * 10)]);
+}
+
+const spot = (event) => {
+  const box = paper.getBoundingClientRect();
+  return { x: ((event.clientX - box.left) / box.width) * CANVAS, y: ((event.clientY - box.top) / box.height) * CANVAS };
+};
+let last = null;
+paper.addEventListener("pointerdown", (event) => {
+  paper.setPointerCapture(event.pointerId);
+  if (exact && !empty) clear(); // drawing over a test digit starts anew
+  last = spot(event);
+  stroke(last, last);
+});
+paper.addEventListener("pointermove", (event) => {
+  if (!last) return;
+  for (const one of event.getCoalescedEvents?.() ?? [event]) {
+    const next = spot(one);
+    stroke(last, next);
+    last = next;
+  }
+});
+for (const name of ["pointerup", "pointercancel"]) paper.addEventListener(name, () => (last = null));
+
+const cursor = { x: CANVAS / 2, y: CANVAS / 2, down: false };
+paper.addEventListener("keydown", (event) => {
+  const moves = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] };
+  if (event.key in moves) {
+    const from = { ...cursor };
+    cursor.x = Math.min(CANVAS - 20, Math.max(20, cursor.x + moves[event.key][0]));
+    cursor.y = Math.min(CANVAS - 20, Math.max(20, cursor.y + moves[event.key][1]));
+    if (cursor.down) stroke(from, cursor);
+    say(`pen ${cursor.down ? "down" : "up"}, ${Math.round(cursor.x / 2.8)} across, ${Math.round(cursor.y / 2.8)} down`);
+  } else if (event.key === " ") {
+    cursor.down = !cursor.down;
+    if (cursor.down && exact && !empty) clear();
+    if (cursor.down) stroke(cursor, cursor);
+    say(cursor.down ? "pen down" : "pen up");
+  } else if (event.key === "Delete" || event.key === "Backspace") clear();
+  else return;
+  event.preventDefault();
+});
+const say = (text) => ($("play-state").textContent = text);
+$("clear").addEventListener("click", () => { clear(); paper.focus(); });
+let sampled = 0;
+$("sample").addEventListener("click", () => show(bytesOf(data.samples[sampled++ % data.samples.length])));
+$("sample").hidden = !data.samples.length;
+
+// ---------------------------------------------------------------- the networks
+const networks = data.networks;
+const sessions = new Map();
+let current = networks.length - 1;
+let runtime = null;
+
+async function start() {
+  if (!globalThis.ort) return;
+  const { env } = globalThis.ort;
+  env.wasm.numThreads = 1;
+  env.wasm.wasmBinary = (await unzipped("wasm-gz")).buffer;
+  env.logLevel = "error";
+  runtime = globalThis.ort;
+  say("");
+}
+
+function session(k) {
+  if (!sessions.has(k)) {
+    const file = bytesOf(networks[k].onnx);
+    const names = networks[k].layers.map((layer) => layer.name).filter((name) => name !== "logits");
+    const options = { executionProviders: ["wasm"], graphOptimizationLevel: "disabled" };
+    sessions.set(k, Promise.all([
+      runtime.InferenceSession.create(file, options), // the scored file, byte for byte: it answers
+      runtime.InferenceSession.create(withOutputs(file, names), options), // shows its layers
+    ]));
+  }
+  return sessions.get(k);
+}
+
+async function answer(values, k = current, layers = true) {
+  const [judge, glass] = await session(k);
+  const image = new runtime.Tensor("float32", Float32Array.from(values, (v) => v / 255), [1, 1, SIZE, SIZE]);
+  const { logits } = await judge.run({ image });
+  return { logits: [...logits.data], maps: layers ? await glass.run({ image }) : null };
+}
+
+let pending = false, busy = false;
+function changed() {
+  pending = true;
+  if (busy) return;
+  busy = true;
+  requestAnimationFrame(async () => {
+    while (pending) {
+      pending = false;
+      try {
+        await update();
+      } catch (error) {
+        say(`This browser could not run the network: ${error.message ?? error}`);
+      }
+    }
+    busy = false;
+  });
+}
+
+async function update() {
+  const values = onPaper();
+  paint($("seen"), values, SIZE, SIZE, (v) => [255 - v, 255 - v, 255 - v]);
+  if (!runtime) return;
+  if (empty) return blank();
+  const { logits, maps } = await answer(values);
+  const top = Math.max(...logits);
+  const powers = logits.map((v) => Math.exp(v - top));
+  const total = powers.reduce((a, b) => a + b);
+  const chances = powers.map((v) => v / total);
+  const best = logits.indexOf(top);
+  $("verdict").textContent = best;
+  announce(`It reads ${best}, ${percent(chances[best])} sure.`);
+  bars(chances, best);
+  light(maps);
+}
+
+let timer = 0;
+function announce(text) { // not while the pen moves
+  clearTimeout(timer);
+  timer = setTimeout(() => { if ($("verdict-text").textContent !== text) $("verdict-text").textContent = text; }, 250);
+}
+const percent = (p) => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
+
+function blank() {
+  $("verdict").textContent = "·";
+  announce("Draw something.");
+  bars(Array(10).fill(0), -1);
+  light(null);
+}
+
+function bars(chances, best) {
+  const list = $("bars");
+  if (!list.children.length)
+    for (let k = 0; k < 10; k++) {
+      const item = document.createElement("li");
+      item.innerHTML = `<span>${k}</span><span class="track"><span class="fill"></span></span><span class="percent"></span>`;
+      list.append(item);
+    }
+  [...list.children].forEach((item, k) => {
+    item.className = k === best ? "top" : "";
+    item.querySelector(".fill").style.width = `${100 * chances[k]}%`;
+    item.querySelector(".percent").textContent = best < 0 ? "" : percent(chances[k]);
+  });
+}
+
+function paint(canvas, values, w, h, colour) {
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(w, h);
+  for (let k = 0; k < w * h; k++) image.data.set([...colour(values[k]), 255], 4 * k);
+  context.putImageData(image, 0, 0);
+}
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+dark.addEventListener("change", () => { changed(); chart(); });
+function tint(share) { // −1 orange … 0 ground … 1 blue
+  const ground = dark.matches ? [26, 32, 42] : [255, 255, 255];
+  const end = share > 0 ? (dark.matches ? [125, 180, 255] : [18, 62, 125]) : dark.matches ? [255, 164, 92] : [217, 114, 42];
+  const a = Math.min(1, Math.abs(share));
+  return ground.map((g, i) => Math.round(g + (end[i] - g) * a));
+}
+
+const words = { conv: "convolution", relu: "ReLU", prelu: "PReLU", leaky: "leaky ReLU", maxpool: "largest of a window", avgpool: "mean of a window", gap: "mean of the map", linear: "the ten scores" };
+function light(maps) {
+  const box = $("layers");
+  const network = networks[current];
+  if (box.dataset.of !== network.group) {
+    box.dataset.of = network.group;
+    box.replaceChildren(...network.layers.map((layer) => {
+      const [c, h, w] = layer.shape;
+      const row = document.createElement("div");
+      row.className = "layer";
+      row.innerHTML = `<span class="name">${layer.label}<small>${words[layer.kind]}, ${c} × ${h} × ${w}</small></span><span class="maps" aria-hidden="true"></span>`;
+      const zoom = h === 1 && w > 1 ? 20 : Math.max(2, Math.min(22, Math.round(64 / Math.max(h, w))));
+      for (let k = 0; k < c; k++) {
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [w, h];
+        canvas.style.width = `${w * zoom}px`;
+        row.lastChild.append(canvas);
+      }
+      return row;
+    }));
+  }
+  network.layers.forEach((layer, n) => {
+    const [c, h, w] = layer.shape;
+    const values = maps ? maps[layer.name].data : new Float32Array(c * h * w);
+    const scale = values.reduce((a, v) => Math.max(a, Math.abs(v)), 1e-9);
+    [...box.children[n].lastChild.children].forEach((canvas, k) =>
+      paint(canvas, values.subarray(k * h * w, (k + 1) * h * w), w, h, (v) => tint(v / scale)));
+  });
+}
+
+function choose(k) {
+  current = k;
+  for (const select of [$("which"), $("portrait")]) select.value = String(k);
+  $("which-card").textContent = networks[k].card;
+  $("numbers-note").textContent = networks[k].note;
+  $("numbers").replaceChildren(...networks[k].numbers.flatMap(([name, values]) => {
+    const label = document.createElement("b");
+    label.textContent = name;
+    return [label, ` ${values} `];
+  }));
+  changed();
+  figures(k);
+}
+$("which").addEventListener("change", (event) => choose(Number(event.target.value)));
+$("portrait").addEventListener("change", (event) => choose(Number(event.target.value)));
+
+// ---------------------------------------------------------------- the figures
+let drawn = null;
+async function figures(k) {
+  drawn ??= unzipped("figures-gz").then((bytes) => JSON.parse(new TextDecoder().decode(bytes)));
+  const all = await drawn;
+  for (const image of document.querySelectorAll("img[data-kind]")) {
+    const kind = image.dataset.kind;
+    const text = all[kind] ?? all[`${kind}-${networks[k].group}`];
+    if (!text) continue;
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+    const caption = image.closest("figure").querySelector("figcaption span").textContent;
+    image.alt = kind in all ? caption : `${networks[k].title}. ${caption}`;
+  }
+  for (const list of document.querySelectorAll("[data-findings]")) list.hidden = list.dataset.findings !== networks[k].group;
+}
+
+// ---------------------------------------------------------------- the chart
+let marked = -1;
+function chart() {
+  const W = Math.max(340, Math.min(1040, $("chart").clientWidth || 1040)), H = Math.round(Math.min(520, Math.max(360, W * 0.52)));
+  const pad = { left: 52, right: 20, top: 22, bottom: 46 };
+  const points = data.points;
+  const logs = points.map((p) => Math.log10(p.nonzero)), errors = points.map((p) => Math.log10(1 - p.accuracy));
+  const [x0, x1] = [Math.min(...logs) - 0.08, Math.max(...logs) + 0.12], [y0, y1] = [Math.max(...errors) + 0.03, Math.min(...errors) - 0.06];
+  const X = (n) => pad.left + ((Math.log10(n) - x0) / (x1 - x0)) * (W - pad.left - pad.right);
+  const Y = (a) => pad.top + ((y1 - Math.log10(1 - a)) / (y1 - y0)) * (H - pad.top - pad.bottom);
+  const parts = [`<svg viewBox="0 0 ${W} ${H}" aria-hidden="true">`];
+  for (const n of [100, 200, 300, 500, 1000, 2000, 10_000, 100_000, 1_000_000])
+    if (Math.log10(n) >= x0 && Math.log10(n) <= x1 && (W > 600 || ![200, 500, 2000].includes(n)))
+      parts.push(`<line class="grid" x1="${X(n)}" x2="${X(n)}" y1="${pad.top}" y2="${H - pad.bottom}"/><text x="${X(n)}" y="${H - pad.bottom + 18}" text-anchor="middle">${n >= 1e6 ? "1 M" : n.toLocaleString("en")}</text>`);
+  for (const a of [0.8, 0.9, 0.95, 0.96, 0.97, 0.985, 0.995])
+    if (Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1)
+      parts.push(`<line class="grid" x1="${pad.left}" x2="${W - pad.right}" y1="${Y(a)}" y2="${Y(a)}"/><text x="${pad.left - 7}" y="${Y(a) + 4}" text-anchor="end">${+(100 * a).toFixed(1)} %</text>`);
+  for (const a of [0.98, 0.99])
+    if (Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1)
+      parts.push(`<line class="goal" x1="${pad.left}" x2="${W - pad.right}" y1="${Y(a)}" y2="${Y(a)}"/><text class="goal-name" x="${pad.left - 7}" y="${Y(a) + 4}" text-anchor="end">${100 * a} %</text>`);
+  parts.push(`<text x="${(pad.left + W - pad.right) / 2}" y="${H - 8}" text-anchor="middle">non-zero parameters, logarithmic</text>`);
+  // The staircase of what is best so far among those that chose nothing on test images.
+  const honest = points.filter((p) => p.ours && !p.hollow).sort((a, b) => a.nonzero - b.nonzero || b.accuracy - a.accuracy);
+  let best = 0, path = "";
+  for (const p of honest)
+    if (p.accuracy > best) {
+      path += path ? `H${X(p.nonzero)}V${Y(p.accuracy)}` : `M${X(p.nonzero)} ${H - pad.bottom}V${Y(p.accuracy)}`;
+      best = p.accuracy;
+    }
+  if (path) parts.push(`<path class="staircase" d="${path}H${W - pad.right}"/>`);
+  points.forEach((p, k) => {
+    const [x, y] = [X(p.nonzero), Y(p.accuracy)];
+    const css = `mark ${p.ours ? "ours" : "theirs"}${p.hollow ? " hollow" : ""}`;
+    parts.push(p.ours ? `<circle class="${css}" data-k="${k}" cx="${x}" cy="${y}" r="4.5"/>` : `<path class="${css}" data-k="${k}" d="M${x} ${y - 7}l2 5 5 .3-4 3.4 1.4 5-4.4-2.8-4.4 2.8 1.4-5-4-3.4 5-.3z"/>`);
+  });
+  $("chart").innerHTML = `${parts.join("")}</svg>`;
+  const svg = $("chart").firstChild;
+  const places = points.map((p) => [X(p.nonzero), Y(p.accuracy)]);
+  svg.addEventListener("pointermove", (event) => {
+    const box = svg.getBoundingClientRect();
+    const at = [((event.clientX - box.left) / box.width) * W, ((event.clientY - box.top) / box.height) * H];
+    const far = places.map(([x, y]) => Math.hypot(x - at[0], y - at[1]));
+    const k = far.indexOf(Math.min(...far));
+    if (far[k] < 26) mark(k);
+  });
+}
+function mark(k) {
+  if (k === marked) return;
+  marked = k;
+  for (const shape of document.querySelectorAll("#chart .mark")) shape.classList.toggle("on", Number(shape.dataset.k) === k);
+  $("chart-word").textContent = data.points[k].text;
+}
+$("chart").addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  mark((Math.max(marked, step < 0 ? 0 : -1) + step + data.points.length) % data.points.length);
+  event.preventDefault();
+});
+
+// ---------------------------------------------------------------- start
+clear();
+chart();
+let width = innerWidth;
+addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; chart(); } });
+const ready = start().then(() => choose(networks.length - 1));
+ready.catch((error) => say(`This browser could not start the runtime: ${error.message ?? error}`));
+// For the tests, and for whoever looks into the console.
+globalThis.golf = { ready, networks, show, choose, answer, prepared, onPaper, withOutputs };
