@@ -113,14 +113,13 @@ def survey(config: Config, lines: list[Line]) -> None:
     rows = {
         name: overview.read(PLOTS / f"{name}.csv") for name in ("reference", "baseline", "tuned", "prelu")
     }
+    goals = {"test": config.prune.threshold, "heldout": config.prune.heldout_threshold}
     trials = overview.read(PLOTS / "tune.csv")
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in SOURCES}
     figures = {
         "front": overview.front(lines, config.ladder, config.interpret.records),
         "training": overview.training({name: some for name, some in rows.items() if some}),
-        "pruning": overview.pruning(
-            {name: some for name, some in curves.items() if some}, config.prune.threshold
-        ),
+        "pruning": overview.pruning({name: some for name, some in curves.items() if some}, goals),
         "study": overview.study(trials, importances(Path("results/models/tune-journal.log"))),
         "slices": overview.slices(trials),
     }
