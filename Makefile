@@ -5,7 +5,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: default results demo test lint fuzz bench sanitize leaderboard clean lock
+.PHONY: default results demo fashion test lint fuzz bench sanitize leaderboard clean lock
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
@@ -19,6 +19,10 @@ results: $(READY)
 
 demo: $(READY)
 	golf demo
+
+# Fashion-MNIST through the same pipeline, in results/fashion.
+fashion: $(READY)
+	golf fashion
 
 test: lint
 	pytest
@@ -51,9 +55,9 @@ $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/e
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Unfinished work, the environment and the demo; no result.
+# Unfinished work, the environment and the workspaces; no result.
 clean:
-	rm -rf $(VENV) .golf .snakemake build results/demo
+	rm -rf $(VENV) .golf .snakemake build results/demo results/fashion
 
 lock:
 	uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 \

@@ -228,7 +228,7 @@ rule front:
         RUN
 
 
-# The table of all rows.
+# The table of all rows, and their model cards.
 rule ladder:
     input:
         **read("ladder"),

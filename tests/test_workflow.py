@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from neural_golf import cli, workflow
-from neural_golf.config import Config
+from neural_golf.config import WORKSPACES, Config
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src/neural_golf"
@@ -72,7 +72,7 @@ def test_rule_stage_command_and_section_have_one_name() -> None:
     assert rules == set(STAGES) == set(cli.STAGES) | {"verify"}
     for stage, tree in STAGES.items():
         assert tree["cmd"] == f"golf {stage}"
-    sections = set(Config.model_fields) - {"roster", "prune", "demo"}
+    sections = set(Config.model_fields) - {"roster", "prune", *WORKSPACES}
     assert sections <= set(STAGES)
     assert set(STAGES) - sections == {
         "pruned",
@@ -84,7 +84,7 @@ def test_rule_stage_command_and_section_have_one_name() -> None:
 
 def test_every_section_is_a_parameter_of_some_stage() -> None:
     named = {name.split(".")[0] for tree in STAGES.values() for name in tree["params"]}
-    assert named == set(Config.model_fields) - {"demo"}
+    assert named == set(Config.model_fields) - set(WORKSPACES)
 
 
 def test_stages_that_train_or_tune_cannot_see_the_test_images() -> None:
@@ -137,6 +137,24 @@ def test_a_living_dvc_is_waited_for(
         workflow._wait_for_others(path)
     assert "waiting for another run" in capsys.readouterr().err
     assert not path.exists()
+
+
+def test_a_workspace_sees_the_places_of_the_data_from_where_it_lies(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / ".dvc").mkdir(parents=True)
+    (root / ".dvc/config").write_text("[core]\n")
+    places = ["../shared/mnist", "/data/mnist", "https://a.b/mnist/"]
+    tree = {"data": {"places": {"mnist": places}}, "fashion": {"data": {"dataset": "fashion-mnist"}}}
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    for target in (root / "results/fashion", tmp_path / "elsewhere"):
+        (target / ".dvc").mkdir(parents=True)  # so that `dvc init` is left out
+        workflow.make_workspace(target, root, "fashion")
+        made = yaml.safe_load((target / "params.yaml").read_text())["data"]
+        assert made["dataset"] == "fashion-mnist"
+        here, *others = made["places"]["mnist"]
+        assert (target / here).resolve() == tmp_path / "shared/mnist"
+        assert not Path(here).is_absolute()
+        assert others == places[1:]
 
 
 def lock() -> dict[str, str]:
