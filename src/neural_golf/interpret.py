@@ -21,7 +21,7 @@ from neural_golf import data
 from neural_golf.config import Config
 from neural_golf.figures import save_figure
 from neural_golf.look import anatomy, measure, overview, vision
-from neural_golf.look.style import applied
+from neural_golf.look.style import applied, settle
 from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
 from neural_golf.prune import SOURCES
 from neural_golf.records import write_bytes, write_json
@@ -124,6 +124,7 @@ def survey(config: Config, lines: list[Line]) -> None:
         "slices": overview.slices(trials),
     }
     for kind, figure in figures.items():
+        settle(figure)
         save_figure(figure, FIGURES / f"{kind}.svg")
 
 
@@ -167,6 +168,7 @@ def portrait(
         "worth": anatomy.worth(subject, index, lost, len(heldout)),
     }
     for kind, figure in figures.items():
+        settle(figure)
         save_figure(figure, FIGURES / f"{kind}-{subject.group}.svg")
     print(f"interpret: {len(figures)} figures of {subject.name}")
     return findings(config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout))
