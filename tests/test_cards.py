@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,8 @@ def test_cards_of_rows_that_are_no_more_go(tmp_path: Path) -> None:
 
 
 def test_the_committed_cards_are_of_the_committed_results() -> None:
-    """And the code that a card shows runs."""
-    import csv
-
     if not (ROOT / "results/cards").is_dir():
-        pytest.skip("no results yet: results/cards is written by `make results`")
+        pytest.skip("there is no results/cards yet: `make results` writes it")
     with (ROOT / "results/plots/verify.csv").open(newline="") as file:
         variants = cards.by_variant(list(csv.DictReader(file)))
     assert {p.stem for p in (ROOT / "results/cards").iterdir()} == set(map(cards.name_of, variants))
