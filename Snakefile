@@ -197,6 +197,28 @@ rule verify:
         RUN
 
 
+# What each technique is worth. Not in the default: `snakemake handbook`.
+rule handbook:
+    input:
+        **read("handbook"),
+    output:
+        written("handbook"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# Topologies and recipes. Not in the default: `snakemake search`.
+rule search:
+    input:
+        **read("search"),
+    output:
+        written("search"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
 # Accuracy against size, and what honesty costs.
 rule front:
     input:

@@ -28,6 +28,8 @@ STAGES = {
     "golf98": ("golf.stage", "descend to the fewest parameters at 98 %"),
     "golf99": ("golf.stage", "descend to the fewest parameters at 99 %"),
     "export": ("export", "write every network to ONNX"),
+    "handbook": ("golf.handbook", "measure what each technique is worth (not part of the default)"),
+    "search": ("golf.search", "search topologies and recipes (not part of the default)"),
     "front": ("golf.front", "accuracy against size, and what honesty costs"),
     "ladder": ("report", "write the table of all networks, and their model cards"),
     "interpret": ("interpret", "draw what the networks look at"),

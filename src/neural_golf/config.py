@@ -21,6 +21,7 @@ __all__ = [
     "Data",
     "Excite",
     "Golf",
+    "Handbook",
     "Interpret",
     "Ladder",
     "Page",
@@ -28,6 +29,7 @@ __all__ = [
     "Record",
     "Reference",
     "Roster",
+    "Search",
     "Strokes",
     "Teacher",
     "Train",
@@ -166,6 +168,42 @@ class Golf(Section):
     recipe: Recipe
 
 
+class Handbook(Section):
+    """`arms`: what each arm changes of the recipe. The size needed is that for `accuracy`."""
+
+    accuracy: Fraction
+    at: Count  # size at which accuracies are compared too; one of the recipe's
+    seeds: Annotated[int, Field(ge=2)]
+    recipe: Recipe
+    arms: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _arms(self) -> Self:
+        for name, change in self.arms.items():
+            try:
+                Recipe(**{**self.recipe.model_dump(), **change})
+            except ValidationError as error:
+                raise ValueError(f"arm {name}: {error.errors()[0]['msg']}") from None
+        return self
+
+
+class Search(Section):
+    """Ranges of the study; the rest of each trial is `recipe`."""
+
+    trials: Count
+    parallel: Count
+    startup_trials: Annotated[int, Field(ge=0)]
+    channels: tuple[Count, Count]  # multiples of 4, so that kernels can be turned
+    kernel: tuple[Count, Count]  # of the first convolution
+    rate: Range
+    penalty: Range
+    size: tuple[Count, Count]
+    recipe: Recipe
+    seed: Seed
+
+    _order = field_validator("channels", "kernel", "rate", "penalty", "size")(_ascending)
+
+
 class Teacher(Section):
     network: tuple[str, ...]
     epochs: Count
@@ -258,6 +296,8 @@ class Config(Section):
     teacher: Teacher
     golf98: Golf
     golf99: Golf
+    handbook: Handbook
+    search: Search
     verify: Verify
     ladder: Ladder
     interpret: Interpret
