@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="golf", description="Reach an accuracy with the fewest non-zero parameters."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, what) in STAGES.items():
+    for name, (_, text) in STAGES.items():
+        what = text.replace("%", "%%")  # argparse would fill it in
         made = commands.add_parser(name, help=f"stage: {what}", description=f"Stage of the pipeline: {what}.")
         if name == "data":
             made.add_argument(
