@@ -66,6 +66,19 @@ def test_snapshots_that_were_not_entered_have_no_part() -> None:
         line("golf98", 1, judge="heldout", entered="True"),
     ]
     assert cards.by_variant(lines) == {("golf98", "heldout", ""): [lines[1]]}
+    assert cards.by_variant(lines, entered=False) == {("golf98", "heldout", ""): [lines[0]]}
+
+
+def test_a_card_lists_them_as_not_entered(tmp_path: Path) -> None:
+    lines = [
+        line("golf98", 0, judge="heldout", entered="False"),
+        line("golf98", 1, judge="heldout", entered="True"),
+    ]
+    listing = {one["name"]: {"path": f"results/onnx/{one['name']}.onnx"} for one in lines}
+    cards.write(tmp_path, "mnist", LADDER, lines, listing)
+    entered, others = (tmp_path / "golf98-heldout.md").read_text().split("not entered:")
+    assert "golf98-heldout-1.onnx" in entered and "golf98-heldout-0" not in entered
+    assert "golf98-heldout-0.onnx" in others
 
 
 def test_every_exported_row_has_a_method_in_plain_words() -> None:
