@@ -5,7 +5,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: default results demo fashion test lint fuzz bench sanitize leaderboard clean lock
+.PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard clean lock
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
@@ -45,8 +45,20 @@ bench: $(READY)
 sanitize: $(READY)
 	tests/sanitize.sh
 
+# Where the published test files may lie; a folder that is not there does no harm.
+TEST_FILES := --data data --data results/fashion/data --data ../shared
+
+# Our own networks as entries: those of `make results` and, where it ran, of `make fashion`.
+enter: $(READY)
+	golf enter . $(patsubst %/results/plots/verify.csv,%,$(wildcard results/fashion/results/plots/verify.csv)) $(TEST_FILES)
+	golf leaderboard $(TEST_FILES)
+
 leaderboard: $(READY)
-	golf leaderboard
+	golf leaderboard $(TEST_FILES)
+
+# Verifies every entry and writes nothing: what CI runs.
+check-leaderboard: $(READY)
+	golf leaderboard --check $(TEST_FILES)
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11.
 $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)

@@ -31,15 +31,17 @@ def written(name):
 
 def figures():
     """What `interpret` draws, with captions and categories for `snakemake --report`."""
-    return [
-        report(
+    shown = []
+    for drawn in drawings(settings):
+        # `report` may not begin a line: Snakemake would read its keyword.
+        figure = report(
             update(drawn.path.as_posix()),
             caption=caption_file(drawn),
             category=drawn.category,
             labels={"figure": drawn.kind, "network": drawn.network or "all"},
         )
-        for drawn in drawings(settings)
-    ]
+        shown.append(figure)
+    return shown
 
 
 localrules: all

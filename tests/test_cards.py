@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,19 @@ def test_snapshots_that_were_not_entered_have_no_part() -> None:
         line("golf98", 1, judge="heldout", entered="True"),
     ]
     assert cards.by_variant(lines) == {("golf98", "heldout", ""): [lines[1]]}
+    assert cards.by_variant(lines, entered=False) == {("golf98", "heldout", ""): [lines[0]]}
+
+
+def test_a_card_lists_them_as_not_entered(tmp_path: Path) -> None:
+    lines = [
+        line("golf98", 0, judge="heldout", entered="False"),
+        line("golf98", 1, judge="heldout", entered="True"),
+    ]
+    listing = {one["name"]: {"path": f"results/onnx/{one['name']}.onnx"} for one in lines}
+    cards.write(tmp_path, "mnist", LADDER, lines, listing)
+    entered, others = (tmp_path / "golf98-heldout.md").read_text().split("not entered:")
+    assert "golf98-heldout-1.onnx" in entered and "golf98-heldout-0" not in entered
+    assert "golf98-heldout-0.onnx" in others
 
 
 def test_every_exported_row_has_a_method_in_plain_words() -> None:
@@ -109,11 +123,8 @@ def test_cards_of_rows_that_are_no_more_go(tmp_path: Path) -> None:
 
 
 def test_the_committed_cards_are_of_the_committed_results() -> None:
-    """And the code that a card shows runs."""
-    import csv
-
     if not (ROOT / "results/cards").is_dir():
-        pytest.skip("no results yet: results/cards is written by `make results`")
+        pytest.skip("there is no results/cards yet: `make results` writes it")
     with (ROOT / "results/plots/verify.csv").open(newline="") as file:
         variants = cards.by_variant(list(csv.DictReader(file)))
     assert {p.stem for p in (ROOT / "results/cards").iterdir()} == set(map(cards.name_of, variants))

@@ -36,17 +36,20 @@ DATASETS: dict[str, tuple[str, str, Sequence[str]]] = {
     ),
 }  # fmt: skip
 
+TABLE = """| file | parameters | non-zero | bits | test | held-out | SHA-256 |
+|---|--:|--:|--:|--:|--:|---|"""
+
 CHOICE = {
     "test": "the one with the fewest non-zero parameters, then with the most test images right",
     "held-out": "the one with the fewest non-zero parameters, then with the most held-out images right",
 }
 
 
-def by_variant(lines: Sequence[Line]) -> dict[Variant, list[Line]]:
-    """The referee's lines by row, judge and order; without what a stage exported and did not enter."""
+def by_variant(lines: Sequence[Line], entered: bool = True) -> dict[Variant, list[Line]]:
+    """The referee's lines by row, judge and order: those entered, or those that a stage only exported."""
     groups: dict[Variant, list[Line]] = {}
     for line in lines:
-        if line.get("entered", "True") == "True":
+        if (line.get("entered", "True") == "True") == entered:
             groups.setdefault((line["row"], line["judge"], line["order"]), []).append(line)
     return groups
 
@@ -96,8 +99,9 @@ def write(
     listing: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Write folder/ROW.md for every row and variant; remove cards of rows that are no more."""
+    others = by_variant(lines, entered=False)
     texts = {
-        name_of(variant): card_text(dataset, ladder, variant, group, listing)
+        name_of(variant): card_text(dataset, ladder, variant, group, listing, others.get(variant, ()))
         for variant, group in by_variant(lines).items()
     }
     for name, text in texts.items():
@@ -113,8 +117,12 @@ def card_text(
     variant: Variant,
     group: Sequence[Line],
     listing: Mapping[str, Mapping[str, Any]],
+    others: Sequence[Line] = (),
 ) -> str:
-    """One card. `listing` is results/exported.json, which knows where the files lie."""
+    """One card: of `group`, the runs entered, and `others`, what else was exported of them.
+
+    `listing` is results/exported.json, which knows where the files lie.
+    """
     title, identifier, classes = DATASETS[dataset]
     best = chosen(group)
     on_test = variant[1] == "test"
@@ -138,13 +146,10 @@ def card_text(
         if on_test
         else "The test images chose nothing."
     )
-    rows = [
-        f"| {'**' if line is best else ''}[{line['name']}](../{_below_results(listing[line['name']])})"
-        f"{'**' if line is best else ''} | {int(line['parameters']):,} | {int(line['nonzero']):,} "
-        f"| {int(line['bits']):,} | {int(line['correct']):,} of {int(line['images']):,} "
-        f"| {int(line['heldout_correct']):,} of {int(line['heldout_images']):,} | `{line['sha256'][:16]}` |"
-        for line in group
-    ]
+    rows = "\n".join(_row(line, listing, bold=line is best and len(group) > 1) for line in group)
+    if others:
+        rows += f"\n\nOther sizes on the way of the same runs, not entered:\n\n{TABLE}\n"
+        rows += "\n".join(_row(line, listing) for line in others)
     labels = ", ".join(f"{number} {label}" for number, label in enumerate(classes))
     if classes is DIGITS:
         labels = "index k is digit k"
@@ -156,9 +161,8 @@ def card_text(
 Every figure is the referee's (`golf verify`, docs/rules.md), from the ONNX file alone, run by onnxruntime.
 {worth}{seeds}
 
-| file | parameters | non-zero | bits | test | held-out | SHA-256 |
-|---|--:|--:|--:|--:|--:|---|
-{chr(10).join(rows)}
+{TABLE}
+{rows}
 
 | | |
 |---|---|
@@ -182,8 +186,17 @@ print(logits.argmax(axis=1))
     return f"---\n{front}---\n{text}"
 
 
-def _below_results(record: Mapping[str, Any]) -> str:
-    return Path(record["path"]).relative_to("results").as_posix()
+def _row(line: Line, listing: Mapping[str, Mapping[str, Any]], bold: bool = False) -> str:
+    path = Path(listing[line["name"]]["path"]).relative_to("results").as_posix()
+    file = f"[{line['name']}](../{path})"
+    cells = (
+        f"**{file}**" if bold else file,
+        *(f"{int(line[key]):,}" for key in ("parameters", "nonzero", "bits")),
+        f"{int(line['correct']):,} of {int(line['images']):,}",
+        f"{int(line['heldout_correct']):,} of {int(line['heldout_images']):,}",
+        f"`{line['sha256'][:16]}`",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _results(line: Line, title: str, identifier: str, on_test: bool) -> list[dict[str, Any]]:
