@@ -5,7 +5,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: default results demo test fuzz lint bench serve clean lock
+.PHONY: default results demo test lint fuzz bench sanitize leaderboard clean lock
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
@@ -32,6 +32,17 @@ lint: $(READY)
 	ruff format --check .
 	mypy
 	snakemake --lint
+
+# Measures on this machine: results/bench.json and the table in the README.
+bench: $(READY)
+	golf bench
+
+# The engine's tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize: $(READY)
+	tests/sanitize.sh
+
+leaderboard: $(READY)
+	golf leaderboard
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11.
 $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)

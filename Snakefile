@@ -48,6 +48,7 @@ localrules: all
 rule all:
     input:
         stages.outputs("ladder"),
+        stages.outputs("front"),
         stages.outputs("page"),
 
 
@@ -139,6 +140,39 @@ rule prelu_pruned:
         RUN
 
 
+# A large network, to teach small ones.
+rule teacher:
+    input:
+        **read("teacher"),
+    output:
+        written("teacher"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# The fewest parameters at 98 %: one descent per seed.
+rule golf98:
+    input:
+        **read("golf98"),
+    output:
+        written("golf98"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# The fewest parameters at 99 %.
+rule golf99:
+    input:
+        **read("golf99"),
+    output:
+        written("golf99"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
 # Every run of every row to ONNX.
 rule export:
     input:
@@ -156,6 +190,17 @@ rule verify:
         **read("verify"),
     output:
         written("verify"),
+    threads: workflow.cores
+    shell:
+        RUN
+
+
+# Accuracy against size, and what honesty costs.
+rule front:
+    input:
+        **read("front"),
+    output:
+        written("front"),
     threads: workflow.cores
     shell:
         RUN

@@ -33,7 +33,7 @@ from neural_golf.referee.counting import inspect, parse, rebuild
 from neural_golf.referee.rules import OPERATORS, Limits, Refused
 from neural_golf.referee.sandbox import Sandbox
 
-HANG_SECONDS = 5
+HANG_SECONDS = 5  # of processor time, so that a busy machine makes no finding
 EXTREMES = (0, 1, -1, 2, 3, 7, 28, 255, 256, 2**31 - 1, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63))
 
 
@@ -214,11 +214,11 @@ def bulk(seed: int, start: int, cases: int) -> Report:
         raise TimeoutError
 
     report = Report()
-    signal.signal(signal.SIGALRM, too_long)
+    signal.signal(signal.SIGPROF, too_long)
     for number in range(start, start + cases):
         data = case(seed, number)
-        begin = time.monotonic()
-        signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS)
+        begin = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
         try:
             graph = inspect(parse(data))
             again = inspect(parse(rebuild(graph)))
@@ -236,8 +236,8 @@ def bulk(seed: int, start: int, cases: int) -> Report:
         except Exception as error:
             report.crashes.append(f"{seed}/{number}: {type(error).__name__}: {error}")
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        report.slowest_seconds = max(report.slowest_seconds, time.monotonic() - begin)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        report.slowest_seconds = max(report.slowest_seconds, time.process_time() - begin)
         report.cases += 1
     report.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     return report
@@ -261,7 +261,7 @@ def whole(seed: int, cases: int, start: int = 0) -> Report:
     report = Report()
     begin = time.monotonic()
     images = np.random.default_rng(seed).integers(0, 256, (5, 1, 28, 28), np.uint8)
-    limits = Limits(cpu_seconds=3, wall_seconds=20)
+    limits = Limits(cpu_seconds=3, wall_seconds=120)
     with tempfile.TemporaryDirectory() as folder, Sandbox(images, limits) as sandbox:
         path = Path(folder) / "case.onnx"
         for number in range(start, start + cases):

@@ -23,7 +23,7 @@ from neural_golf.referee import sandbox as sandbox_module
 from neural_golf.referee.rules import Limits
 from neural_golf.referee.sandbox import Answer, Sandbox
 from neural_golf.referee_cli import verdict_table
-from neural_golf.verify import verify
+from neural_golf.verify import verify, verify_many
 
 SECONDS = 10  # for one file, on a busy machine
 PEAK = 1 << 20  # KiB of resident memory: 1 GiB, a third of the address space it may ask for
@@ -119,10 +119,10 @@ def test_processor_time_is_limited(tmp_path: Path) -> None:
 def test_waiting_time_is_limited_and_the_next_file_is_judged(tmp_path: Path) -> None:
     (tmp_path / "slow.onnx").write_bytes(slow())
     (tmp_path / "good.onnx").write_bytes(good())
-    with Sandbox(IMAGES, Limits(wall_seconds=1)) as made:
+    with Sandbox(IMAGES, Limits(wall_seconds=4)) as made:
         assert made.judge(tmp_path / "good.onnx").refused is None
         first = made._process
-        assert made.judge(tmp_path / "slow.onnx").refused == "it takes longer than 1 seconds"
+        assert made.judge(tmp_path / "slow.onnx").refused == "it takes longer than 4 seconds"
         assert first is not None and first.returncode == -signal.SIGKILL
         assert made.judge(tmp_path / "good.onnx").refused is None
 
@@ -224,7 +224,7 @@ def test_the_child_finds_the_package_in_an_editable_or_path_install(tmp_path: Pa
     code = f"""
 import sys; sys.path[:] = [p for p in sys.path if p]; sys.path.insert(0, {root!r})
 import numpy as np
-from neural_golf.verify import verify
+from neural_golf.verify import verify, verify_many
 print(verify("good.onnx", np.zeros((2, 1, 28, 28), np.uint8), np.zeros(2, np.uint8)).verdict)
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
@@ -268,6 +268,31 @@ def test_a_child_that_dies_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sandbox_module, "_BOOT", dies)
     found = verify(tmp_path / "good.onnx", IMAGES, LABELS)
     assert found.reason == "onnxruntime crashed on it (SIGSEGV)"
+
+
+def test_a_child_that_died_between_two_files_is_started_again(tmp_path: Path) -> None:
+    (tmp_path / "good.onnx").write_bytes(good())
+    with Sandbox(IMAGES) as made:
+        assert made.judge(tmp_path / "good.onnx").refused is None
+        first = made._process
+        assert first is not None
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+        assert made.judge(tmp_path / "good.onnx").refused is None
+
+
+def test_fresh_gives_every_file_a_child_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "good.onnx").write_bytes(good())
+    started: list[object] = []
+    popen = sandbox_module.subprocess.Popen
+    monkeypatch.setattr(
+        sandbox_module.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k)
+    )
+    for fresh, children in ((False, 1), (True, 3)):
+        started.clear()
+        found = verify_many([tmp_path / "good.onnx"] * 3, IMAGES, LABELS, fresh=fresh)
+        assert [v.verdict for v in found] == ["PASS"] * 3
+        assert len(started) == children
 
 
 def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

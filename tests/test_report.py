@@ -64,17 +64,19 @@ def test_the_readme_is_changed_between_its_markers_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("results").mkdir()
-    Path("results/ladder.md").write_text("| new |\n")
-    readme = Path("README.md")
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    report.update_readme()
-    assert readme.read_text() == f"before\n{report.BEGIN}\n\n| new |\n\n{report.END}\nafter\n"
+    source, readme = Path("ladder.md"), Path("README.md")
+    source.write_text("| new |\n")
+    begin, end = "<!-- ladder: written by `golf ladder` -->", "<!-- end of ladder -->"
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    report.update_readme("ladder", source)
+    assert readme.read_text() == f"before\n{begin}\n\n| new |\n\n{end}\nafter\n"
     readme.write_text("no markers")
-    with pytest.raises(GolfError, match="no place for the ladder"):
-        report.update_readme()
+    with pytest.raises(GolfError, match="no place for it"):
+        report.update_readme("ladder", source)
 
 
-def test_the_committed_readme_shows_the_committed_ladder() -> None:
-    table = (ROOT / "results/ladder.md").read_text()
+@pytest.mark.parametrize("name", ["ladder", "bench"])
+def test_the_committed_readme_shows_the_committed_results(name: str) -> None:
+    table = (ROOT / f"results/{name}.md").read_text().strip()
+    assert table
     assert table in (ROOT / "README.md").read_text()

@@ -95,12 +95,14 @@ def load_challenge(name: str) -> Challenge:
 
 
 def load_test_set(challenge: Challenge, folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images [n, 1, height, width] and labels [n], uint8, from the published files in a folder.
+    """Images [n, 1, height, width] and labels [n], uint8, from the published files anywhere in a folder.
 
-    Looks in `folder`, then in `folder`/DATASET. Raises GolfError where a file is missing or altered.
+    Data sets whose files have one name are told apart by their MD5. Raises GolfError where a file is
+    missing or altered.
     """
-    images = read_idx(_find(challenge, challenge.files.images.name, folder), challenge.files.images.md5)
-    labels = read_idx(_find(challenge, challenge.files.labels.name, folder), challenge.files.labels.md5)
+    images, labels = (
+        _find(challenge, file, folder) for file in (challenge.files.images, challenge.files.labels)
+    )
     if images.ndim != 3 or labels.ndim != 1 or not len(images) == len(labels) == challenge.images:
         raise GolfError(
             f"challenge {challenge.name}: {challenge.images} images and labels expected, "
@@ -109,13 +111,16 @@ def load_test_set(challenge: Challenge, folder: Path) -> tuple[NDArray[np.uint8]
     return images[:, None], labels
 
 
-def _find(challenge: Challenge, name: str, folder: Path) -> Path:
-    for path in (folder / name, folder / challenge.dataset / name):
-        if path.is_file():
-            return path
-    raise GolfError(
-        f"data: {name} is neither in {folder} nor in {folder / challenge.dataset}; "
-        f"download the published {challenge.dataset} test files there, or name their folder with --data"
+def _find(challenge: Challenge, file: DataFile, folder: Path) -> NDArray[np.uint8]:
+    wrong: GolfError | None = None
+    for path in sorted(folder.rglob(file.name)):
+        try:
+            return read_idx(path, file.md5)
+        except GolfError as error:
+            wrong = error
+    raise wrong or GolfError(
+        f"data: no {file.name} in {folder}; download the published {challenge.dataset} test files there, "
+        "run `golf data`, or name their folder with --data"
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,12 +24,16 @@ STAGES = {
     "pruned": ("prune", "zero the weights of tuned, one by one"),
     "prelu": ("train", "train 4-5-4 with PReLU"),
     "prelu_pruned": ("prune", "zero the weights of prelu, one by one"),
+    "teacher": ("golf.teacher", "train a large network that small ones can be taught by"),
+    "golf98": ("golf.stage", "descend to the fewest parameters at 98 %"),
+    "golf99": ("golf.stage", "descend to the fewest parameters at 99 %"),
     "export": ("export", "write every network to ONNX"),
+    "front": ("golf.front", "accuracy against size, and what honesty costs"),
     "ladder": ("report", "write the table of all networks"),
     "interpret": ("interpret", "draw what the networks look at"),
     "page": ("page", "put everything on one page"),
 }
-SHARED = {"train", "prune"}
+SHARED = {"train", "prune", "golf.stage"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,10 +60,16 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument(
                 "--check", action="store_true", help="only see whether some place has the data set"
             )
-    from neural_golf.referee_cli import add_verify_arguments
+    from neural_golf import referee_cli as referee
 
-    add_verify_arguments(
-        commands.add_parser("verify", help="score an ONNX file; without one, the stage: every exported file")
+    verify = "score an ONNX file; without one, the stage: every exported file"
+    referee.add_verify_arguments(commands.add_parser("verify", help=verify))
+    referee.add_submit_arguments(commands.add_parser("submit", help="put an ONNX file on the leaderboard"))
+    board = "verify all entries again and write the leaderboard"
+    referee.add_leaderboard_arguments(commands.add_parser("leaderboard", help=board))
+    bench = commands.add_parser("bench", help="measure the engine beside PyTorch")
+    bench.add_argument(
+        "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
     stage = commands.add_parser(
         "stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)"
@@ -80,6 +91,16 @@ def _run(options: argparse.Namespace) -> int:
 
             pipeline.run(config.load())
             return 0
+        case "submit":
+            from neural_golf.referee_cli import run_submit
+
+            return run_submit(options)
+        case "leaderboard":
+            from neural_golf.referee_cli import run_leaderboard
+
+            return run_leaderboard(options)
+        case "bench":
+            return _bench(options.quick)
         case "stage":
             from neural_golf import workflow
 
@@ -97,6 +118,20 @@ def _run(options: argparse.Namespace) -> int:
     settings = config.load()
     work = importlib.import_module(f"neural_golf.{module}").run
     work(settings, options.command) if module in SHARED else work(settings)
+    return 0
+
+
+def _bench(quick: bool) -> int:
+    from neural_golf import bench, report
+    from neural_golf.records import write_bytes
+
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch, "bench.json") if quick else Path("results/bench.json")
+        table = bench.main(Path("data/train.safetensors"), Path("data/test.safetensors"), out, quick=quick)
+    if not quick:
+        write_bytes(Path("results/bench.md"), table.encode())
+        report.update_readme("bench", Path("results/bench.md"))
+    print(table)
     return 0
 
 

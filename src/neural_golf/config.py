@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from neural_golf.errors import GolfError
+from neural_golf.golf.recipe import Augment, Recipe
 from neural_golf.model import Network
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Config",
     "Data",
     "Excite",
+    "Golf",
     "Interpret",
     "Page",
     "Prune",
@@ -25,6 +27,7 @@ __all__ = [
     "Reference",
     "Roster",
     "Strokes",
+    "Teacher",
     "Train",
     "Tune",
     "Tuned",
@@ -72,6 +75,8 @@ class Roster(Section):
     baseline: Seeds
     tuned: Seeds
     prelu: Seeds
+    golf98: Seeds
+    golf99: Seeds
 
     @field_validator("*")
     @classmethod
@@ -148,6 +153,24 @@ class Prune(Section):
     saliency_images: Count
 
 
+class Golf(Section):
+    """One descent per seed; the smallest snapshot with this accuracy on the held-out images is entered."""
+
+    heldout_accuracy: Fraction
+    recipe: Recipe
+
+
+class Teacher(Section):
+    network: tuple[str, ...]
+    epochs: Count
+    batch: Count
+    rate: Positive
+    augment: Augment
+    seed: Seed
+
+    _check = field_validator("network")(_network)
+
+
 class Blog(Section):
     """What the blog reports for one row."""
 
@@ -220,6 +243,9 @@ class Config(Section):
     tuned: Tuned
     prelu: Tuned
     prune: Prune
+    teacher: Teacher
+    golf98: Golf
+    golf99: Golf
     verify: Verify
     ladder: Ladder
     interpret: Interpret

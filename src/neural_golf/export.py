@@ -22,10 +22,11 @@ from neural_golf.config import Config
 from neural_golf.model import Layer, Network
 from neural_golf.records import Checkpoint, read_checkpoint, write_bytes, write_json
 from neural_golf.train import MODELS
+from neural_golf.turning import turned_nodes
 
 __all__ = ["ROWS", "model_proto", "name_of", "run"]
 
-ROWS = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned")
+ROWS = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned", "golf98", "golf99")
 SMALL = Path("results/onnx")  # in Git
 LARGE = Path("results/onnx-large")  # over the referee's size limit: in DVC's cache
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last years
@@ -42,17 +43,28 @@ def model_proto(
     named = network.unpack(parameters + np.float32(0))  # −0.0 + 0.0 = +0.0
     nodes: list[onnx.NodeProto] = []
     current = "image"
+    constants: dict[str, onnx.TensorProto] = {}  # integers only: shapes and axes
+    turned, biases = False, set()
     for number, layer in enumerate(network.layers):
+        if layer.turns:
+            made, integers = turned_nodes(layer, current, shift=turned)
+            constants |= {tensor.name: tensor for tensor in integers}
+            biases |= {layer.bias.name} if layer.bias else set()
+            nodes += made
+            current, turned = layer.name, True
+            continue
+        turned = turned and layer.kind != "conv"
         made = _nodes(layer, current, last=number == len(network.layers) - 1)
         nodes += made
         current = made[-1].output[0] if made else current
     if current != "logits":  # the last layer is `gap`: [batch, classes, 1, 1]
         nodes.append(helper.make_node("Flatten", [current], ["logits"]))
-    slopes = {f"{layer.name}.slope" for layer in network.layers if layer.kind == "prelu"}
+    planes = {f"{layer.name}.slope" for layer in network.layers if layer.kind == "prelu"} | biases
     initializers = [
-        numpy_helper.from_array(np.ascontiguousarray(a.reshape(-1, 1, 1) if n in slopes else a), n)
+        numpy_helper.from_array(np.ascontiguousarray(a.reshape(-1, 1, 1) if n in planes else a), n)
         for n, a in named.items()
     ]
+    initializers += constants.values()
     graph = helper.make_graph(
         nodes,
         "neural-golf",
@@ -89,6 +101,8 @@ def _nodes(layer: Layer, source: str, last: bool) -> list[onnx.NodeProto]:
             ]
         case "relu":
             return [helper.make_node("Relu", [source], [layer.name], layer.name)]
+        case "abs":
+            return [helper.make_node("Abs", [source], [layer.name], layer.name)]
         case "leaky":
             return [helper.make_node("LeakyRelu", [source], [layer.name], layer.name, alpha=layer.value)]
         case "prelu":
@@ -104,7 +118,9 @@ def _nodes(layer: Layer, source: str, last: bool) -> list[onnx.NodeProto]:
 
 
 def name_of(row: str, record: Mapping[str, Any]) -> str:
-    """The readable name of one run: baseline-3, pruned-test-index-0."""
+    """The readable name of one run: baseline-3, pruned-test-index-0, golf98-200-3."""
+    if "size" in record:
+        return f"{row}-{record['size']}-{record['seed']}"
     return "-".join([row, *(str(record[key]) for key in ("judge", "order", "seed") if key in record)])
 
 

@@ -156,7 +156,8 @@ def verified_entries(
             if odd or not _ENTRY.fullmatch(entry.name):
                 raise GolfError(f"leaderboard: {entry} must hold {_MODEL} and {_CARD} and nothing else")
         cards = [load_card(entry / _CARD) for entry in entries]
-        verdicts = verify_many([e / _MODEL for e in entries], *test_set(challenge), challenge, limits=limits)
+        files = [e / _MODEL for e in entries]
+        verdicts = verify_many(files, *test_set(challenge), challenge, limits=limits, fresh=True)
         made = [
             Entry(challenge.name, entry.name, card, verdict)
             for entry, card, verdict in zip(entries, cards, verdicts, strict=True)

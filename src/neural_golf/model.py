@@ -3,8 +3,9 @@
 A network is a list of layers, each a few words:
 
     conv C kK [same] [gG] [nobias] [tied=NAME]   2-D convolution, stride 1, valid unless `same`
+    conv C kK turns                              C / 4 kernels, each also turned by 90, 180, 270 degrees
     linear C [nobias]                            fully connected, on the flattened input
-    relu | leaky SLOPE | prelu                   prelu has one slope per channel
+    relu | abs | leaky SLOPE | prelu             prelu has one slope per channel
     maxpool K | avgpool K                        K by K windows, stride K, the remainder cut off
     gap                                          global average pool
     dropout P                                    only while training, only on the PyTorch core
@@ -58,9 +59,10 @@ class Layer:
     kernel: int = 0
     pad: int = 0
     groups: int = 1
-    value: float = 0.0  # the slope of `leaky`, the probability of `dropout`
+    value: float = 0.0  # the slope of `leaky`, −1 for `abs`, the probability of `dropout`
     weight: Tensor | None = None
     bias: Tensor | None = None
+    turns: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,33 @@ class Network:
             )
         return np.concatenate([np.asarray(named[t.name], np.float32).ravel() for t in self.tensors])
 
+    @property
+    def shares(self) -> bool:
+        """Whether some kernels stand in several places, turned."""
+        return any(layer.turns for layer in self.layers)
+
+    def unrolled(self) -> tuple[Network, NDArray[np.int64]]:
+        """The same network with every turned kernel written out, and which parameter stands where.
+
+        source: int [n_full]; parameters[source] are the parameters of the unrolled network. A kernel
+        W [in, k, k] of a layer with `turns` gives four channels, in a row: W turned by 0, 90, 180 and
+        270 degrees. If the layer before has `turns` too, its four channels change places as they
+        would in a turned image (group convolution, Cohen & Welling 2016, arXiv:1602.07576).
+        """
+        plain = Network.parse([text.replace(" turns", "") for text in self.spec], self.in_shape)
+        source = np.empty(plain.size, np.int64)
+        turned = False  # the channels of the current map come in fours
+        for layer, full in zip(self.layers, plain.layers, strict=True):
+            for own, other in ((layer.weight, full.weight), (layer.bias, full.bias)):
+                if own is None or other is None:
+                    continue
+                index = np.arange(own.offset, own.offset + own.size).reshape(own.shape)
+                if layer.turns and own is layer.weight:
+                    index = _turned(index, turned)
+                source[other.slice] = index.ravel()
+            turned = layer.turns if layer.kind == "conv" else turned
+        return plain, source
+
     def weights(self) -> NDArray[np.int64]:
         """Indices of the convolution and linear weights: no biases, no slopes."""
         parts = [np.arange(t.offset, t.offset + t.size) for t in self.tensors if t.name.endswith(".weight")]
@@ -164,9 +193,9 @@ def _parse_layer(
             options = words[3:]
             groups = next((number(o, "g") for o in options if o.startswith("g")), 1)
             tied = next((o.removeprefix("tied=") for o in options if o.startswith("tied=")), None)
-            unknown = [
-                o for o in options if o not in ("same", "nobias") and o[:1] != "g" and o[:5] != "tied="
-            ]
+            turns = "turns" in options
+            known = ("same", "nobias", "turns")
+            unknown = [o for o in options if o not in known and o[:1] != "g" and o[:5] != "tied="]
             if unknown:
                 raise fail(f"unknown word {unknown[0]!r}")
             if c % groups or out % groups:
@@ -177,7 +206,9 @@ def _parse_layer(
             size = (h + 2 * pad - k + 1, w + 2 * pad - k + 1)
             if min(size) < 1:
                 raise fail(f"a {k}x{k} kernel does not fit")
-            weight_shape = (out, c // groups, k, k)
+            if turns and (out % 4 or groups > 1):
+                raise fail("turned kernels come in fours, and not in groups")
+            weight_shape = (out // 4 if turns else out, c // groups, k, k)
             if tied is None:
                 weight = add("weight", weight_shape)
             else:
@@ -186,7 +217,9 @@ def _parse_layer(
                     raise fail(f"no earlier layer {tied!r} has a kernel of shape {weight_shape}")
                 weight = found[0]
             bias = None if "nobias" in options else add("bias", (out,))
-            return Layer(kind, name, shape, (out, *size), k, pad, groups, weight=weight, bias=bias)
+            return Layer(
+                kind, name, shape, (out, *size), k, pad, groups, weight=weight, bias=bias, turns=turns
+            )
         case "linear":
             if len(words) not in (2, 3) or words[2:] not in ([], ["nobias"]):
                 raise fail("write it as: linear CLASSES [nobias]")
@@ -194,9 +227,9 @@ def _parse_layer(
             weight = add("weight", (out, c * h * w))
             bias = None if "nobias" in words else add("bias", (out,))
             return Layer(kind, name, shape, (out, 1, 1), weight=weight, bias=bias)
-        case "relu":
+        case "relu" | "abs":
             only(1)
-            return Layer(kind, name, shape, shape)
+            return Layer(kind, name, shape, shape, value=-1.0 if kind == "abs" else 0.0)
         case "prelu":
             only(1)
             return Layer(kind, name, shape, shape, weight=add("slope", (c,)))
@@ -218,7 +251,19 @@ def _parse_layer(
         case "gap":
             only(1)
             return Layer(kind, name, shape, (c, 1, 1))
-    raise fail(f"unknown kind {kind!r}; known: conv linear relu leaky prelu maxpool avgpool gap dropout")
+    raise fail(f"unknown kind {kind!r}; known: conv linear relu abs leaky prelu maxpool avgpool gap dropout")
+
+
+def _turned(index: NDArray[np.int64], shift: bool) -> NDArray[np.int64]:
+    """Kernels [out / 4, in, k, k] in four positions: [out, in, k, k]."""
+    places = []
+    for r in range(4):
+        moved = np.rot90(index, r, axes=(2, 3))
+        if shift:  # channel 4 j + s of the input plays the part of 4 j + (s - r)
+            fours = moved.reshape(len(index), -1, 4, *index.shape[2:])
+            moved = np.roll(fours, r, axis=2).reshape(index.shape)
+        places.append(moved)
+    return np.stack(places, axis=1).reshape(-1, *index.shape[1:])
 
 
 def initialise(network: Network, rng: np.random.Generator) -> Vector:

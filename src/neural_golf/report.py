@@ -18,8 +18,7 @@ from neural_golf.records import read_json, write_bytes, write_csv, write_json
 __all__ = ["Spread", "rows", "run", "update_readme"]
 
 RESULTS = Path("results")
-ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned")
-BEGIN, END = "<!-- ladder: written by `golf ladder` -->", "<!-- end of ladder -->"
+ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned", "golf98", "golf99")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def run(config: Config) -> None:
     markdown = _markdown(table, sizes, config.prune)
     write_bytes(RESULTS / "ladder.md", markdown.encode())
     if Path("README.md").exists():
-        update_readme()
+        update_readme("ladder", RESULTS / "ladder.md")
 
 
 def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[dict[str, Any]]:
@@ -73,6 +72,8 @@ def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[d
     """
     groups: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
     for line in lines:
+        if line.get("entered") == "False":  # a point of the front, not an entry
+            continue
         groups.setdefault((line["row"], line["judge"], line["order"]), []).append(line)
     judges, orders = ("", "test", "heldout"), ("", "index", "saliency")
     table = []
@@ -120,6 +121,8 @@ LABELS = {
     "pruned": "pruned",
     "prelu": "prelu 4-5-4",
     "prelu_pruned": "prelu_pruned",
+    "golf98": "golf98, chosen at 98 %",
+    "golf99": "golf99, chosen at 99 %",
 }
 
 CHOSEN = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}
@@ -162,11 +165,12 @@ def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prun
     return "\n".join(lines)
 
 
-def update_readme(path: Path = Path("README.md")) -> None:
-    """Put results/ladder.md between the README's markers. Raises GolfError if they are not there."""
+def update_readme(block: str, source: Path, path: Path = Path("README.md")) -> None:
+    """Put a generated file between the README's markers of that block. Raises GolfError without markers."""
     text = path.read_text(encoding="utf-8")
-    pattern = re.compile(f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
+    begin, end = f"<!-- {block}: written by `golf {block}` -->", f"<!-- end of {block} -->"
+    pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
     if not pattern.search(text):
-        raise GolfError(f"{path} has no place for the ladder: {BEGIN} … {END}")
-    table = (RESULTS / "ladder.md").read_text(encoding="utf-8")
-    write_bytes(path, pattern.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", text).encode())
+        raise GolfError(f"{path} has no place for it: {begin} … {end}")
+    content = source.read_text(encoding="utf-8").strip()
+    write_bytes(path, pattern.sub(lambda found: f"{found[1]}\n{content}\n\n{found[2]}", text).encode())

@@ -83,10 +83,13 @@ def verify_many(
     *,
     limits: Limits = LIMITS,
     jobs: int = 1,
+    fresh: bool = False,
 ) -> list[Verdict]:
     """Score several files, each as `verify` does, in its own limited fork of a child process.
 
-    `jobs` child processes work side by side. The verdicts come in the order of the paths.
+    `jobs` child processes work side by side. The verdicts come in the order of the paths. With `fresh`
+    each file gets a new child process: slower, and right for files of several strangers, since one that
+    takes over its fork could then reach no verdict but its own.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
         found = f"{images.dtype} {images.shape}"
@@ -106,6 +109,8 @@ def verify_many(
             try:
                 return sandbox.judge(path)
             finally:
+                if fresh:
+                    sandbox.stop()
                 idle.put(sandbox)
 
         with ThreadPoolExecutor(idle.qsize()) as pool:

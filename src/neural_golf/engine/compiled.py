@@ -125,7 +125,7 @@ class Compiled(Engine):
 
 def _as_tuple(layer: Layer) -> tuple[Any, ...]:
     return (
-        layer.kind,
+        "leaky" if layer.kind == "abs" else layer.kind,  # |z| = max(z, -z): a slope of -1
         layer.kernel,
         layer.pad,
         layer.groups,

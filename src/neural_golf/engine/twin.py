@@ -51,6 +51,8 @@ class Twin(Engine):
                     x = F.linear(x.flatten(1), weight, bias)[:, :, None, None]
                 case "relu":
                     x = F.relu(x)
+                case "abs":
+                    x = x.abs()
                 case "leaky":
                     x = F.leaky_relu(x, layer.value)
                 case "prelu":

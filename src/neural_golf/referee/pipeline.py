@@ -19,8 +19,8 @@ from neural_golf.verify import LIMITS, Verdict, verify_many
 __all__ = ["COLUMNS", "run"]
 
 COLUMNS = (
-    "name", "row", "judge", "order", "seed", "parameters", "nonzero", "bits", "correct", "images",
-    "heldout_correct", "heldout_images", "train_correct", "seconds", "sha256",
+    "name", "row", "judge", "order", "size", "entered", "seed", "parameters", "nonzero", "bits",
+    "correct", "images", "heldout_correct", "heldout_images", "train_correct", "seconds", "sha256",
 )  # fmt: skip
 
 
@@ -59,7 +59,8 @@ def run(config: Config) -> None:
     for name in names:
         record, (on_test, on_heldout) = listing[name], verdicts[name]
         line = {
-            "judge": "", "order": "", **record, "name": name, "parameters": on_test.parameters,
+            "judge": "", "order": "", "size": "", "entered": True, **record,
+            "name": name, "parameters": on_test.parameters,
             "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct,
             "images": on_test.images,
             "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,
@@ -98,6 +99,8 @@ def _means(table: Sequence[Sequence[Any]]) -> dict[str, dict[str, float]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for line in table:
         entry = dict(zip(COLUMNS, line, strict=True))
+        if not entry["entered"]:
+            continue
         groups.setdefault("-".join(filter(None, (entry["row"], entry["judge"], entry["order"]))), []).append(
             entry
         )

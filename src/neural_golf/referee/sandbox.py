@@ -132,7 +132,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        self.stop()
 
     def judge(self, path: str | os.PathLike[str]) -> Answer:
         """The child's validated answer about one file. A refusal is an answer, not an error."""
@@ -143,10 +143,10 @@ class Sandbox:
         try:
             return self._ask(descriptor)
         except Refused as refusal:
-            self._stop()  # whatever happened in there, the next file gets a new child
+            self.stop()  # whatever happened in there, the next file gets a new child
             return Answer(refused=str(refusal))
         except BaseException:
-            self._stop()
+            self.stop()
             raise
         finally:
             os.close(descriptor)
@@ -189,8 +189,9 @@ class Sandbox:
         return os.read(descriptor, 1 << 16)
 
     def _start(self) -> socket.socket:
-        if self._control is not None:
+        if self._control is not None and self._process is not None and self._process.poll() is None:
             return self._control
+        self.stop()
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as file, theirs:
             pixels = -1
@@ -227,11 +228,12 @@ class Sandbox:
         if ready != b"+":
             os.killpg(self._process.pid, signal.SIGKILL)
             said = self._process.communicate()[1].decode(errors="replace").strip().splitlines()
-            self._stop()
+            self.stop()
             raise GolfError(f"verify: the sandbox does not start: {said[-1] if said else 'no reason given'}")
         return ours
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the child process. The next file gets a new one."""
         if self._control is not None:
             self._control.close()
             self._control = None

@@ -1,0 +1,78 @@
+"""The other side of the benchmark: the same network in plain PyTorch."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.errors import GolfError
+from neural_golf.model import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["NORMAL", "compiled_module", "module_of", "normalised", "torch_correct"]
+
+NORMAL = (0.1307, 0.3081)
+
+
+def normalised(images: NDArray[np.uint8]) -> Tensor:
+    import torch
+
+    return (torch.from_numpy(images).float() / 255 - NORMAL[0]) / NORMAL[1]
+
+
+def module_of(network: Network, parameters: NDArray[np.float32] | None = None) -> nn.Module:
+    """The network as one would write it with torch.nn (the layers of BLOG)."""
+    import torch
+    from torch import nn
+
+    parts: list[nn.Module] = []
+    for layer in network.layers:
+        match layer.kind:
+            case "conv":
+                parts.append(nn.Conv2d(layer.in_shape[0], layer.out_shape[0], layer.kernel))
+            case "prelu":
+                parts.append(nn.PReLU(layer.out_shape[0]))
+            case "maxpool":
+                parts.append(nn.MaxPool2d(layer.kernel))
+            case "linear":
+                parts += [nn.Flatten(), nn.Linear(int(np.prod(layer.in_shape)), layer.out_shape[0])]
+            case kind:
+                raise GolfError(f"bench: no torch module for {kind}")
+    module = nn.Sequential(*parts)
+    if parameters is not None:
+        torch.nn.utils.vector_to_parameters(torch.from_numpy(parameters.copy()), module.parameters())
+    return module
+
+
+def torch_correct(module: nn.Module, x: Tensor, y: Tensor, batch: int) -> int:
+    import torch
+
+    with torch.no_grad():
+        parts = zip(torch.split(x, batch), torch.split(y, batch), strict=True)
+        return sum(int((module(a).argmax(1) == b).sum()) for a, b in parts)
+
+
+def compiled_module(
+    network: Network, x: Tensor, y: Tensor
+) -> tuple[Callable[[Tensor], Tensor], nn.Module] | None:
+    """torch.compile of the network, warmed up; None where it does not work here."""
+    import torch
+
+    module = module_of(network)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call = torch.compile(module, dynamic=False)
+            for _ in range(3):
+                torch.nn.functional.cross_entropy(call(x), y).backward()  # type: ignore[no-untyped-call]
+    except Exception as error:  # a missing compiler, an unsupported Python: the table goes without it
+        print(f"golf: torch.compile does not work here ({type(error).__name__})", file=sys.stderr)
+        return None
+    return call, module

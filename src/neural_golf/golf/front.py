@@ -1,0 +1,118 @@
+"""The stage `front`: accuracy against size, the spread of both, and what it costs to be honest."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neural_golf.config import Config
+from neural_golf.prune import needed
+from neural_golf.records import read_json, write_csv, write_json
+from neural_golf.report import Spread
+
+__all__ = ["interval", "points", "price_of_honesty", "run"]
+
+Line = Mapping[str, str]
+HEADER = (
+    "row", "size", "n", "test_mean", "test_sd", "test_least", "test_greatest",
+    "heldout_mean", "heldout_sd", "train_mean", "train_sd",
+)  # fmt: skip
+
+
+def run(config: Config) -> None:
+    """Read the referee's results/plots/verify.csv; write results/plots/front.csv and metrics/front.json."""
+    with Path("results/plots/verify.csv").open(newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["size"]]
+    train = int(read_json(Path("results/metrics/data.json"))["train"])
+    table = points(lines, train)
+    write_csv(Path("results/plots/front.csv"), HEADER, [[point[key] for key in HEADER] for point in table])
+    rng = np.random.default_rng(0)
+    entries = [
+        {
+            "name": line["name"],
+            "nonzero": int(line["nonzero"]),
+            "test_correct": int(line["correct"]),
+            "heldout_correct": int(line["heldout_correct"]),
+            "train_correct": int(line["train_correct"]),
+            "test_interval": interval(int(line["correct"]), int(line["images"]), rng),
+        }
+        for line in lines
+        if line["entered"] == "True"
+    ]
+    rules = {"golf98": 0.98, "golf99": 0.99}
+    write_json(
+        Path("results/metrics/front.json"),
+        {
+            "entries": entries,
+            "honesty": {
+                row: price_of_honesty([line for line in lines if line["row"] == row], accuracy)
+                for row, accuracy in rules.items()
+            },
+        },
+    )
+
+
+def points(lines: Iterable[Line], train: int) -> list[dict[str, Any]]:
+    """One record per row and size: mean and spread over the seeds, largest first."""
+    groups: dict[tuple[str, int], list[Line]] = {}
+    for line in lines:
+        groups.setdefault((line["row"], int(line["nonzero"])), []).append(line)
+    table = []
+    for (row, size), group in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
+        test = Spread.of([int(line["correct"]) / int(line["images"]) for line in group])
+        heldout = Spread.of([int(line["heldout_correct"]) / int(line["heldout_images"]) for line in group])
+        on_train = Spread.of([int(line["train_correct"]) / train for line in group])
+        table.append(
+            {
+                "row": row,
+                "size": size,
+                "n": test.n,
+                "test_mean": round(test.mean, 6),
+                "test_sd": round(test.sd, 6),
+                "test_least": test.least,
+                "test_greatest": test.greatest,
+                "heldout_mean": round(heldout.mean, 6),
+                "heldout_sd": round(heldout.sd, 6),
+                "train_mean": round(on_train.mean, 6),
+                "train_sd": round(on_train.sd, 6),
+            }
+        )
+    return table
+
+
+def interval(correct: int, images: int, rng: np.random.Generator, times: int = 10_000) -> list[int]:
+    """95 % bootstrap interval of the number of correct images (Efron 1979).
+
+    Drawing `images` answers with replacement, right with probability correct / images, is a binomial.
+    """
+    drawn = rng.binomial(images, correct / images, times)
+    return [int(v) for v in np.percentile(drawn, (2.5, 97.5))]
+
+
+def price_of_honesty(lines: Sequence[Line], accuracy: float) -> dict[str, Any]:
+    """The same descents, their snapshot chosen on the test images instead, as usual elsewhere.
+
+    Per seed the smallest snapshot with `accuracy` on the test images; `best` is what a paper would
+    report, the smallest of all seeds. Beside it what the held-out images chose.
+    """
+    found: dict[str, Any] = {}
+    for name, able in (
+        ("chosen_on_test", [ln for ln in lines if int(ln["correct"]) >= needed(accuracy, int(ln["images"]))]),
+        ("chosen_on_heldout", [ln for ln in lines if ln["entered"] == "True"]),
+    ):
+        per_seed: dict[str, Line] = {}
+        for line in sorted(able, key=lambda ln: -int(ln["nonzero"])):
+            per_seed[line["seed"]] = line  # the smallest comes last
+        sizes = [int(line["nonzero"]) for line in per_seed.values()]
+        correct = [int(line["correct"]) for line in per_seed.values()]
+        found[name] = {
+            "seeds": len(sizes),
+            "nonzero": vars(Spread.of(sizes)) if sizes else None,
+            "best": min(sizes, default=None),
+            "test_correct": vars(Spread.of(correct)) if correct else None,
+        }
+    return found

@@ -1,0 +1,103 @@
+"""Full-matrix preconditioned Adam: the whole second moment of the gradient, not its diagonal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FullAdam"]
+
+Matrix = NDArray[np.float64]
+
+
+class FullAdam:
+    """Adam in the eigenbasis of the gradient's second moment, over the parameters that survive.
+
+        m ← β₁ m + (1 − β₁) g        C ← β₂ C + (1 − β₂) g gᵀ  =  Q Λ Qᵀ
+        v ← β₂ v + (1 − β₂) (Qᵀ g)²  (v = diag Λ whenever Q is renewed)
+        p ← p − η Q clip(Qᵀ m / √v)
+
+    With Q and v always fresh this is p − η C^(−1/2) m, full-matrix AdaGrad (Duchi, Hazan & Singer
+    2011) with Adam's averages. Shampoo (Gupta, Koren & Singer 2018, arXiv:1802.09568) and SOAP (Vyas
+    et al. 2024, arXiv:2409.11321) approximate it by Kronecker factors because their n is millions.
+    Here n is a few hundred and an eigendecomposition costs milliseconds: Q is renewed every `every`
+    steps, and more rarely, as n², above 300 parameters. Between two renewals v follows the gradient,
+    which keeps a direction that was flat from running away, and a coordinate moves at most η.
+
+    `size` is the number n of parameters in use; all vectors are [n].
+    """
+
+    def __init__(self, size: int, beta1: float = 0.9, beta2: float = 0.998, every: int = 50) -> None:
+        self.beta1, self.beta2, self.every, self.eps = beta1, beta2, every, 1e-8
+        self.m = np.zeros(size)
+        self.c: Matrix = np.zeros((size, size))
+        self.q = np.eye(size, dtype=np.float32)
+        self.v = np.zeros(size)
+        self.steps = 0  # for the correction of m
+        self.seen = 0.0  # weight of all gradients in c, for the correction of v
+        self.fresh = False
+        self._waiting: list[Matrix] = []
+
+    def direction(self, gradient: NDArray[np.floating[Any]]) -> Matrix:
+        """The step for one more gradient [n], to be multiplied by −learning rate."""
+        g = gradient.astype(np.float64)
+        self.m = self.beta1 * self.m + (1 - self.beta1) * g
+        self.steps += 1
+        self._waiting.append(g)
+        if not self.fresh or len(self._waiting) >= self.every * max(1.0, (len(g) / 300) ** 2):
+            self._renew()
+        turned, mean = np.stack([g, self.m]).astype(np.float32) @ self.q
+        self.v = self.beta2 * self.v + (1 - self.beta2) * turned**2
+        u = mean / (1 - self.beta1**self.steps) / (np.sqrt(self.v / self.seen) + self.eps)
+        return np.asarray(self.q @ np.clip(u, -1, 1).astype(np.float32))
+
+    def warm(self, gradients: NDArray[np.floating[Any]], batch_ratio: float) -> None:
+        """Start C from gradients [k, n] of micro-batches, `batch_ratio` times smaller than batches."""
+        g = gradients.astype(np.float64)
+        mean = g.mean(axis=0)
+        g -= mean
+        self.c = g.T @ g / (len(g) * batch_ratio) + np.outer(mean, mean)
+        self.seen, self.fresh = 1.0, False
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Forget the parameters that are not in kept [n]."""
+        self.rest()
+        self.m = self.m[kept]
+        self.c = self.c[np.ix_(kept, kept)]
+
+    def grow(self, rows: Matrix, order: NDArray[np.int64]) -> None:
+        """Take in k more parameters, with their rows [k, n + k] of C; all are then put in `order` [n + k]."""
+        self.rest()
+        k = len(rows)
+        wide = np.block([[self.c, rows[:, : len(self.c)].T], [rows]])
+        self.c = wide[np.ix_(order, order)]
+        self.m = np.concatenate([self.m, np.zeros(k)])[order]
+
+    def rest(self) -> None:
+        """Take all gradients into C; the next step begins with a fresh eigenbasis."""
+        if self._waiting:
+            g = np.array(self._waiting)  # [k, n]
+            share = (1 - self.beta2) * self.beta2 ** np.arange(len(g) - 1, -1, -1.0)
+            g *= np.sqrt(share)[:, None]
+            self.c = self.beta2 ** len(g) * self.c + g.T @ g
+            self.seen = self.beta2 ** len(g) * self.seen + float(share.sum())
+            self._waiting = []
+        self.fresh = False
+
+    def _renew(self) -> None:
+        self.rest()
+        values, vectors = np.linalg.eigh(self.c)
+        self.q = np.ascontiguousarray(vectors, np.float32)
+        self.v = np.maximum(values, 1e-7 * max(values[-1], 0.0))
+        self.fresh = True
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that a `rest`ed optimiser needs to go on, as arrays."""
+        return {"m": self.m, "c": self.c, "numbers": np.array([self.steps, self.seen])}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        self.m, self.c = state["m"], state["c"]
+        self.steps, self.seen = int(state["numbers"][0]), float(state["numbers"][1])
+        self.fresh = False

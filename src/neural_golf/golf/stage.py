@@ -1,0 +1,110 @@
+"""The stages golf98 and golf99: one descent per seed, a snapshot at every size, one of them chosen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neural_golf import data, longwork
+from neural_golf.config import Config
+from neural_golf.engine import engine
+from neural_golf.golf.descent import Descent
+from neural_golf.golf.plan import Epoch
+from neural_golf.golf.recipe import Recipe
+from neural_golf.golf.teacher import probabilities
+from neural_golf.model import Network
+from neural_golf.prune import needed
+from neural_golf.records import Checkpoint, write_checkpoint, write_csv, write_json
+from neural_golf.train import METRICS, MODELS, PLOTS, score
+
+__all__ = ["chosen", "descend", "run"]
+
+
+def descend(
+    stage: str, name: str, recipe: Recipe, seed: int, train: data.Images, heldout: data.Images
+) -> longwork.Piece:
+    """One descent, kept in .golf: arrays parameters and mask [snapshots, n], a record per snapshot."""
+    core = engine(Network.parse(recipe.network))
+
+    def compute(state: Path) -> longwork.Piece:
+        start = time.perf_counter()
+        teacher = probabilities(train) if recipe.distil else None
+        descent = Descent(recipe, train, seed, teacher)
+        total = len(descent.plan)
+
+        def each_epoch(step: Epoch, epoch: int, loss: float) -> None:
+            if step.snapshot or epoch % 10 == 0:
+                text = f"epoch {epoch}/{total}, {step.size} parameters left, loss {loss:.4f}"
+                longwork.say(stage, name, text)
+
+        snapshots = descent.run(each_epoch, state)
+        seconds = round(time.perf_counter() - start, 2)
+        records = [
+            {
+                "judge": "heldout",
+                "size": snapshot.size,
+                "seed": seed,
+                **score(core, snapshot.parameters, train=train, heldout=heldout),
+                "seconds": seconds,
+            }
+            for snapshot in snapshots
+        ]
+        tensors = {
+            "parameters": np.stack([snapshot.parameters for snapshot in snapshots]),
+            "mask": np.stack([snapshot.mask for snapshot in snapshots]),
+        }
+        return tensors, {"runs": records}
+
+    key = longwork.folder(stage, recipe=recipe.model_dump(), seed=seed, data=data.digest())
+    return longwork.finished(key, compute)
+
+
+def chosen(records: Sequence[dict[str, Any]], goal: int) -> int | None:
+    """Which snapshot of one descent is entered: the smallest with `goal` held-out images right.
+
+    Held-out images decide and nothing else does. Returns None where none has as many.
+    """
+    able = [k for k, record in enumerate(records) if record["heldout_correct"] >= goal]
+    return min(able, key=lambda k: int(records[k]["size"])) if able else None
+
+
+def run(config: Config, stage: str) -> None:
+    """Descend once per seed of the roster; write every snapshot, and say which ones are entered."""
+    section = getattr(config, stage)
+    train, heldout = data.read("train"), data.read("heldout")
+    goal = needed(section.heldout_accuracy, len(heldout))
+    seeds = getattr(config.roster, stage)
+    results = longwork.in_parallel(
+        seeds, lambda seed: descend(stage, f"seed {seed}", section.recipe, seed, train, heldout)
+    )
+    runs: list[dict[str, Any]] = []
+    for _, record in results:
+        best = chosen(record["runs"], goal)
+        runs += [{**entry, "entered": k == best} for k, entry in enumerate(record["runs"])]
+    parameters = np.concatenate([tensors["parameters"] for tensors, _ in results])
+    masks = np.concatenate([tensors["mask"] for tensors, _ in results]).astype(bool)
+    network = Network.parse(section.recipe.network)
+    write_checkpoint(MODELS / f"{stage}.safetensors", Checkpoint(network, parameters, masks, tuple(runs)))
+    columns = ("seed", "size", "entered")
+    lines = [
+        (*(run[c] for c in columns), run["train_correct"] / len(train), run["heldout_correct"] / len(heldout))
+        for run in runs
+    ]
+    header = ("seed", "nonzero", "entered", "train_accuracy", "heldout_accuracy")
+    write_csv(PLOTS / f"{stage}.csv", header, lines)
+    entered = [run["size"] for run in runs if run["entered"]]
+    if not entered:
+        print(f"{stage}: no snapshot has {goal} of {len(heldout)} held-out images right, so none is entered")
+    write_json(
+        METRICS / f"{stage}.json",
+        {
+            "parameters": network.size,
+            "entered": len(entered),
+            "smallest": min(entered, default=None),
+            "mean": round(float(np.mean(entered)), 2) if entered else None,
+        },
+    )

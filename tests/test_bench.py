@@ -1,0 +1,34 @@
+"""The benchmark runs on a small data set, and its table says what its record says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neural_golf.bench import main, multiply_adds
+from neural_golf.model import Network
+from neural_golf.records import write_tensors
+
+pytest.importorskip("neural_golf.engine.compiled", reason="the compiled core is not built")
+
+
+def test_multiply_adds_count_what_pooling_reads() -> None:
+    network = Network.parse(["conv 2 k5", "relu", "maxpool 4", "linear 10"])
+    assert multiply_adds(network) == 2 * 24 * 24 * 50 + 3 * 720
+    cut = Network.parse(["conv 1 k4", "maxpool 2", "conv 1 k1", "gap"])  # 25 x 25, of which 24 x 24 are read
+    assert multiply_adds(cut) == 2 * 24 * 24 * 16 + 3 * 12 * 12
+
+
+def test_a_quick_benchmark_writes_its_record_and_its_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, n in (("train", 256), ("test", 64)):
+        images = rng.integers(0, 256, (n, 1, 28, 28)).astype(np.uint8)
+        write_tensors(tmp_path / name, {"images": images, "labels": rng.integers(0, 10, n)})
+    text = main(tmp_path / "train", tmp_path / "test", tmp_path / "bench.json", quick=True)
+    record = json.loads((tmp_path / "bench.json").read_text())
+    assert record["parameters"] == 820
+    assert record["zeroing"]["candidates"] == 784
+    assert "zeroing 784 weights" in text and "256 images, batch 14" in text
