@@ -5,7 +5,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: default results demo test lint fuzz bench sanitize leaderboard clean lock
+.PHONY: default results demo test lint fuzz bench sanitize leaderboard serve dashboard clean lock
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
@@ -43,6 +43,15 @@ sanitize: $(READY)
 
 leaderboard: $(READY)
 	golf leaderboard
+
+# The page at http://localhost:8000, for a browser that will not run WebAssembly from a file.
+serve: $(READY)
+	python -m http.server --bind 127.0.0.1 --directory results/report 8000
+
+# The Optuna study at http://localhost:8080, on a copy: the dashboard writes into what it shows.
+dashboard: $(READY)
+	@mkdir -p .golf && cp results/models/tune-journal.log .golf/dashboard.log
+	optuna-dashboard .golf/dashboard.log
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11.
 $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)
