@@ -5,7 +5,11 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
+<<<<<<< HEAD
 .PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard clean lock
+=======
+.PHONY: default results demo test lint fuzz bench sanitize leaderboard serve dashboard clean lock
+>>>>>>> look
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
@@ -59,6 +63,15 @@ leaderboard: $(READY)
 # Verifies every entry and writes nothing: what CI runs.
 check-leaderboard: $(READY)
 	golf leaderboard --check $(TEST_FILES)
+
+# The page at http://localhost:8000, for a browser that will not run WebAssembly from a file.
+serve: $(READY)
+	python -m http.server --bind 127.0.0.1 --directory results/report 8000
+
+# The Optuna study at http://localhost:8080, on a copy: the dashboard writes into what it shows.
+dashboard: $(READY)
+	@mkdir -p .golf && cp results/models/tune-journal.log .golf/dashboard.log
+	optuna-dashboard .golf/dashboard.log
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11.
 $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)

@@ -1,4 +1,4 @@
-"""The page in a headless Chromium: it answers as onnxruntime does, offline, at every size and in both colours."""
+"""The page in a headless Chromium: it answers as onnxruntime does, offline, at every size."""
 
 from __future__ import annotations
 

@@ -21,10 +21,12 @@ from neural_golf import data
 from neural_golf.config import Config
 from neural_golf.figures import save_figure
 from neural_golf.look import anatomy, measure, overview, vision
+from neural_golf.look.claims import claims
 from neural_golf.look.style import applied, settle
 from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
 from neural_golf.prune import SOURCES
 from neural_golf.records import write_bytes, write_json
+from neural_golf.report import update_readme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +35,8 @@ __all__ = ["FIGURES", "OVERVIEW", "PORTRAIT", "Drawing", "caption_file", "drawin
 
 FIGURES = Path("results/figures/interpret")
 FINDINGS = Path("results/interpret.json")
+CLAIMS = Path("results/interpret.md")
+DOCUMENT = Path("docs/interpretability.md")
 PLOTS = Path("results/plots")
 
 # Kind of figure: what draws it, and the category it stands under. OVERVIEW is drawn once, PORTRAIT
@@ -106,6 +110,9 @@ def run(config: Config) -> None:
         if path not in wanted:
             path.unlink()
     write_json(FINDINGS, found)
+    write_bytes(CLAIMS, claims(found).encode())
+    if DOCUMENT.exists():  # not in the demo's workspace
+        update_readme("interpret", CLAIMS, DOCUMENT)
 
 
 def survey(config: Config, lines: list[Line]) -> None:
@@ -150,7 +157,9 @@ def portrait(
     tunings = measure.tuning(subject, section.strokes, test[:1000])
     degrees, _ = measure.strokes(section.strokes, network.in_shape[1])
     reads = measure.features(network)
-    means = measure.class_means(measure.activations(subject, test.pixels)[reads.name], test.labels)
+    seen = measure.activations(subject, test.pixels)
+    means = measure.class_means(seen[reads.name], test.labels)
+    centres = measure.class_means(measure.activations(subject, heldout.pixels)[reads.name], heldout.labels)
     exciting = measure.excite(subject, section.excite)
     scores = measure.logits(subject, test)
     loss = measure.losses(scores, test.labels)
@@ -171,7 +180,15 @@ def portrait(
         settle(figure)
         save_figure(figure, FIGURES / f"{kind}-{subject.group}.svg")
     print(f"interpret: {len(figures)} figures of {subject.name}")
-    return findings(config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout))
+    found = findings(
+        config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout)
+    )
+    found["features"]["nearest_mean_correct"] = measure.nearest_mean(seen[reads.name], test.labels, centres)
+    if "features" in exciting:
+        found["features"]["excited_beyond_every_test_image"] = measure.beyond(
+            subject, exciting["features"], seen
+        )
+    return found
 
 
 def _parent(subject: Subject, lines: list[Line], test: data.Images) -> tuple[str, Any] | None:

@@ -30,16 +30,16 @@ try {
   const tab = await open(1440, 900, "light");
   // Blitted digits: what the canvas holds, and what the chosen file answers.
   const blitted = await tab.evaluate(async (pictures) => {
+    const held = pictures.map((picture) => {
+      golf.show(picture);
+      return golf.onPaper();
+    });
+    const same = pictures.every((picture, n) => picture.every((v, i) => v === held[n][i]));
     const found = [];
     for (let k = 0; k < golf.networks.length; k++) {
-      const logits = [], same = [];
-      for (const picture of pictures) {
-        golf.show(picture);
-        const held = golf.onPaper();
-        same.push(picture.every((v, i) => v === held[i]));
-        logits.push((await golf.answer(held, k, false)).logits);
-      }
-      found.push({ group: golf.networks[k].group, onnx: golf.networks[k].onnx, logits, same: same.every(Boolean) });
+      const logits = [];
+      for (const values of held) logits.push((await golf.answer(values, k, false)).logits);
+      found.push({ group: golf.networks[k].group, onnx: golf.networks[k].onnx, logits, same });
     }
     return found;
   }, pictures);

@@ -80,7 +80,7 @@ def handbook(path: Path) -> str:
     return (
         '<section id="handbook" class="wide" aria-labelledby="handbook-title"><h2 id="handbook-title">The handbook</h2>'
         "<p>What each compression technique is worth, measured.</p>"
-        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="handbook-title">{table(lines)}</div></section>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table of all techniques">{table(lines)}</div></section>'
     )
 
 
