@@ -145,6 +145,8 @@ class Tune(Section):
     gamma: tuple[Fraction, Fraction]
     startup_trials: Annotated[int, Field(ge=0)]
     warmup_epochs: Annotated[int, Field(ge=0)]
+    finalists: Count
+    finalist_seeds: Seeds
     mean: float
     std: Positive
     seed: Seed
