@@ -5,11 +5,8 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
-<<<<<<< HEAD
-.PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard clean lock
-=======
-.PHONY: default results demo test lint fuzz bench sanitize leaderboard serve dashboard clean lock
->>>>>>> look
+.PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard serve \
+  dashboard clean lock
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
