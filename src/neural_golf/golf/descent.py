@@ -215,8 +215,7 @@ class Descent:
                 rates[first : first + length], mask=mask, smoothing=recipe.smoothing,
             )  # fmt: skip
             self.adam_steps += -(-len(rows) // batch)
-            share = 1 - recipe.average ** (-(-len(rows) // batch)) if recipe.average else 1.0
-            self.average += share * (whole - self.average)
+            self._take(whole, -(-len(rows) // batch), self.adam_steps)
         self.weights = whole.astype(np.float64)
         return total / len(order)
 
@@ -236,10 +235,18 @@ class Descent:
             )
             slope = gradient[self.alive] + price(self.weights[self.alive], penalty)
             self.weights[self.alive] -= rate * self.full.direction(slope)
-            self.average += (1 - recipe.average if recipe.average else 1.0) * (self.weights - self.average)
+            self._take(self.weights, 1, self.full.steps)
             total += loss
         self.full.rest()
         return total / len(starts)
+
+    def _take(self, weights: NDArray[Any], steps: int, since_start: int) -> None:
+        """Weights [n] into the average (Polyak & Juditsky 1992; here it forgets exponentially).
+
+        The first steps are forgotten fast: where a network starts says nothing.
+        """
+        memory = min(self.recipe.average, since_start / (since_start + 10))
+        self.average += (1 - memory**steps) * (weights - self.average)
 
     def _save(self, path: Path, snapshots: list[Snapshot]) -> None:
         tensors: dict[str, NDArray[Any]] = {

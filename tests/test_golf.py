@@ -1,0 +1,341 @@
+"""The frontier: surgeon, optimiser, turned kernels, descent, front."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from neural_golf.data import Images
+from neural_golf.engine import engine
+from neural_golf.export import model_proto
+from neural_golf.golf.augment import augmented
+from neural_golf.golf.descent import Descent, price, soft_targets
+from neural_golf.golf.front import interval, points, price_of_honesty
+from neural_golf.golf.handbook import fold, size_needed, summary
+from neural_golf.golf.optimiser import FullAdam
+from neural_golf.golf.plan import Epoch, plan
+from neural_golf.golf.recipe import Augment, Recipe
+from neural_golf.golf.stage import chosen
+from neural_golf.golf.surgeon import choose, fisher, operate, regain
+from neural_golf.model import Network, initialise
+
+TURNED = [
+    "conv 8 k3 turns", "abs", "maxpool 2", "conv 8 k3 turns", "abs", "maxpool 2",
+    "conv 8 k3 same turns tied=conv2", "abs", "linear 10",
+]  # fmt: skip
+
+
+@pytest.fixture
+def quadratic(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A weight vector [6] and a positive definite Hessian with strong correlations."""
+    root = rng.normal(size=(6, 6))
+    return rng.normal(size=6), root @ root.T + 0.1 * np.eye(6)
+
+
+@pytest.fixture(scope="session")
+def train(digits: tuple[np.ndarray, np.ndarray]) -> Images:
+    images, labels = digits
+    return Images(np.ascontiguousarray(images[:1200]), labels[:1200])
+
+
+def recipe(**change: object) -> Recipe:
+    settings = {
+        "network": ("conv 4 k4", "abs", "maxpool 3", "conv 4 k3", "abs", "maxpool 2", "linear 10"),
+        "batch": 60, "dense_epochs": 4, "dense_rate": 0.01, "fast_to": 200, "fast_epochs": 4,
+        "slow_epochs": 4, "sizes": (200, 150), "settle": 2, "rate": 0.01, "penalty": 1e-3,
+    }  # fmt: skip
+    return Recipe(**{**settings, **change})
+
+
+def loss_rise(w: np.ndarray, hessian: np.ndarray, moved: np.ndarray) -> float:
+    return float(0.5 * (moved - w) @ hessian @ (moved - w))
+
+
+def best_without(w: np.ndarray, hessian: np.ndarray, gone: int) -> np.ndarray:
+    """Brute force: the weights with `gone` at zero at which the quadratic loss rises least."""
+    free = [k for k in range(len(w)) if k != gone]
+    best = np.zeros_like(w)
+    best[free] = w[free] + np.linalg.solve(hessian[np.ix_(free, free)], hessian[free, gone] * w[gone])
+    return best
+
+
+def test_the_surgeon_removes_what_brute_force_finds_cheapest(
+    quadratic: tuple[np.ndarray, np.ndarray],
+) -> None:
+    w, hessian = quadratic
+    every = [best_without(w, hessian, q) for q in range(len(w))]
+    cheapest = min(every, key=lambda moved: loss_rise(w, hessian, moved))
+    moved, kept = operate(w, hessian, 1, damping=0.0)
+    assert np.allclose(moved, cheapest, atol=1e-6) and kept.sum() == 5
+
+
+def test_after_several_removals_the_others_stand_where_the_loss_is_least(
+    quadratic: tuple[np.ndarray, np.ndarray],
+) -> None:
+    w, hessian = quadratic
+    moved, kept = operate(w, hessian, 3, damping=0.0)
+    inner = hessian[np.ix_(kept, kept)]
+    best = w[kept] + np.linalg.solve(inner, hessian[np.ix_(kept, ~kept)] @ w[~kept])
+    assert np.allclose(moved[kept], best, atol=1e-6) and np.all(moved[~kept] == 0)
+
+
+@pytest.mark.parametrize("how", ["surgeon", "saliency", "magnitude"])
+def test_exactly_as_many_weights_go_as_asked_for(how: str, quadratic: tuple[np.ndarray, np.ndarray]) -> None:
+    w, hessian = quadratic
+    w = np.full_like(w, 0.5)  # ties everywhere
+    for count in range(6):
+        moved, kept = operate(w, hessian, count, 1e-3) if how == "surgeon" else choose(how, w, hessian, count)
+        assert (~kept).sum() == count and np.all(moved[~kept] == 0)
+
+
+def test_regain_finds_the_weight_that_brute_force_would_give_back(rng: np.random.Generator) -> None:
+    gradients = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 6)) + rng.normal(size=6)
+    alive = np.array([0, 2, 5])
+    mean = gradients.mean(axis=0)
+    h = 4 * (gradients.T @ gradients / 400 - np.outer(mean, mean))
+
+    def gain(members: list[int]) -> float:
+        return float(0.5 * mean[members] @ np.linalg.solve(h[np.ix_(members, members)], mean[members]))
+
+    best = max((q for q in range(6) if q not in alive), key=lambda q: gain([*alive, q]))
+    found, second = regain(gradients.astype(np.float32), alive, 1, 0.0, 4)
+    assert found.tolist() == [best] and np.allclose(second, h, rtol=1e-4, atol=1e-4)
+
+
+def test_the_fisher_matrix_is_the_gauss_newton_matrix_of_a_linear_softmax(train: Images) -> None:
+    """For logits = W x + b the Fisher matrix is E[(diag p - p p') x x'] exactly."""
+    network = Network.parse(["maxpool 14", "linear 10 nobias"], train.pixels.shape[1:])
+    w = np.random.default_rng(0).normal(size=network.size).astype(np.float32)
+    often = np.tile(train.pixels[:300], (60, 1, 1, 1))  # each image with 60 drawn labels
+    rng = np.random.default_rng(1)
+    found = fisher(engine(network), w, np.arange(network.size), often, np.arange(len(often)), rng)
+    x = train.pixels[:300].reshape(300, 1, 2, 14, 2, 14).max(axis=(3, 5)).reshape(300, -1) / 255
+    logits = x @ w.reshape(10, -1).T
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    exact = sum(np.kron(np.diag(p[k]) - np.outer(p[k], p[k]), np.outer(x[k], x[k])) for k in range(300)) / 300
+    assert np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_the_full_matrix_optimiser_crosses_a_narrow_turned_valley_where_adam_crawls() -> None:
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))
+    hessian = turn @ np.diag(np.logspace(0, -5, 20)) @ turn.T
+    start, noise = turn @ np.ones(20), np.random.default_rng(1)
+
+    def loss_after(full: bool) -> float:
+        w, optimiser, m, v = start.copy(), FullAdam(20, every=10), np.zeros(20), np.zeros(20)
+        for t in range(1, 601):
+            g = hessian @ (w + 0.1 * noise.normal(size=20))
+            rate = 0.02 * (1 - t / 601)
+            if full:
+                w -= rate * optimiser.direction(g)
+            else:
+                m, v = 0.9 * m + 0.1 * g, 0.998 * v + 0.002 * g * g
+                w -= rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.998**t)) + 1e-8)
+        return float(w @ hessian @ w)
+
+    assert loss_after(full=True) < 0.5 * loss_after(full=False)
+
+
+def test_a_step_of_the_optimiser_is_never_longer_than_the_rate_in_any_direction(
+    rng: np.random.Generator,
+) -> None:
+    optimiser = FullAdam(5, every=10)
+    for scale in (1.0, 1.0, 1e6, 1e-6):
+        assert np.linalg.norm(optimiser.direction(scale * rng.normal(size=5))) <= np.sqrt(5) + 1e-5
+
+
+def test_a_turned_network_is_its_unrolled_network_and_stores_each_weight_once() -> None:
+    network = Network.parse(TURNED)
+    plain, source = network.unrolled()
+    assert network.shares and not plain.shares and len(source) == plain.size
+    # Kernels 2x1x9 and, for both tied layers, 2x8x9; three times 8 biases; the head.
+    assert network.size == 18 + 144 + 24 + (8 * 25 * 10 + 10)
+    assert plain.size == 72 + 576 + 24 + 2010
+    assert set(source) == set(range(network.size))
+
+
+def test_turning_the_image_turns_the_maps_of_turned_kernels(rng: np.random.Generator) -> None:
+    """Group convolution: turned input, turned output with the channels of each four rolled."""
+    torch = pytest.importorskip("torch")
+    network = Network.parse(["conv 8 k3 turns nobias", "conv 8 k2 turns nobias", "gap"], (1, 9, 9))
+    plain, source = network.unrolled()
+    kernels = plain.unpack(initialise(network, rng)[source])
+
+    def maps(x: np.ndarray) -> np.ndarray:
+        y = torch.from_numpy(np.ascontiguousarray(x))
+        for name in ("conv1.weight", "conv2.weight"):
+            y = torch.nn.functional.conv2d(y, torch.from_numpy(kernels[name]))
+        return y.numpy()
+
+    x = rng.normal(size=(1, 1, 9, 9)).astype(np.float32)
+    straight = np.rot90(maps(x), 1, (2, 3)).reshape(1, 2, 4, 6, 6)
+    assert np.allclose(maps(np.rot90(x, 1, (2, 3))), np.roll(straight, 1, 2).reshape(1, 8, 6, 6), atol=1e-5)
+
+
+@pytest.mark.parametrize("core", ["auto", "torch"])
+def test_the_gradient_of_turned_and_tied_weights_is_the_slope_of_the_loss(core: str, train: Images) -> None:
+    network = Network.parse(TURNED)
+    maker = engine(network, core=core)  # type: ignore[arg-type]
+    p = initialise(network, np.random.default_rng(3)).astype(np.float32)
+    rows = np.arange(64)
+    _, gradient = maker.loss_gradient(p, train.pixels, train.labels, rows)
+    micro = maker.micro_gradients(p, train.pixels, train.labels, rows, 16)
+    assert np.allclose(micro.mean(axis=0), gradient, atol=1e-6)
+    for seed in range(5):
+        along = np.random.default_rng(seed).normal(size=network.size).astype(np.float32)
+        along /= np.linalg.norm(along)
+        up, down = (
+            maker.loss_gradient(p + h * along, train.pixels, train.labels, rows)[0] for h in (1e-2, -1e-2)
+        )
+        assert (up - down) / 2e-2 == pytest.approx(float(gradient @ along), abs=2e-3)
+
+
+@pytest.mark.parametrize("spec", [TURNED, ["conv 4 k4", "abs", "maxpool 3", "linear 10"]])
+def test_the_exported_network_answers_as_the_engine_does(spec: list[str], train: Images) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    network = Network.parse(spec)
+    p = initialise(network, np.random.default_rng(0))
+    proto = model_proto(network, p, {})
+    session = runtime.InferenceSession(proto.SerializeToString())
+    found = session.run(None, {"image": train.pixels[:50].astype(np.float32) / 255})[0]
+    assert np.allclose(found, engine(network).logits(p, train.pixels[:50]), atol=1e-5)
+    floats = [t for t in proto.graph.initializer if t.data_type == 1]
+    assert sum(int(np.prod(t.dims)) for t in floats) == network.size
+
+
+def test_the_plan_falls_to_the_last_size_and_rests_at_every_snapshot() -> None:
+    epochs = plan(recipe(), 400)
+    sizes = [epoch.size for epoch in epochs]
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] == 150
+    assert [epoch.size for epoch in epochs if epoch.snapshot] == [200, 150]
+    assert all(epoch.rate[1] == 0 for epoch in epochs if epoch.snapshot)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"optimiser": "diagonal"}, {"removal": "magnitude", "compensate": False}, {"removal": "saliency"},
+     {"regrow": 0.1, "regrow_every": 2}, {"hard": 0.3}, {"augment": {"shift": 1.0, "elastic": 1.0}},
+     {"smoothing": 0.1}, {"average": 0.0}, {"network": TURNED, "sizes": (800, 700), "fast_to": 800}],
+)  # fmt: skip
+def test_every_technique_gives_snapshots_of_the_sizes_asked_for(
+    change: dict[str, object], train: Images
+) -> None:
+    small = {"dense_epochs": 1, "fast_epochs": 2, "slow_epochs": 2, "settle": 1}
+    wanted = recipe(**{**small, **change})
+    shots = Descent(wanted, train, 0).run(lambda step, epoch, loss: None)
+    assert tuple(shot.size for shot in shots) == wanted.sizes
+    for shot in shots:
+        assert np.count_nonzero(shot.parameters) <= shot.mask.sum() == shot.size
+        assert np.all(shot.parameters[~shot.mask] == 0) and np.isfinite(shot.parameters).all()
+
+
+def test_a_descent_learns_and_is_the_same_twice(train: Images) -> None:
+    one, two = (Descent(recipe(), train, 1).run(lambda step, epoch, loss: None) for _ in range(2))
+    for a, b in zip(one, two, strict=True):
+        assert np.array_equal(a.parameters, b.parameters) and np.array_equal(a.mask, b.mask)
+    core = engine(Network.parse(recipe().network))
+    assert core.correct(one[0].parameters, train.pixels, train.labels) > 0.8 * len(train)
+
+
+@pytest.mark.parametrize("killed_after", [3, 9, 12])
+def test_a_killed_descent_goes_on_to_the_same_result(
+    killed_after: int, train: Images, tmp_path: Path
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(step: Epoch, epoch: int, loss: float) -> None:
+        if epoch == killed_after:
+            raise Killed
+
+    whole = Descent(recipe(), train, 2).run(lambda step, epoch, loss: None)
+    with pytest.raises(Killed):
+        Descent(recipe(), train, 2).run(kill, tmp_path, every=2)
+    resumed = Descent(recipe(), train, 2).run(lambda step, epoch, loss: None, tmp_path, every=2)
+    for a, b in zip(whole, resumed, strict=True):
+        assert np.array_equal(a.parameters, b.parameters) and np.array_equal(a.mask, b.mask)
+
+
+def test_the_price_of_weights_is_the_slope_of_the_log_sum() -> None:
+    w = np.array([-1.0, -0.05, 0.3])
+
+    def cost(w: np.ndarray) -> float:
+        return float(0.1 * (np.log1p(np.abs(w) / 0.1) / np.log1p(10)).sum())
+
+    for k in range(3):
+        step = 1e-6 * np.eye(3)[k]
+        assert price(w, 0.1)[k] == pytest.approx((cost(w + step) - cost(w - step)) / 2e-6, rel=1e-4)
+
+
+def test_soft_targets_mix_labels_and_teacher() -> None:
+    teacher = np.full((2, 4), 0.25, np.float32)
+    mixed = soft_targets(np.array([1, 3]), teacher, 0.5)
+    assert mixed.sum(axis=1) == pytest.approx([1, 1]) and mixed[0, 1] == pytest.approx(0.625)
+    assert soft_targets(np.array([1, 3]), None, 0.0).tolist() == [1, 3]
+
+
+def test_transformed_images_are_the_images_where_nothing_may_change(
+    train: Images, rng: np.random.Generator
+) -> None:
+    rows = np.array([5, 3])
+    assert np.array_equal(augmented(train.pixels, rows, Augment(), rng), train.pixels[rows])
+    moved = augmented(train.pixels, rows, Augment(shift=2, turn=10), rng)
+    assert moved.shape == (2, 1, 28, 28) and not np.array_equal(moved, train.pixels[rows])
+
+
+def test_the_smallest_snapshot_with_enough_held_out_images_is_entered() -> None:
+    records = [{"size": s, "heldout_correct": c} for s, c in ((300, 99), (250, 97), (200, 98), (150, 90))]
+    assert chosen(records, 98) == 2 and chosen(records, 99) == 0 and chosen(records, 100) is None
+
+
+def test_the_size_needed_is_read_between_snapshots() -> None:
+    assert size_needed([(400, 0.99), (200, 0.97)], 0.98) == pytest.approx(282.8, abs=0.1)
+    assert size_needed([(400, 0.97), (200, 0.96)], 0.98) is None
+    assert size_needed([(400, 0.99), (200, 0.985)], 0.98) is None
+    spread = summary([{"curve": [(400, 0.99), (200, 0.97)], "seconds": 1.0}] * 2, 0.98, 200)
+    assert spread["needed_spread"]["n"] == 2 and spread["accuracy_at_200"]["mean"] == pytest.approx(0.97)
+
+
+def test_folds_judge_every_image_once(train: Images) -> None:
+    judged = [fold(train, k, 5)[1] for k in range(5)]
+    assert sum(len(part) for part in judged) == len(train)
+    assert all(len(fold(train, k, 5)[0]) + len(judged[k]) == len(train) for k in range(5))
+
+
+def line(seed: int, size: int, correct: int, heldout: int, entered: bool) -> dict[str, str]:
+    values = {
+        "row": "golf98", "seed": seed, "nonzero": size, "correct": correct, "images": 100,
+        "heldout_correct": heldout, "heldout_images": 100, "train_correct": 990, "entered": entered,
+    }  # fmt: skip
+    return {name: str(value) for name, value in values.items()}
+
+
+def test_choosing_on_test_looks_better_than_choosing_on_held_out() -> None:
+    lines = [line(0, 300, 99, 99, False), line(0, 200, 98, 98, True), line(0, 100, 98, 97, False)]
+    price = price_of_honesty(lines, 0.98)
+    assert price["chosen_on_test"]["best"] == 100 and price["chosen_on_heldout"]["best"] == 200
+    assert price_of_honesty([], 0.98)["chosen_on_test"]["best"] is None
+    table = points(lines, 1000)
+    assert [point["size"] for point in table] == [300, 200, 100] and table[0]["train_mean"] == 0.99
+
+
+def test_the_interval_holds_the_count_and_shrinks_with_more_images(rng: np.random.Generator) -> None:
+    low, high = interval(9800, 10_000, rng)
+    assert 9765 <= low < 9800 < high <= 9832
+
+
+def test_a_recipe_refuses_sizes_that_do_not_fall_and_networks_that_cannot_be() -> None:
+    for change in ({"sizes": (100, 200)}, {"network": ("conv 6 k3 turns", "linear 10")}, {"unknown": 1}):
+        with pytest.raises(ValidationError):
+            recipe(**change)
+
+
+def test_the_four_positions_of_a_kernel_are_all_different() -> None:
+    _, source = Network.parse(["conv 4 k3 turns nobias", "gap"], (1, 5, 5)).unrolled()
+    places = source.reshape(4, 9).tolist()
+    assert all(a != b for a, b in itertools.combinations(places, 2))
+    assert all(sorted(place) == list(range(9)) for place in places)
