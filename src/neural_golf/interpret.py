@@ -152,27 +152,28 @@ def portrait(
 ) -> dict[str, Any]:
     """Draw every figure of one network; returns what was measured on the way."""
     section = config.interpret
-    network = subject.network
+    full = subject.written_out()
+    network = full.network
     digits = measure.samples(test, section.sample_seed)
-    tunings = measure.tuning(subject, section.strokes, test[:1000])
+    tunings = measure.tuning(full, section.strokes, test[:1000])
     degrees, _ = measure.strokes(section.strokes, network.in_shape[1])
     reads = measure.features(network)
-    seen = measure.activations(subject, test.pixels)
+    seen = measure.activations(full, test.pixels)
     means = measure.class_means(seen[reads.name], test.labels)
-    centres = measure.class_means(measure.activations(subject, heldout.pixels)[reads.name], heldout.labels)
-    exciting = measure.excite(subject, section.excite)
+    centres = measure.class_means(measure.activations(full, heldout.pixels)[reads.name], heldout.labels)
+    exciting = measure.excite(full, section.excite)
     scores = measure.logits(subject, test)
     loss = measure.losses(scores, test.labels)
     parent = _parent(subject, lines, test)
     index, lost, right = measure.worth(subject, heldout)
     figures: Mapping[str, Figure] = {
-        "flow": anatomy.flow(subject),
+        "flow": anatomy.flow(full, subject.nonzero),
         "kernels": anatomy.kernels(subject),
         "survivors": anatomy.survivors(subject),
-        "channels": vision.channels(subject, digits, measure.activations(subject, digits.pixels)),
+        "channels": vision.channels(full, digits, measure.activations(full, digits.pixels)),
         "angles": vision.angles(subject, degrees, tunings, section.strokes.selective),
-        "classes": vision.classes(subject, means),
-        "excite": vision.excite(subject, exciting),
+        "classes": vision.classes(full, means),
+        "excite": vision.excite(full, exciting),
         "mistakes": vision.mistakes(subject, test, scores, loss, section.worst, parent),
         "worth": anatomy.worth(subject, index, lost, len(heldout)),
     }
@@ -186,7 +187,7 @@ def portrait(
     found["features"]["nearest_mean_correct"] = measure.nearest_mean(seen[reads.name], test.labels, centres)
     if "features" in exciting:
         found["features"]["excited_beyond_every_test_image"] = measure.beyond(
-            subject, exciting["features"], seen
+            full, exciting["features"], seen
         )
     return found
 

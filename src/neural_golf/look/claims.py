@@ -17,7 +17,7 @@ def claims(findings: Mapping[str, Mapping[str, Any]]) -> str:
         _table(
             "The first layer's channels are detectors of the four directions: rising diagonal, falling diagonal, "
             "vertical and horizontal",
-            "Each channel was shown strokes at 24 angles. Selectivity is 0 where all angles are alike and 1 where only one "
+            "Each channel was shown strokes at evenly spaced angles. Selectivity is 0 where all angles are alike and 1 where only one "
             "has any effect. Confirmed: each of the four directions has a channel.",
             "angles",
             ("channels answer to (selectivity)", "verdict"),
@@ -25,7 +25,7 @@ def claims(findings: Mapping[str, Mapping[str, Any]]) -> str:
         ),
         _table(
             "One channel is inverted: bright where there is no ink",
-            "The correlation of each channel's output with the ink below it, over 1,000 test images; below 0 is inverted. "
+            "The correlation of each channel's output with the ink below it, over test images; below 0 is inverted. "
             "Confirmed: exactly one channel is.",
             "channels",
             ("correlation with the ink, by channel", "verdict"),

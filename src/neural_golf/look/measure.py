@@ -71,7 +71,7 @@ def convolutions(network: Network) -> list[tuple[int, int]]:
     for number, layer in enumerate(network.layers):
         if layer.kind == "conv":
             after = network.layers[number + 1 : number + 2]
-            active = bool(after) and after[0].kind in ("relu", "leaky", "prelu")
+            active = bool(after) and after[0].kind in ("relu", "abs", "leaky", "prelu")
             places.append((number, number + active))
     return places
 

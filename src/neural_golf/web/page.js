@@ -288,7 +288,7 @@ function tint(share) { // −1 orange … 0 ground … 1 blue
   return ground.map((g, i) => Math.round(g + (end[i] - g) * a));
 }
 
-const words = { conv: "convolution", relu: "ReLU", prelu: "PReLU", leaky: "leaky ReLU", maxpool: "largest of a window", avgpool: "mean of a window", gap: "mean of the map", linear: "the ten scores" };
+const words = { conv: "convolution", relu: "ReLU", abs: "size without sign", prelu: "PReLU", leaky: "leaky ReLU", maxpool: "largest of a window", avgpool: "mean of a window", gap: "mean of the map", linear: "the ten scores" };
 function light(maps) {
   const box = $("layers");
   const network = networks[current];
