@@ -12,6 +12,7 @@ const pictures = JSON.parse(readFileSync(images, "utf8"));
 const address = pathToFileURL(page).href;
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const context = await chromium.launchPersistentContext(profile, { executablePath: browser, headless: true, args: flags, bypassCSP: false });
+context.setDefaultTimeout(240_000); // a busy machine is slow, not wrong
 const seen = { complaints: [], requests: [] };
 
 async function open(width, height, colorScheme, touch = false) {
