@@ -36,7 +36,6 @@ lint: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
-	snakemake --lint
 
 # Measures on this machine: results/bench.json and the table in the README.
 bench: $(READY)

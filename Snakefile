@@ -13,6 +13,9 @@ try:
 except GolfError as error:
     raise WorkflowError(str(error)) from None
 
+# `snakemake --lint` says three things of every rule. No log file: a stage shows its progress where the
+# person is, and DVC keeps what it made. No conda environment per rule: there is one for all, environment.yml
+# or .venv. RUN from outside the rule: it is the same line for all, with nothing in it but the rule's name.
 RUN = "golf stage {rule}"
 
 
