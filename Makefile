@@ -5,7 +5,8 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: default results demo test lint fuzz bench sanitize leaderboard clean lock
+.PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard serve \
+  dashboard clean lock
 
 # What plain `make` does: the results, or the demo where the data set cannot be had.
 default: $(READY)
@@ -19,6 +20,10 @@ results: $(READY)
 
 demo: $(READY)
 	golf demo
+
+# Fashion-MNIST through the same pipeline, in results/fashion.
+fashion: $(READY)
+	golf fashion
 
 test: lint
 	pytest
@@ -41,8 +46,29 @@ bench: $(READY)
 sanitize: $(READY)
 	tests/sanitize.sh
 
+# Where the published test files may lie; a folder that is not there does no harm.
+TEST_FILES := --data data --data results/fashion/data --data ../shared
+
+# Our own networks as entries: those of `make results` and, where it ran, of `make fashion`.
+enter: $(READY)
+	golf enter . $(patsubst %/results/plots/verify.csv,%,$(wildcard results/fashion/results/plots/verify.csv)) $(TEST_FILES)
+	golf leaderboard $(TEST_FILES)
+
 leaderboard: $(READY)
-	golf leaderboard
+	golf leaderboard $(TEST_FILES)
+
+# Verifies every entry and writes nothing: what CI runs.
+check-leaderboard: $(READY)
+	golf leaderboard --check $(TEST_FILES)
+
+# The page at http://localhost:8000, for a browser that will not run WebAssembly from a file.
+serve: $(READY)
+	python -m http.server --bind 127.0.0.1 --directory results/report 8000
+
+# The Optuna study at http://localhost:8080, on a copy: the dashboard writes into what it shows.
+dashboard: $(READY)
+	@mkdir -p .golf && cp results/models/tune-journal.log .golf/dashboard.log
+	optuna-dashboard .golf/dashboard.log
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11.
 $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)
@@ -51,9 +77,9 @@ $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/e
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Unfinished work, the environment and the demo; no result.
+# Unfinished work, the environment and the workspaces; no result.
 clean:
-	rm -rf $(VENV) .golf .snakemake build results/demo
+	rm -rf $(VENV) .golf .snakemake build results/demo results/fashion
 
 lock:
 	uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 \

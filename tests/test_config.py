@@ -68,9 +68,12 @@ def test_a_missing_key_is_named(tmp_path: Path, raw: dict[str, Any]) -> None:
         config.load(write(tmp_path, raw))
 
 
-def test_the_demo_section_is_checked_too(tmp_path: Path, raw: dict[str, Any]) -> None:
-    raw["demo"]["tune"]["trials"] = 0
-    with pytest.raises(GolfError, match=r"demo section.*tune\.trials"):
+@pytest.mark.parametrize("name", config.WORKSPACES)
+def test_the_sections_of_the_workspaces_are_checked_too(
+    tmp_path: Path, raw: dict[str, Any], name: str
+) -> None:
+    raw[name]["tune"]["trials"] = 0
+    with pytest.raises(GolfError, match=rf"{name} section.*tune\.trials"):
         config.load(write(tmp_path, raw))
 
 
@@ -97,4 +100,11 @@ def test_the_demo_lays_its_values_over_single_keys(raw: dict[str, Any]) -> None:
     merged = config.merged(raw)
     assert merged["data"]["dataset"] == "digits"
     assert merged["data"]["seed"] == raw["data"]["seed"]
-    assert "demo" not in merged
+    assert not set(config.WORKSPACES) & set(merged)
+
+
+def test_fashion_has_its_own_data_set_and_statistics(raw: dict[str, Any]) -> None:
+    settings = config.Config.model_validate(config.merged(raw, "fashion"))
+    assert settings.data.dataset == "fashion-mnist"
+    sections = (settings.reference, settings.baseline, settings.tune, settings.tuned, settings.prelu)
+    assert {(s.mean, s.std) for s in sections} == {(0.2860, 0.3530)}

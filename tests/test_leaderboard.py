@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from nets import W10, mean_net
 from neural_golf import leaderboard, referee_cli
-from neural_golf.challenge import Challenge, load_challenge
+from neural_golf.challenge import Challenge, load_challenge, load_test_set
 from neural_golf.errors import GolfError
 from neural_golf.leaderboard import Card, Entry, load_card, outdated, render, submit, tables, verified_entries
 from neural_golf.verify import Verdict
 
+ROOT = Path(__file__).parent.parent
 F = np.float32
 TestSet = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -216,3 +217,19 @@ def test_the_commands_submit_write_and_check(
     assert command("leaderboard", "--check", *root) == 1
     (tmp_path / "board" / "mnist-98" / "first" / "model.onnx").write_bytes(b"bad")
     assert command("leaderboard", *root) == 1
+
+
+def test_every_committed_entry_is_verified_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """What `golf leaderboard --check` says of leaderboard/, where the published test files can be had."""
+    folder = ROOT / "leaderboard"
+    places = [ROOT / "data", ROOT / "results/fashion/data", ROOT.parent / "shared"]
+    if not folder.is_dir():
+        pytest.skip("there is no leaderboard/ yet: `make enter` writes it")
+    try:
+        for challenge in filter(Path.is_dir, folder.iterdir()):
+            load_test_set(load_challenge(challenge.name), *places)
+    except GolfError as error:
+        pytest.skip(f"NO ENTRY WAS VERIFIED: {error}")
+    data = [word for place in places for word in ("--data", str(place))]
+    code = command("leaderboard", "--check", "--leaderboard", str(folder), *data)
+    assert code == 0, capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,6 +86,21 @@ def test_every_network_is_on_the_ladder(finished: Path) -> None:
     for variant in variants:
         assert ladder[f"pruned-{variant}"]["nonzero"]["mean"] < 807
     assert (finished / "results/ladder.csv").read_text().count("\n") == len(ladder) + 1
+
+
+def test_every_row_has_a_model_card_whose_code_runs(finished: Path) -> None:
+    ladder = json.loads((finished / "results/ladder.json").read_text())
+    texts = {path.stem: path.read_text() for path in (finished / "results/cards").glob("*.md")}
+    assert set(texts) == set(ladder)
+    for name in ("tuned", "reference"):  # the reference lies in another folder
+        code = texts[name].split("```python\n")[1].split("```")[0]
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=finished, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        assert len(run.stdout.strip("[]\n").split()) == 2
+    for file in re.findall(r"\]\((.*?)\)", texts["reference"]):
+        assert (finished / "results/cards" / file).is_file()
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ import pytest
 import yaml
 
 from neural_golf import cli, workflow
-from neural_golf.config import Config
+from neural_golf.config import WORKSPACES, Config
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src/neural_golf"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # What every stage imports and no result depends on: params.yaml's values are dependencies themselves.
+EXPERIMENTS = {"handbook", "search"}  # rules and commands without a stage
 FREE = {"__init__.py", "config.py", "errors.py", "recipe.py"}
 
 
@@ -69,11 +70,11 @@ def test_a_stage_depends_on_exactly_the_modules_it_imports(stage: str) -> None:
 
 def test_rule_stage_command_and_section_have_one_name() -> None:
     rules = set(re.findall(r"^rule (\w+):", (ROOT / "Snakefile").read_text(), re.MULTILINE)) - {"all"}
-    assert rules == set(STAGES) == set(cli.STAGES) | {"verify"}
+    assert rules == set(STAGES) | EXPERIMENTS == set(cli.STAGES) | {"verify"}
     for stage, tree in STAGES.items():
         assert tree["cmd"] == f"golf {stage}"
-    sections = set(Config.model_fields) - {"roster", "prune", "demo"}
-    assert sections <= set(STAGES)
+    sections = set(Config.model_fields) - {"roster", "prune", *WORKSPACES}
+    assert sections <= set(STAGES) | EXPERIMENTS
     assert set(STAGES) - sections == {
         "pruned",
         "prelu_pruned",
@@ -84,7 +85,7 @@ def test_rule_stage_command_and_section_have_one_name() -> None:
 
 def test_every_section_is_a_parameter_of_some_stage() -> None:
     named = {name.split(".")[0] for tree in STAGES.values() for name in tree["params"]}
-    assert named == set(Config.model_fields) - {"demo"}
+    assert named | EXPERIMENTS == set(Config.model_fields) - set(WORKSPACES)
 
 
 def test_stages_that_train_or_tune_cannot_see_the_test_images() -> None:
@@ -137,6 +138,24 @@ def test_a_living_dvc_is_waited_for(
         workflow._wait_for_others(path)
     assert "waiting for another run" in capsys.readouterr().err
     assert not path.exists()
+
+
+def test_a_workspace_sees_the_places_of_the_data_from_where_it_lies(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / ".dvc").mkdir(parents=True)
+    (root / ".dvc/config").write_text("[core]\n")
+    places = ["../shared/mnist", "/data/mnist", "https://a.b/mnist/"]
+    tree = {"data": {"places": {"mnist": places}}, "fashion": {"data": {"dataset": "fashion-mnist"}}}
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    for target in (root / "results/fashion", tmp_path / "elsewhere"):
+        (target / ".dvc").mkdir(parents=True)  # so that `dvc init` is left out
+        workflow.make_workspace(target, root, "fashion")
+        made = yaml.safe_load((target / "params.yaml").read_text())["data"]
+        assert made["dataset"] == "fashion-mnist"
+        here, *others = made["places"]["mnist"]
+        assert (target / here).resolve() == tmp_path / "shared/mnist"
+        assert not Path(here).is_absolute()
+        assert others == places[1:]
 
 
 def lock() -> dict[str, str]:

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import struct
 import zlib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -94,14 +95,14 @@ def load_challenge(name: str) -> Challenge:
         raise GolfError(f"challenge {name}: {where}: {first['msg']}") from error
 
 
-def load_test_set(challenge: Challenge, folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images [n, 1, height, width] and labels [n], uint8, from the published files anywhere in a folder.
+def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images [n, 1, height, width] and labels [n], uint8, from the published files anywhere in the folders.
 
     Data sets whose files have one name are told apart by their MD5. Raises GolfError where a file is
     missing or altered.
     """
     images, labels = (
-        _find(challenge, file, folder) for file in (challenge.files.images, challenge.files.labels)
+        _find(challenge, file, folders) for file in (challenge.files.images, challenge.files.labels)
     )
     if images.ndim != 3 or labels.ndim != 1 or not len(images) == len(labels) == challenge.images:
         raise GolfError(
@@ -111,16 +112,16 @@ def load_test_set(challenge: Challenge, folder: Path) -> tuple[NDArray[np.uint8]
     return images[:, None], labels
 
 
-def _find(challenge: Challenge, file: DataFile, folder: Path) -> NDArray[np.uint8]:
+def _find(challenge: Challenge, file: DataFile, folders: Sequence[Path]) -> NDArray[np.uint8]:
     wrong: GolfError | None = None
-    for path in sorted(folder.rglob(file.name)):
+    for path in (found for folder in folders for found in sorted(folder.rglob(file.name))):
         try:
             return read_idx(path, file.md5)
         except GolfError as error:
             wrong = error
     raise wrong or GolfError(
-        f"data: no {file.name} in {folder}; download the published {challenge.dataset} test files there, "
-        "run `golf data`, or name their folder with --data"
+        f"data: no {file.name} in {', '.join(map(str, folders))}; download the published "
+        f"{challenge.dataset} test files there, run `golf data`, or name their folder with --data"
     )
 
 

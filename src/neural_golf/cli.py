@@ -31,7 +31,7 @@ STAGES = {
     "handbook": ("golf.handbook", "measure what each technique is worth (not part of the default)"),
     "search": ("golf.search", "search topologies and recipes (not part of the default)"),
     "front": ("golf.front", "accuracy against size, and what honesty costs"),
-    "ladder": ("report", "write the table of all networks"),
+    "ladder": ("report", "write the table of all networks, and their model cards"),
     "interpret": ("interpret", "draw what the networks look at"),
     "page": ("page", "put everything on one page"),
 }
@@ -46,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GolfError as error:
         print(f"golf {options.command}: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("neural_golf"):
+            raise
+        hint = "pip install 'neural-golf[train]'"
+        print(f"golf {options.command}: {error.name} is not installed: {hint}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"golf {options.command}: stopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -56,12 +62,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="golf", description="Reach an accuracy with the fewest non-zero parameters."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, what) in STAGES.items():
+    for name, (_, text) in STAGES.items():
+        what = text.replace("%", "%%")  # argparse would fill it in
         made = commands.add_parser(name, help=f"stage: {what}", description=f"Stage of the pipeline: {what}.")
         if name == "data":
             made.add_argument(
                 "--check", action="store_true", help="only see whether some place has the data set"
             )
+    from neural_golf import config, enter
     from neural_golf import referee_cli as referee
 
     verify = "score an ONNX file; without one, the stage: every exported file"
@@ -69,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     referee.add_submit_arguments(commands.add_parser("submit", help="put an ONNX file on the leaderboard"))
     board = "verify all entries again and write the leaderboard"
     referee.add_leaderboard_arguments(commands.add_parser("leaderboard", help=board))
+    enter.add_enter_arguments(commands.add_parser("enter", help="put our own networks on the leaderboard"))
     bench = commands.add_parser("bench", help="measure the engine beside PyTorch")
     bench.add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
@@ -77,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         "stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)"
     )
     stage.add_argument("name")
-    commands.add_parser("demo", help="run the whole pipeline on scikit-learn's digits, in results/demo")
+    for name, dataset in config.WORKSPACES.items():
+        commands.add_parser(name, help=f"run the whole pipeline on {dataset}, in results/{name}")
     return parser
 
 
@@ -101,16 +111,20 @@ def _run(options: argparse.Namespace) -> int:
             from neural_golf.referee_cli import run_leaderboard
 
             return run_leaderboard(options)
+        case "enter":
+            from neural_golf.enter import run_enter
+
+            return run_enter(options)
         case "bench":
             return _bench(options.quick)
         case "stage":
             from neural_golf import workflow
 
             return workflow.run_stage(options.name)
-        case "demo":
-            return _demo()
     from neural_golf import config
 
+    if options.command in config.WORKSPACES:
+        return _workspace(options.command)
     if options.command == "data" and options.check:
         from neural_golf import data
 
@@ -137,14 +151,14 @@ def _bench(quick: bool) -> int:
     return 0
 
 
-def _demo() -> int:
+def _workspace(name: str) -> int:
     from neural_golf import workflow
 
-    folder = workflow.make_workspace(Path("results/demo"))
+    folder = workflow.make_workspace(Path("results", name), section=name)
     code = subprocess.run([sys.executable, "-m", "snakemake"], cwd=folder, check=False).returncode
     if code == 0:
         print((folder / "results/ladder.md").read_text())
-        print(f"These are the demo's, in {folder}/results; the real ones come from `make results`.")
+        print(f"These are {name}'s, in {folder}/results; the real ones come from `make results`.")
     return code
 
 

@@ -15,6 +15,7 @@ from neural_golf.golf.recipe import Augment, Recipe
 from neural_golf.model import Network
 
 __all__ = [
+    "WORKSPACES",
     "Blog",
     "Config",
     "Data",
@@ -22,6 +23,7 @@ __all__ = [
     "Golf",
     "Handbook",
     "Interpret",
+    "Ladder",
     "Page",
     "Prune",
     "Record",
@@ -36,6 +38,10 @@ __all__ = [
     "load",
     "merged",
 ]
+
+# Sections that are no stage's, with what they are for: `golf NAME` runs the whole pipeline in
+# results/NAME, with the section NAME laid over the other ones.
+WORKSPACES = {"demo": "scikit-learn's digits", "fashion": "Fashion-MNIST"}
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -139,6 +145,8 @@ class Tune(Section):
     gamma: tuple[Fraction, Fraction]
     startup_trials: Annotated[int, Field(ge=0)]
     warmup_epochs: Annotated[int, Field(ge=0)]
+    finalists: Count
+    finalist_seeds: Seeds
     mean: float
     std: Positive
     seed: Seed
@@ -224,7 +232,13 @@ class Verify(Section):
 
 
 class Ladder(Section):
+    """Beside the table: what the model cards and our entries on the leaderboard say."""
+
     blog: dict[str, Blog]
+    author: str
+    licence: str
+    links: tuple[str, ...]
+    methods: dict[str, str]
 
 
 class Strokes(Section):
@@ -291,6 +305,7 @@ class Config(Section):
     interpret: Interpret
     page: Page
     demo: dict[str, Any] = {}
+    fashion: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -300,27 +315,28 @@ class Config(Section):
 
 
 def load(path: Path = Path("params.yaml")) -> Config:
-    """Read and check params.yaml, and the demo's overrides of it.
+    """Read and check params.yaml, and what the workspaces lay over it.
 
     Raises GolfError with one line that names the key.
     """
     raw = _read(path)
     config = _checked(raw, path.name)
-    if config.demo:
-        _checked(merged(raw), f"{path.name} (with its demo section)")
+    for name in WORKSPACES:
+        if getattr(config, name):
+            _checked(merged(raw, name), f"{path.name} (with its {name} section)")
     return config
 
 
-def merged(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The raw tree with its `demo` section laid over it, key by key."""
+def merged(raw: Mapping[str, Any], workspace: str = "demo") -> dict[str, Any]:
+    """The raw tree with the workspace's section laid over it, key by key, and no workspaces any more."""
 
     def over(base: Any, top: Any) -> Any:
         if isinstance(base, dict) and isinstance(top, dict):
             return {**base, **{key: over(base.get(key), value) for key, value in top.items()}}
         return top
 
-    tree = {key: value for key, value in raw.items() if key != "demo"}
-    result: dict[str, Any] = over(tree, raw.get("demo", {}))
+    tree = {key: value for key, value in raw.items() if key not in WORKSPACES}
+    result: dict[str, Any] = over(tree, raw.get(workspace, {}))
     return result
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from neural_golf import __version__
-from neural_golf.config import Config
+from neural_golf.config import WORKSPACES, Config
 from neural_golf.model import Layer, Network
 from neural_golf.records import Checkpoint, read_checkpoint, write_bytes, write_json
 from neural_golf.train import MODELS
@@ -181,7 +181,6 @@ def _card(
 
 def config_digest(config: Config) -> str:
     """A digest of the settings of the pipeline, to tell two regenerations apart."""
-    text = config.model_dump_json(
-        exclude={"data": {"places"}, "roster": True, "demo": True, "verify": True, "ladder": True}
-    )
+    others: dict[str, Any] = dict.fromkeys(("roster", "verify", "ladder", *WORKSPACES), True)
+    text = config.model_dump_json(exclude={"data": {"places"}, **others})
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -21,10 +21,12 @@ from neural_golf import data
 from neural_golf.config import Config
 from neural_golf.figures import save_figure
 from neural_golf.look import anatomy, measure, overview, vision
-from neural_golf.look.style import applied
+from neural_golf.look.claims import claims
+from neural_golf.look.style import applied, settle
 from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
 from neural_golf.prune import SOURCES
 from neural_golf.records import write_bytes, write_json
+from neural_golf.report import update_readme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +35,8 @@ __all__ = ["FIGURES", "OVERVIEW", "PORTRAIT", "Drawing", "caption_file", "drawin
 
 FIGURES = Path("results/figures/interpret")
 FINDINGS = Path("results/interpret.json")
+CLAIMS = Path("results/interpret.md")
+DOCUMENT = Path("docs/interpretability.md")
 PLOTS = Path("results/plots")
 
 # Kind of figure: what draws it, and the category it stands under. OVERVIEW is drawn once, PORTRAIT
@@ -106,6 +110,9 @@ def run(config: Config) -> None:
         if path not in wanted:
             path.unlink()
     write_json(FINDINGS, found)
+    write_bytes(CLAIMS, claims(found).encode())
+    if DOCUMENT.exists():  # not in the demo's workspace
+        update_readme("interpret", CLAIMS, DOCUMENT)
 
 
 def survey(config: Config, lines: list[Line]) -> None:
@@ -113,18 +120,18 @@ def survey(config: Config, lines: list[Line]) -> None:
     rows = {
         name: overview.read(PLOTS / f"{name}.csv") for name in ("reference", "baseline", "tuned", "prelu")
     }
+    goals = {"test": config.prune.threshold, "heldout": config.prune.heldout_threshold}
     trials = overview.read(PLOTS / "tune.csv")
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in SOURCES}
     figures = {
         "front": overview.front(lines, config.ladder, config.interpret.records),
         "training": overview.training({name: some for name, some in rows.items() if some}),
-        "pruning": overview.pruning(
-            {name: some for name, some in curves.items() if some}, config.prune.threshold
-        ),
+        "pruning": overview.pruning({name: some for name, some in curves.items() if some}, goals),
         "study": overview.study(trials, importances(Path("results/models/tune-journal.log"))),
         "slices": overview.slices(trials),
     }
     for kind, figure in figures.items():
+        settle(figure)
         save_figure(figure, FIGURES / f"{kind}.svg")
 
 
@@ -145,32 +152,44 @@ def portrait(
 ) -> dict[str, Any]:
     """Draw every figure of one network; returns what was measured on the way."""
     section = config.interpret
-    network = subject.network
+    full = subject.written_out()
+    network = full.network
     digits = measure.samples(test, section.sample_seed)
-    tunings = measure.tuning(subject, section.strokes, test[:1000])
+    tunings = measure.tuning(full, section.strokes, test[:1000])
     degrees, _ = measure.strokes(section.strokes, network.in_shape[1])
     reads = measure.features(network)
-    means = measure.class_means(measure.activations(subject, test.pixels)[reads.name], test.labels)
-    exciting = measure.excite(subject, section.excite)
+    seen = measure.activations(full, test.pixels)
+    means = measure.class_means(seen[reads.name], test.labels)
+    centres = measure.class_means(measure.activations(full, heldout.pixels)[reads.name], heldout.labels)
+    exciting = measure.excite(full, section.excite)
     scores = measure.logits(subject, test)
     loss = measure.losses(scores, test.labels)
     parent = _parent(subject, lines, test)
     index, lost, right = measure.worth(subject, heldout)
     figures: Mapping[str, Figure] = {
-        "flow": anatomy.flow(subject),
+        "flow": anatomy.flow(full, subject.nonzero),
         "kernels": anatomy.kernels(subject),
         "survivors": anatomy.survivors(subject),
-        "channels": vision.channels(subject, digits, measure.activations(subject, digits.pixels)),
+        "channels": vision.channels(full, digits, measure.activations(full, digits.pixels)),
         "angles": vision.angles(subject, degrees, tunings, section.strokes.selective),
-        "classes": vision.classes(subject, means),
-        "excite": vision.excite(subject, exciting),
+        "classes": vision.classes(full, means),
+        "excite": vision.excite(full, exciting),
         "mistakes": vision.mistakes(subject, test, scores, loss, section.worst, parent),
         "worth": anatomy.worth(subject, index, lost, len(heldout)),
     }
     for kind, figure in figures.items():
+        settle(figure)
         save_figure(figure, FIGURES / f"{kind}-{subject.group}.svg")
     print(f"interpret: {len(figures)} figures of {subject.name}")
-    return findings(config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout))
+    found = findings(
+        config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout)
+    )
+    found["features"]["nearest_mean_correct"] = measure.nearest_mean(seen[reads.name], test.labels, centres)
+    if "features" in exciting:
+        found["features"]["excited_beyond_every_test_image"] = measure.beyond(
+            full, exciting["features"], seen
+        )
+    return found
 
 
 def _parent(subject: Subject, lines: list[Line], test: data.Images) -> tuple[str, Any] | None:

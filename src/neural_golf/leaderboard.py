@@ -31,6 +31,7 @@ from neural_golf.verify import LIMITS, Limits, Verdict, verify, verify_many
 __all__ = [
     "Card",
     "Entry",
+    "TestSet",
     "load_card",
     "outdated",
     "render",

@@ -139,7 +139,10 @@ def points(config: Config, lines: Sequence[Line]) -> list[dict[str, Any]]:
             f"{int(line['correct']):,} of {int(line['images']):,} test images right "
             f"({words.accuracy(line):.2%}); {words.chosen_on(line)}."
         )
-        found.append(point(int(line["nonzero"]), words.accuracy(line), True, not words.honest(line), text))
+        if not words.entered(line):
+            text += " A point on the way, not an entry."
+        hollow = not words.honest(line) or not words.entered(line)
+        found.append(point(int(line["nonzero"]), words.accuracy(line), True, hollow, text))
     if config.data.dataset == "mnist":
         known = {}
         for row, blog in config.ladder.blog.items():

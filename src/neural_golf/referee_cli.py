@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,12 @@ from neural_golf.verify import Verdict, verify
 
 __all__ = [
     "EXIT_CODES",
+    "add_data",
+    "add_leaderboard",
     "add_leaderboard_arguments",
     "add_submit_arguments",
     "add_verify_arguments",
+    "folders",
     "run_leaderboard",
     "run_submit",
     "run_verify",
@@ -40,7 +44,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", nargs="?", help="the ONNX file; it may come from a stranger")
     _add_challenge(parser)
-    _add_data(parser)
+    add_data(parser)
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
 
 
@@ -48,7 +52,7 @@ def run_verify(args: argparse.Namespace) -> int:
     """Run `golf verify`; returns the exit code: 0 PASS, 1 FAIL, 2 REFUSED, 3 where there is no verdict."""
     try:
         challenge = load_challenge(args.challenge)
-        images, labels = load_test_set(challenge, args.data)
+        images, labels = load_test_set(challenge, *folders(args))
     except GolfError as error:
         print(f"golf: {error}", file=sys.stderr)
         return NO_VERDICT
@@ -94,15 +98,15 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replace", action="store_true", help="replace the entry of that name")
     _add_challenge(parser)
-    _add_data(parser)
-    _add_leaderboard(parser)
+    add_data(parser)
+    add_leaderboard(parser)
 
 
 def run_submit(args: argparse.Namespace) -> int:
     """Run `golf submit`; returns 0. Raises GolfError where the file does not pass."""
     challenge = load_challenge(args.challenge)
     card: Card = load_card(args.card)
-    test_set = load_test_set(challenge, args.data)
+    test_set = load_test_set(challenge, *folders(args))
     entry = submit(args.file, args.name, card, challenge, test_set, args.leaderboard, replace=args.replace)
     print(verdict_table(entry.verdict))
     print(f"written to {args.leaderboard / challenge.name / entry.name}; next: golf leaderboard")
@@ -117,15 +121,15 @@ def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if the written tables are not these"
     )
-    _add_data(parser)
-    _add_leaderboard(parser)
+    add_data(parser)
+    add_leaderboard(parser)
 
 
 def run_leaderboard(args: argparse.Namespace) -> int:
     """Run `golf leaderboard`; returns 1 if an entry does not pass or, with --check, a table is old."""
 
     def test_set(challenge: Challenge) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        return load_test_set(challenge, args.data)
+        return load_test_set(challenge, *folders(args))
 
     entries = verified_entries(args.leaderboard, test_set)
     for entry in entries:
@@ -149,17 +153,23 @@ def _add_challenge(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The option --data, read by `folders`."""
     parser.add_argument(
         "--data",
         type=Path,
-        default=Path("data"),
+        action="append",
         metavar="FOLDER",
-        help="the folder with the published test files, t10k-*.gz (default: %(default)s)",
+        help="a folder with the published test files, t10k-*.gz; may be said more than once (default: data)",
     )
 
 
-def _add_leaderboard(parser: argparse.ArgumentParser) -> None:
+def folders(args: argparse.Namespace) -> Sequence[Path]:
+    """Where to look for the published test files."""
+    return args.data or [Path("data")]
+
+
+def add_leaderboard(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--leaderboard",
         type=Path,

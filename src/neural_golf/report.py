@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neural_golf import cards
 from neural_golf.config import Blog, Config, Prune
 from neural_golf.errors import GolfError
 from neural_golf.records import read_json, write_bytes, write_csv, write_json
@@ -44,7 +45,8 @@ class Spread:
 
 
 def run(config: Config) -> None:
-    """Read results/plots/verify.csv; write results/ladder.json, .csv and .md, and the table in README.md.
+    """Read results/plots/verify.csv; write results/ladder.json, .csv and .md, the table in README.md,
+    and the model cards.
 
     DVC always runs this stage where it is out of date, as its outputs are not in the cache, so the
     README never lags behind. In a workspace without a README (the demo's) there is none to change.
@@ -60,6 +62,8 @@ def run(config: Config) -> None:
     write_csv(RESULTS / "ladder.csv", header, [[row.get(key, "") for key in header] for row in flat])
     markdown = _markdown(table, sizes, config.prune)
     write_bytes(RESULTS / "ladder.md", markdown.encode())
+    listing = read_json(RESULTS / "exported.json")
+    cards.write(RESULTS / "cards", config.data.dataset, config.ladder, lines, listing)
     if Path("README.md").exists():
         update_readme("ladder", RESULTS / "ladder.md")
 
@@ -70,11 +74,7 @@ def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[d
     `untouched` is the accuracy on images that chose nothing about the row: the test images, except
     where these judged the zeroing; there the held-out images, which then chose nothing.
     """
-    groups: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
-    for line in lines:
-        if line.get("entered") == "False":  # a point of the front, not an entry
-            continue
-        groups.setdefault((line["row"], line["judge"], line["order"]), []).append(line)
+    groups = cards.by_variant(lines)
     judges, orders = ("", "test", "heldout"), ("", "index", "saliency")
     table = []
     for key in sorted(groups, key=lambda k: (ORDER.index(k[0]), judges.index(k[1]), orders.index(k[2]))):
@@ -83,7 +83,7 @@ def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[d
         test = Spread.of([int(line["correct"]) / int(line["images"]) for line in group])
         heldout = Spread.of([int(line["heldout_correct"]) / int(line["heldout_images"]) for line in group])
         entry: dict[str, Any] = {
-            "name": "-".join(filter(None, key)),
+            "name": cards.name_of(key),
             "row": row,
             "parameters": int(group[0]["parameters"]),
             "nonzero": vars(Spread.of([int(line["nonzero"]) for line in group])),
@@ -136,7 +136,8 @@ def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prun
     ]
     for row in table:
         spread = {key: Spread(**row[key]) for key in ("nonzero", "test_correct", "untouched")}
-        label = LABELS[row["row"]] + (f", {row['order']} order" if row["order"] else "")
+        name = LABELS[row["row"]] if sizes["dataset"] == "mnist" else row["row"]
+        label = name + (f", {row['order']} order" if row["order"] else "")
         blog = row.get("blog")
         told = f"{blog['nonzero']:,}" if blog else ""
         if blog and blog["accuracy"]:

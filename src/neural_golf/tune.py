@@ -44,7 +44,7 @@ def run(config: Config) -> None:
             "training images"
         )
     judge, train = images[: section.validation], images[section.validation :]
-    settings = section.model_dump(exclude={"trials"})
+    settings = section.model_dump(exclude={"trials", "finalists", "finalist_seeds"})
     state = longwork.folder("tune", settings=settings, data=data.digest())
     state.mkdir(parents=True, exist_ok=True)
     journal = state / "journal.log"
@@ -54,7 +54,7 @@ def run(config: Config) -> None:
         pruner=optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs),
     )  # fmt: skip
     search(study, section, config.tune.trials, train, judge)
-    report(study, journal)
+    report(study, journal, final(study, section, train, judge))
 
 
 def search(study: optuna.Study, section: Tune, trials: int, train: data.Images, judge: data.Images) -> None:
@@ -105,6 +105,44 @@ def search(study: optuna.Study, section: Tune, trials: int, train: data.Images, 
             study.tell(trial, value) if value is not None else study.tell(trial, state=pruned)
 
 
+def final(study: optuna.Study, section: Tune, train: data.Images, judge: data.Images) -> dict[int, float]:
+    """Train the best trials again with more seeds; mean accuracy per trial number.
+
+    The best of many single trainings is partly the luckiest. Raises GolfError if no trial ran to
+    its end.
+    """
+    import optuna
+
+    network = Network.parse(section.network)
+    score = engine(network)
+    complete = [t for t in _finished(study) if t.state == optuna.trial.TrialState.COMPLETE]
+    if not complete:
+        raise GolfError(
+            "tune: no trial ran to its end; give tune.trials or tune.startup_trials a higher value"
+        )
+    complete.sort(key=lambda t: (-(t.value or 0.0), t.number))
+    pieces = [(trial, seed) for trial in complete[: section.finalists] for seed in section.finalist_seeds]
+
+    def one(piece: tuple[optuna.trial.FrozenTrial, int]) -> float:
+        trial, seed = piece
+        chosen = Settings(epochs=section.epochs, mean=section.mean, std=section.std, **trial.params)
+
+        def compute(state: Path) -> longwork.Piece:
+            parameters = fit(network, train, chosen, seed, lambda *_: True, state)
+            return {}, {"accuracy": score.correct(parameters, judge.pixels, judge.labels) / len(judge)}
+
+        key = longwork.folder("tune", network=network.spec, settings=vars(chosen), seed=seed,
+                              judged_by=len(judge), data=data.digest())  # fmt: skip
+        accuracy: float = longwork.finished(key, compute)[1]["accuracy"]
+        longwork.say("tune", f"finalist {trial.number} seed {seed}", f"accuracy {accuracy:.2%}")
+        return accuracy
+
+    found: dict[int, list[float]] = {}
+    for (trial, _), accuracy in zip(pieces, longwork.in_parallel(pieces, one), strict=True):
+        found.setdefault(trial.number, []).append(accuracy)
+    return {number: float(np.mean(accuracies)) for number, accuracies in found.items()}
+
+
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     import optuna
 
@@ -132,29 +170,32 @@ def _left_over(study: optuna.Study) -> list[optuna.Trial]:
     return [optuna.Trial(study, t._trial_id) for t in whole]
 
 
-def report(study: optuna.Study, journal: Path) -> None:
-    """The study's table, best settings, journal and plots."""
+def report(study: optuna.Study, journal: Path, finalists: dict[int, float]) -> None:
+    """The study's table, its journal and plots, and the settings of the best finalist."""
     import optuna
 
     trials = _finished(study)
     complete = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
-    if not complete:
-        raise GolfError(
-            "tune: no trial ran to its end; give tune.trials or tune.startup_trials a higher value"
-        )
     names = ("batch", "learning_rate", "step", "gamma")
-    best = max(complete, key=lambda t: (t.value or 0.0, -t.number))
+    best = max(complete, key=lambda t: (finalists.get(t.number, 0.0), -t.number))
     rows: list[Sequence[Any]] = []
     ceiling = 0.0
     for number, trial in enumerate(trials):
-        last = max(trial.intermediate_values.values(), default=float("nan"))
+        reported = trial.intermediate_values
+        last = reported[max(reported)] if reported else float("nan")
         if trial in complete:
             ceiling = max(ceiling, trial.value or 0.0)
-        rows.append((number, trial.state.name.lower(), last if trial.value is None else trial.value, ceiling,
-                     len(trial.intermediate_values), *(trial.params[n] for n in names)))  # fmt: skip
+        accuracy = last if trial.value is None else trial.value
+        rows.append(
+            (
+                *(number, trial.state.name.lower(), accuracy, ceiling, len(reported)),
+                finalists.get(trial.number, ""),
+                *(trial.params[n] for n in names),
+            )
+        )
     write_csv(
         Path("results/plots/tune.csv"),
-        ("trial", "state", "accuracy", "best_accuracy", "epochs", *names),
+        ("trial", "state", "accuracy", "best_accuracy", "epochs", "finalist_accuracy", *names),
         rows,
     )
     write_bytes(Path("results/models/tune-journal.log"), journal.read_bytes())
@@ -173,7 +214,7 @@ def report(study: optuna.Study, journal: Path) -> None:
     write_json(
         Path("results/metrics/tune.json"),
         {
-            "accuracy": best.value,
+            "accuracy": finalists[best.number],
             "trials": len(trials),
             "complete": len(complete),
             "best": {n: best.params[n] for n in names},

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -144,11 +145,12 @@ def run_stage(stage: str) -> int:
     return _dvc("repro", "--single-item", stage).returncode
 
 
-def make_workspace(target: Path, root: Path = Path()) -> Path:
-    """A folder in which the whole pipeline runs with the demo's settings, apart from real results.
+def make_workspace(target: Path, root: Path = Path(), section: str = "demo") -> Path:
+    """A folder in which the whole pipeline runs with other settings, apart from the real results.
 
-    Copies what a run depends on (only what changed, so that a second run goes on), and lays the
-    `demo` section over params.yaml.
+    Copies what a run depends on (only what changed, so that a second run goes on), and lays `section`
+    over params.yaml. Folders in data.places are meant as seen from the root: the copy names them as
+    seen from the workspace.
     """
     for pattern in (
         "Snakefile",
@@ -165,8 +167,12 @@ def make_workspace(target: Path, root: Path = Path()) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists() or copy.read_bytes() != source.read_bytes():
                 shutil.copyfile(source, copy)
-    raw = yaml.safe_load((root / "params.yaml").read_text())
-    write_bytes(target / "params.yaml", yaml.safe_dump(config.merged(raw), sort_keys=False).encode())
+    raw = config.merged(yaml.safe_load((root / "params.yaml").read_text()), section)
+    raw["data"]["places"] = {
+        dataset: [_seen_from(target, root, place) for place in places]
+        for dataset, places in raw["data"]["places"].items()
+    }
+    write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False).encode())
     if not (target / ".dvc").exists():
         made = subprocess.run(
             [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"],
@@ -180,3 +186,13 @@ def make_workspace(target: Path, root: Path = Path()) -> Path:
     settings = (root / ".dvc/config").read_text()
     write_bytes(target / ".dvc/config", settings.replace("[core]\n", "[core]\n    no_scm = true\n").encode())
     return target
+
+
+def _seen_from(target: Path, root: Path, place: str) -> str:
+    """A place of data.places for a workspace; addresses and absolute folders stay as they are.
+
+    The path is the shortest between the real folders, so that a workspace may lie anywhere.
+    """
+    if urlsplit(place).scheme or Path(place).is_absolute():
+        return place
+    return Path(os.path.relpath((root / place).resolve(), target.resolve())).as_posix()

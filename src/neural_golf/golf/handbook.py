@@ -79,7 +79,9 @@ def run(config: Config) -> None:
             ]
             return {}, {"curve": curve, "seconds": round(time.perf_counter() - start, 2)}
 
-        key = longwork.folder("handbook", recipe=recipe.model_dump(), seed=seed, data=data.digest())
+        key = longwork.folder(
+            "golf98", what="handbook", recipe=recipe.model_dump(), seed=seed, data=data.digest()
+        )
         return longwork.finished(key, compute)
 
     results = longwork.in_parallel(jobs, one)

@@ -115,9 +115,9 @@ def survivors(subject: Subject) -> Figure:
     return figure
 
 
-def flow(subject: Subject) -> Figure:
+def flow(subject: Subject, numbers: int) -> Figure:
     """The whole network: every line is a weight that is not zero, dark positive, light negative,
-    thicker is larger.
+    thicker is larger. A weight that stands in several places, tied or turned, is several lines.
     """
     from matplotlib.collections import LineCollection
 
@@ -163,7 +163,7 @@ def flow(subject: Subject) -> Figure:
         axes.text(start, -0.05, f"{layer.name}", fontsize=9, fontweight="bold")
         axes.text(start, -0.02, f"{len(lines)} of {weight.size} weights", fontsize=8)
     axes.set_title(
-        f"{subject.name}: {drawn:,} weights as lines; {subject.nonzero:,} parameters with biases and slopes",
+        f"{subject.name}: {drawn:,} lines, drawn from {numbers:,} numbers, biases and slopes included",
         loc="left",
     )
     axes.set_ylim(1.02, -0.09)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,14 @@ from neural_golf.model import Layer, Network
 __all__ = [
     "Tuning",
     "activations",
+    "beyond",
     "class_means",
     "convolutions",
     "excite",
     "features",
     "logits",
     "losses",
+    "nearest_mean",
     "samples",
     "strokes",
     "tuning",
@@ -68,7 +71,7 @@ def convolutions(network: Network) -> list[tuple[int, int]]:
     for number, layer in enumerate(network.layers):
         if layer.kind == "conv":
             after = network.layers[number + 1 : number + 2]
-            active = bool(after) and after[0].kind in ("relu", "leaky", "prelu")
+            active = bool(after) and after[0].kind in ("relu", "abs", "leaky", "prelu")
             places.append((number, number + active))
     return places
 
@@ -194,6 +197,25 @@ def _patch_means(images: Array, layer: Layer) -> Array:
     padded = np.pad(images, ((0, 0), (layer.pad, layer.pad), (layer.pad, layer.pad)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (layer.kernel, layer.kernel), axis=(1, 2))
     return np.asarray(windows.mean(axis=(3, 4)))
+
+
+def nearest_mean(maps: NDArray[np.float32], labels: NDArray[np.uint8], means: NDArray[np.float64]) -> int:
+    """How many images [n, …] lie nearest to the mean activation [classes, …] of their own class."""
+    flat, centres = maps.reshape(len(maps), -1).astype(np.float64), means.reshape(len(means), -1)
+    distance = (centres**2).sum(axis=1) - 2 * flat @ centres.T
+    return int((distance.argmin(axis=1) == labels).sum())
+
+
+def beyond(subject: Subject, exciting: NDArray[np.float32], seen: Mapping[str, NDArray[np.float32]]) -> int:
+    """How many features their own exciting image [k, 28, 28] excites more than any image of `seen` does.
+
+    `seen` holds the activations of those images by layer; features are taken before their activation.
+    """
+    conv, _ = convolutions(subject.network)[-1]
+    name = subject.network.layers[conv].name
+    own = activations(subject, exciting[:, None])[name].reshape(len(exciting), -1)
+    most = seen[name].reshape(len(seen[name]), -1).max(axis=0)
+    return int((np.diag(own) > most).sum())
 
 
 def excite(subject: Subject, settings: Excite) -> dict[str, NDArray[np.float32]]:

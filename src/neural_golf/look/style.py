@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "MARKS", "MINUS", "PALE", "PLUS", "applied", "canvas", "mosaic", "picture"]
+__all__ = ["INK", "MARKS", "MINUS", "PALE", "PLUS", "applied", "canvas", "mosaic", "picture", "settle"]
 
 INK = "#1b2230"
 PALE = "#aab2bf"
@@ -60,6 +60,18 @@ def canvas(
 
     figure, axes = pyplot.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
     return figure, axes
+
+
+def settle(figure: Figure) -> None:
+    """Lay the figure out and round its places: the solver's last digits are not always the same."""
+    from matplotlib.transforms import Bbox
+
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(Bbox(np.round(axes.get_position(original=True).get_points(), 4)))
 
 
 def mosaic(tiles: NDArray[Any], columns: int, gap: int = 1) -> NDArray[Any]:

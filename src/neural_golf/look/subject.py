@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,13 @@ class Subject:
     def nonzero(self) -> int:
         return int(np.count_nonzero(self.parameters))
 
+    def written_out(self) -> Subject:
+        """The same network with every turned kernel in each of its places: what it does, not what counts."""
+        if not self.network.shares:
+            return self
+        network, source = self.network.unrolled()
+        return replace(self, network=network, parameters=self.parameters[source])
+
 
 def read_lines(path: Path = VERIFIED) -> list[Line]:
     """The referee's lines, one per exported file. Raises GolfError if there are none."""
@@ -58,7 +65,8 @@ def group(line: Line) -> str:
 def choose(lines: Sequence[Line], wanted: Sequence[str]) -> list[Line]:
     """One line per wanted group: the fewest non-zero parameters, then the most held-out images right.
 
-    Nothing here looks at test images. Raises GolfError for a group that this run has not.
+    Of a row that enters some of its networks only, one that was entered, if any was. Nothing here
+    looks at test images. Raises GolfError for a group that this run has not.
     """
     groups: dict[str, list[Line]] = {}
     for line in lines:
@@ -72,7 +80,8 @@ def choose(lines: Sequence[Line], wanted: Sequence[str]) -> list[Line]:
     def rank(line: Line) -> tuple[int, int, int]:
         return int(line["nonzero"]), -int(line["heldout_correct"]), int(line["seed"])
 
-    return [min(groups[name], key=rank) for name in wanted]
+    entered = {name: [x for x in some if x.get("entered") != "False"] for name, some in groups.items()}
+    return [min(entered[name] or groups[name], key=rank) for name in wanted]
 
 
 def read_subject(line: Line) -> Subject:
@@ -101,5 +110,5 @@ def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
     network = Network.parse([words.strip() for words in props["network"].split(",")])
     shapes = {tensor.name: tensor.shape for tensor in network.tensors}
     named = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-    reshaped = {key: value.reshape(shapes.get(key, value.shape)) for key, value in named.items()}
+    reshaped = {key: value.reshape(shapes[key]) for key, value in named.items() if key in shapes}
     return network, network.pack(reshaped)

@@ -59,8 +59,8 @@ def run(config: Config) -> None:
     for name in names:
         record, (on_test, on_heldout) = listing[name], verdicts[name]
         line = {
-            "judge": "", "order": "", "size": "", "entered": True, **record,
-            "name": name, "parameters": on_test.parameters,
+            "judge": "", "order": "", "size": "", "entered": True, "train_correct": "",  # if not recorded
+            **record, "name": name, "parameters": on_test.parameters,
             "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct,
             "images": on_test.images,
             "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,

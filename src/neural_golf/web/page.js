@@ -56,11 +56,12 @@ function stroke(from, to) {
 // 784 values, 0 to 255, onto the paper.
 function show(values) {
   const image = pen.createImageData(CANVAS, CANVAS);
-  for (let y = 0; y < CANVAS; y++)
-    for (let x = 0; x < CANVAS; x++) {
-      const v = 255 - values[Math.floor(y / 10) * SIZE + Math.floor(x / 10)];
-      image.data.set([v, v, v, 255], 4 * (y * CANVAS + x));
-    }
+  const pixels = new Uint32Array(image.data.buffer); // one grey pixel each, opaque
+  for (let k = 0; k < SIZE * SIZE; k++) {
+    const corner = ((k / SIZE) | 0) * 10 * CANVAS + (k % SIZE) * 10;
+    const grey = 0xff000000 | ((255 - values[k]) * 0x010101);
+    for (let row = 0; row < 10; row++) pixels.fill(grey, corner + row * CANVAS, corner + row * CANVAS + 10);
+  }
   pen.putImageData(image, 0, 0);
   exact = true;
   empty = values.every((v) => v === 0);
@@ -287,7 +288,7 @@ function tint(share) { // −1 orange … 0 ground … 1 blue
   return ground.map((g, i) => Math.round(g + (end[i] - g) * a));
 }
 
-const words = { conv: "convolution", relu: "ReLU", prelu: "PReLU", leaky: "leaky ReLU", maxpool: "largest of a window", avgpool: "mean of a window", gap: "mean of the map", linear: "the ten scores" };
+const words = { conv: "convolution", relu: "ReLU", abs: "size without sign", prelu: "PReLU", leaky: "leaky ReLU", maxpool: "largest of a window", avgpool: "mean of a window", gap: "mean of the map", linear: "the ten scores" };
 function light(maps) {
   const box = $("layers");
   const network = networks[current];

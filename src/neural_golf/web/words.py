@@ -15,6 +15,7 @@ from neural_golf.records import read_json
 __all__ = [
     "accuracy",
     "chosen_on",
+    "entered",
     "handbook",
     "headline_count",
     "honest",
@@ -80,7 +81,7 @@ def handbook(path: Path) -> str:
     return (
         '<section id="handbook" class="wide" aria-labelledby="handbook-title"><h2 id="handbook-title">The handbook</h2>'
         "<p>What each compression technique is worth, measured.</p>"
-        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="handbook-title">{table(lines)}</div></section>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table of all techniques">{table(lines)}</div></section>'
     )
 
 
@@ -89,19 +90,28 @@ def honest(line: Line) -> bool:
     return line["judge"] != "test"
 
 
+def entered(line: Line) -> bool:
+    """Whether a network is an entry, and not only a point on the way to one."""
+    return line.get("entered") != "False"
+
+
 def accuracy(line: Line) -> float:
     return int(line["correct"]) / int(line["images"])
 
 
 def record(lines: Sequence[Line], goal: float) -> Line | None:
     """The network with the fewest non-zero parameters that reaches an accuracy, if any does."""
-    able = [x for x in lines if honest(x) and int(x["correct"]) >= round(goal * int(x["images"]), 6)]
+    able = [
+        x
+        for x in lines
+        if honest(x) and entered(x) and int(x["correct"]) >= round(goal * int(x["images"]), 6)
+    ]
     return min(able, key=lambda x: (int(x["nonzero"]), -int(x["correct"])), default=None)
 
 
 def headline_count(best: Mapping[float, Line | None], lines: Sequence[Line]) -> str:
     found = next((line for line in best.values() if line), None)
-    smallest = found or min(lines, key=lambda x: int(x["nonzero"]))
+    smallest = found or min(filter(entered, lines), key=lambda x: int(x["nonzero"]))
     return f"{int(smallest['nonzero']):,}"
 
 

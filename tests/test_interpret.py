@@ -1,0 +1,195 @@
+"""What is measured of a network is true of it, and what is drawn is drawn from the verified file."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import miniature
+from neural_golf import config, data, interpret
+from neural_golf.config import Config
+from neural_golf.errors import GolfError
+from neural_golf.look import anatomy, measure
+from neural_golf.look.subject import Subject, choose, read_subject, unpack
+from neural_golf.model import Network, initialise
+
+
+@pytest.fixture(scope="module")
+def little(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
+    """A finished run in miniature, and its settings."""
+    import yaml
+
+    raw = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+    tree = config.merged(raw)
+    tree["interpret"] |= {"networks": list(miniature.GROUPS), "worst": 5}
+    tree["interpret"]["excite"]["steps"] = 8
+    settings = Config.model_validate(tree)
+    folder = tmp_path_factory.mktemp("run")
+    miniature.build(folder, settings)
+    return folder, settings
+
+
+@pytest.fixture
+def here(little: tuple[Path, Config]) -> Iterator[Path]:
+    with contextlib.chdir(little[0]):
+        yield little[0]
+
+
+def subject(network: Network, parameters: np.ndarray) -> Subject:
+    return Subject("group", "name", Path("file.onnx"), network, parameters.astype(np.float32), {})
+
+
+def single(kernel: np.ndarray, bias: float = 0.0) -> Subject:
+    """A network whose first layer has one channel, with this kernel."""
+    network = Network.parse(["conv 1 k4", "relu", "maxpool 5", "linear 10"])
+    parameters = np.zeros(network.size)
+    parameters[:16] = kernel.ravel()
+    parameters[16] = bias
+    return subject(network, parameters)
+
+
+STROKES = config.Strokes(angles=24, width=3.0, radius=11.0, shift=3, selective=0.15)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [
+        (np.outer([-1, -1, 1, 1], [1, 1, 1, 1]), "horizontal"),
+        (np.outer([1, 1, 1, 1], [-1, -1, 1, 1]), "vertical"),
+        (np.fliplr(np.triu(np.ones((4, 4)), 1) - np.tril(np.ones((4, 4)), -1)), "rising diagonal"),
+        (np.triu(np.ones((4, 4)), 1) - np.tril(np.ones((4, 4)), -1), "falling diagonal"),
+        (np.ones((4, 4)), "any angle"),
+    ],
+)
+def test_an_edge_detector_is_named_by_its_angle(kernel: np.ndarray, kind: str, digits: tuple) -> None:
+    few = data.Images(digits[0][:50], digits[1][:50])
+    (tuned,) = measure.tuning(single(kernel), STROKES, few)
+    assert tuned.kind(STROKES.selective) == kind
+    assert not tuned.inverted
+
+
+def test_a_channel_that_is_high_where_there_is_no_ink_is_inverted(digits: tuple) -> None:
+    few = data.Images(digits[0][:50], digits[1][:50])
+    (tuned,) = measure.tuning(single(-np.ones((4, 4)), bias=16.0), STROKES, few)
+    assert tuned.inverted
+    (silent,) = measure.tuning(single(np.zeros((4, 4))), STROKES, few)
+    assert silent.kind(STROKES.selective) == "silent" and not silent.inverted
+
+
+def test_every_angle_of_the_strokes_has_the_same_ink() -> None:
+    degrees, pictures = measure.strokes(STROKES)
+    ink = pictures.sum(axis=(1, 2, 3, 4))
+    assert len(degrees) == 24
+    assert ink.std() / ink.mean() < 0.01
+    upright = pictures[12, STROKES.shift, 0]  # 90°
+    assert upright[:, 13:15].sum() > 0.6 * upright.sum()
+
+
+def test_the_activations_end_in_the_logits_of_onnxruntime(here: Path, little: tuple[Path, Config]) -> None:
+    for line in choose(miniature.lines(here), miniature.GROUPS):
+        found = read_subject(line)
+        test = data.read("test")[:20]
+        maps = measure.activations(found, test.pixels)
+        session = onnxruntime.InferenceSession(found.path)
+        (expected,) = session.run(None, {"image": (test.pixels / 255).astype(np.float32)})
+        last = maps[found.network.layers[-1].name].reshape(20, -1)
+        np.testing.assert_allclose(last, expected, atol=1e-4)
+
+
+def test_a_file_that_was_not_scored_is_not_drawn(here: Path) -> None:
+    line = choose(miniature.lines(here), ["baseline"])[0]
+    with pytest.raises(GolfError, match="not the file that the referee scored"):
+        read_subject({**line, "sha256": "0" * 64})
+
+
+def test_the_parameters_come_out_of_the_file_as_they_went_in() -> None:
+    from neural_golf.export import model_proto
+
+    network = Network.parse(["conv 2 k5", "prelu", "maxpool 4", "linear 10"])
+    parameters = initialise(network, np.random.default_rng(0))
+    content = model_proto(network, parameters, {"network": ", ".join(network.spec)}).SerializeToString()
+    found, values = unpack(content, "x")
+    assert found.spec == network.spec
+    np.testing.assert_array_equal(values, parameters)
+    with pytest.raises(GolfError, match="no `network`"):
+        unpack(model_proto(network, parameters, {}).SerializeToString(), "x")
+
+
+def test_of_a_row_the_smallest_is_chosen_and_test_images_choose_nothing() -> None:
+    def line(nonzero: int, heldout: int, correct: int, seed: int) -> dict[str, str]:
+        return {
+            "row": "a", "judge": "", "order": "", "nonzero": str(nonzero), "heldout_correct": str(heldout),
+            "correct": str(correct), "seed": str(seed),
+        }  # fmt: skip
+
+    lines = [line(9, 50, 99, 0), line(8, 40, 99, 1), line(8, 41, 1, 2), line(8, 41, 99, 3)]
+    assert choose(lines, ["a"])[0]["seed"] == "2"
+    with pytest.raises(GolfError, match="b is not in this run; there are a"):
+        choose(lines, ["b"])
+
+
+def test_each_weight_is_worth_what_removing_it_costs(here: Path) -> None:
+    found = read_subject(choose(miniature.lines(here), ["prelu_pruned-test-index"])[0])
+    heldout = data.read("heldout")
+    index, lost, right = measure.worth(found, heldout)
+    assert len(index) == found.nonzero
+    for k in (0, 17, len(index) - 1):
+        without = found.parameters.copy()
+        without[index[k]] = 0
+        scores = measure.logits(dataclasses.replace(found, parameters=without), heldout)
+        assert right - lost[k] == (scores.argmax(axis=1) == heldout.labels).sum()
+
+
+def test_every_surviving_weight_is_a_line_of_the_flow(here: Path) -> None:
+    found = read_subject(choose(miniature.lines(here), ["prelu_pruned-test-index"])[0])
+    drawn = sum(
+        len(list(anatomy._lines(layer, anatomy._weight(layer, found))))
+        for layer in anatomy.weighted(found.network)
+    )
+    assert drawn == np.count_nonzero(found.parameters[found.network.weights()])
+
+
+def test_gradient_ascent_excites(here: Path, little: tuple[Path, Config]) -> None:
+    found = read_subject(choose(miniature.lines(here), ["prelu"])[0])
+    settings = little[1].interpret.excite.model_copy(update={"steps": 60})
+    images = measure.excite(found, settings)
+    assert images["features"].shape == (36, 28, 28)
+    again = measure.excite(found, settings)
+    assert all(np.array_equal(images[name], again[name]) for name in images)
+    maps = measure.activations(found, images["features"][:, None])["conv3"].reshape(36, 36)
+    digits = measure.activations(found, data.read("test").pixels[:200])["conv3"].reshape(200, 36)
+    assert (np.diag(maps) > digits.mean(axis=0)).mean() > 0.9
+
+
+def test_the_stage_draws_all_it_promises_the_same_every_time(here: Path, little: tuple[Path, Config]) -> None:
+    settings = little[1]
+    interpret.run(settings)
+    promised = {drawing.path for drawing in interpret.drawings(settings)}
+    made = set(interpret.FIGURES.glob("*"))
+    assert made == promised
+    digest = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in made}
+    found = json.loads(interpret.FINDINGS.read_text())
+    one = settings.interpret.model_copy(update={"networks": miniature.GROUPS[-1:]})
+    interpret.run(settings.model_copy(update={"interpret": one}))
+    again = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in interpret.FIGURES.glob("*")}
+    assert again == {path: digest[path] for path in again} and len(again) == len(interpret.OVERVIEW) + 9
+    assert json.loads(interpret.FINDINGS.read_text()) == {miniature.GROUPS[-1]: found[miniature.GROUPS[-1]]}
+    assert list(found) == list(miniature.GROUPS)
+    pruned = found["prelu_pruned-test-index"]
+    assert pruned["nonzero"] == 520 and pruned["tensors"]["linear1.weight"]["nonzero"] < 360
+    assert pruned["pruning"]["from"] == "prelu-0"
+    assert pruned["mistakes"]["wrong"] == pruned["test_images"] - pruned["test_correct"]
+
+
+def test_every_figure_has_a_caption_and_a_category(little: tuple[Path, Config]) -> None:
+    for drawing in interpret.drawings(little[1]):
+        assert len(drawing.caption) > 30 and drawing.caption.endswith((".", "scale.")), drawing.kind
+        assert drawing.category
