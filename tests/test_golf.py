@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from neural_golf.config import Config
 from neural_golf.data import Images
 from neural_golf.engine import engine
 from neural_golf.export import model_proto
+from neural_golf.golf import pages
 from neural_golf.golf.augment import augmented
 from neural_golf.golf.descent import Descent, price, soft_targets
 from neural_golf.golf.front import interval, points, price_of_honesty
@@ -23,6 +25,7 @@ from neural_golf.golf.stage import chosen
 from neural_golf.golf.surgeon import choose, fisher, operate, regain
 from neural_golf.model import Network, initialise
 
+ROOT = Path(__file__).parent.parent
 TURNED = [
     "conv 8 k3 turns", "abs", "maxpool 2", "conv 8 k3 turns", "abs", "maxpool 2",
     "conv 8 k3 same turns tied=conv2", "abs", "linear 10",
@@ -298,6 +301,19 @@ def test_the_size_needed_is_read_between_snapshots() -> None:
     assert size_needed([(400, 0.99), (200, 0.985)], 0.98) is None
     spread = summary([{"curve": [(400, 0.99), (200, 0.97)], "seconds": 1.0}] * 2, 0.98, 200)
     assert spread["needed_spread"]["n"] == 2 and spread["accuracy_at_200"]["mean"] == pytest.approx(0.97)
+
+
+def test_the_pages_of_the_handbook_name_arms_that_exist_and_are_filled(
+    settings: Config, tmp_path: Path
+) -> None:
+    arms = settings.handbook.arms
+    record = {"needed": [300.0, None], "needed_spread": None, "accuracy_at_300": None, "seconds": 1.0}
+    for page in sorted((ROOT / "docs/handbook").glob("*.md")):
+        copy = tmp_path / page.name
+        copy.write_text(page.read_text())
+    pages.update(dict.fromkeys(arms, record), 0.98, 300, tmp_path)
+    for copy in tmp_path.glob("*.md"):
+        assert "1 of 2 seeds: 300" in copy.read_text()
 
 
 def test_folds_judge_every_image_once(train: Images) -> None:

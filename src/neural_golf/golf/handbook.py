@@ -11,6 +11,7 @@ import numpy as np
 
 from neural_golf import data, longwork
 from neural_golf.config import Config
+from neural_golf.golf import pages
 from neural_golf.golf.descent import Descent
 from neural_golf.golf.plan import Epoch
 from neural_golf.golf.recipe import Recipe
@@ -78,7 +79,9 @@ def run(config: Config) -> None:
             ]
             return {}, {"curve": curve, "seconds": round(time.perf_counter() - start, 2)}
 
-        key = longwork.folder("golf98", recipe=recipe.model_dump(), seed=seed, data=data.digest())
+        key = longwork.folder(
+            "golf98", what="handbook", recipe=recipe.model_dump(), seed=seed, data=data.digest()
+        )
         return longwork.finished(key, compute)
 
     results = longwork.in_parallel(jobs, one)
@@ -92,10 +95,9 @@ def run(config: Config) -> None:
         for size, accuracy in record["curve"]
     ]
     write_csv(Path("results/plots/handbook.csv"), ("arm", "seed", "nonzero", "accuracy"), lines)
-    write_json(
-        Path("results/metrics/handbook.json"),
-        {name: summary(runs, section.accuracy, section.at) for name, runs in records.items()},
-    )
+    found = {name: summary(runs, section.accuracy, section.at) for name, runs in records.items()}
+    write_json(Path("results/metrics/handbook.json"), found)
+    pages.update(found, section.accuracy, section.at)
 
 
 def summary(runs: Sequence[dict[str, Any]], accuracy: float, at: int) -> dict[str, Any]:
