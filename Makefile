@@ -82,4 +82,4 @@ clean:
 
 lock:
 	uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
+	  --generate-hashes --no-annotate --no-header -o requirements.lock
