@@ -102,10 +102,12 @@ def test_the_stage_prunes_by_every_judge_in_every_order(dense: np.ndarray, setti
     assert [(run["judge"], run["order"]) for run in found.runs] == [
         ("test", "index"), ("test", "saliency"), ("heldout", "index"), ("heldout", "saliency"),
     ]  # fmt: skip
+    thresholds = {"test": settings.prune.threshold, "heldout": settings.prune.heldout_threshold}
     for number, run in enumerate(found.runs):
         images = data.read(run["judge"])
         have = engine(found.network).correct(found.baked(number), images.pixels, images.labels)
-        assert have == run[f"{run['judge']}_correct"] >= prune.needed(settings.prune.threshold, len(images))
+        goal = prune.needed(thresholds[run["judge"]], len(images))
+        assert have == run[f"{run['judge']}_correct"] >= goal
 
 
 def test_a_network_below_the_threshold_has_nothing_to_give_and_that_is_said(

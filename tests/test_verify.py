@@ -367,7 +367,7 @@ def test_a_file_with_another_md5_is_an_error(folder: Path) -> None:
 
 
 def test_missing_data_says_where_to_put_it(folder: Path) -> None:
-    with pytest.raises(GolfError, match=r"images\.gz is neither in .* nor in .*noise"):
+    with pytest.raises(GolfError, match=r"no images\.gz in .*empty; download the published noise"):
         load_test_set(load_challenge(str(folder / "tiny.yaml")), folder / "empty")
 
 
@@ -395,7 +395,7 @@ def test_no_verdict_has_a_code_of_its_own(folder: Path, capsys: pytest.CaptureFi
     (folder / "labels.gz").unlink()
     assert run(folder, "good.onnx") == 3
     said = capsys.readouterr()
-    assert said.out == "" and "labels.gz is neither in" in said.err
+    assert said.out == "" and "no labels.gz in" in said.err
 
 
 def test_json_is_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

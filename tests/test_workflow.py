@@ -159,9 +159,9 @@ def test_a_workspace_sees_the_places_of_the_data_from_where_it_lies(tmp_path: Pa
 
 
 def test_snakemake_lint_says_only_what_the_snakefile_answers() -> None:
-    command = [sys.executable, "-m", "snakemake", "--lint", "json"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    said = {lint["title"] for rule in json.loads(found)["rules"] for lint in rule["lints"]}
+    command = [sys.executable, "-m", "snakemake", "--lint"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    said = set(re.findall(r"^    \* (.*)$", found.stdout + found.stderr, re.MULTILINE))
     answered = ("No log directive", "Specify a conda environment", "Shell command directly uses")
     assert said
     assert not [title for title in said if not title.startswith(answered)]
