@@ -41,7 +41,7 @@ def run(config: Config) -> None:
     runtime = find_runtime() if config.page.inference else Runtime(why="page.inference is off in params.yaml")
     drawn = drawings(config)
     findings = read_json(FINDINGS)
-    ladder, notes = words.split_markdown(Path("results/ladder.md").read_text(encoding="utf-8"))
+    ladder, *more = words.markdown_blocks(Path("results/ladder.md").read_text(encoding="utf-8"))
     test = data.read("test")
     digits = [image.tobytes() for seed in range(config.page.samples) for image in samples(test, seed).pixels]
     best = {goal: words.record(lines, goal) for goal in config.page.goals}
@@ -57,8 +57,13 @@ def run(config: Config) -> None:
             f'<option value="{k}">{html.escape(words.title(s))}</option>' for k, s in enumerate(subjects)
         ),
         rules=words.rules(config),
-        ladder=words.table(ladder),
-        ladder_notes=f"<p class='hint'>{words.inline(notes)}</p>",
+        ladder=ladder,
+        ladder_notes="".join(
+            f"<div class='scroll' tabindex='0' role='region' aria-label='More figures'>{block}</div>"
+            if block.startswith("<table")
+            else block
+            for block in more
+        ),
         findings="".join(words.sentences(findings[s.group], s.group, subjects[-1].group) for s in subjects),
         portraits="".join(figure(d) for d in drawn if d.network == config.interpret.networks[0]),
         surveys="".join(figure(d) for d in drawn if not d.network),

@@ -21,12 +21,12 @@ __all__ = [
     "honest",
     "inline",
     "lead",
+    "markdown_blocks",
     "record",
     "reproduce",
     "rules",
     "score",
     "sentences",
-    "split_markdown",
     "table",
     "title",
 ]
@@ -39,10 +39,14 @@ def inline(text: str) -> str:
     return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
 
 
-def split_markdown(text: str) -> tuple[list[str], str]:
-    """The lines of the table in a Markdown text, and the rest as one paragraph."""
-    lines = text.splitlines()
-    return [x for x in lines if x.startswith("|")], " ".join(x for x in lines if x and not x.startswith("|"))
+def markdown_blocks(text: str) -> list[str]:
+    """The tables and paragraphs of a Markdown text, in order, as HTML."""
+    blocks = [block.splitlines() for block in text.strip().split("\n\n")]
+    return [
+        table(lines) if lines[0].startswith("|") else f"<p class='hint'>{inline(' '.join(lines))}</p>"
+        for lines in blocks
+        if lines
+    ]
 
 
 def table(lines: Sequence[str]) -> str:
