@@ -21,7 +21,6 @@ from neural_golf.golf.handbook import fold, size_needed, summary
 from neural_golf.golf.optimiser import FullAdam
 from neural_golf.golf.plan import Epoch, plan
 from neural_golf.golf.recipe import Augment, Recipe
-from neural_golf.golf.stage import chosen
 from neural_golf.golf.surgeon import choose, fisher, operate, regain
 from neural_golf.model import Network, initialise
 
@@ -288,11 +287,6 @@ def test_transformed_images_are_the_images_where_nothing_may_change(
     assert np.array_equal(augmented(train.pixels, rows, Augment(), rng), train.pixels[rows])
     moved = augmented(train.pixels, rows, Augment(shift=2, turn=10), rng)
     assert moved.shape == (2, 1, 28, 28) and not np.array_equal(moved, train.pixels[rows])
-
-
-def test_the_smallest_snapshot_with_enough_held_out_images_is_entered() -> None:
-    records = [{"size": s, "heldout_correct": c} for s, c in ((300, 99), (250, 97), (200, 98), (150, 90))]
-    assert chosen(records, 98) == 2 and chosen(records, 99) == 0 and chosen(records, 100) is None
 
 
 def test_the_size_needed_is_read_between_snapshots() -> None:

@@ -80,14 +80,17 @@ def test_a_spec_that_cannot_be_is_refused_with_the_reason(spec: list[str], why: 
         Network.parse(spec)
 
 
-def test_starting_parameters_have_pytorchs_bounds(rng: np.random.Generator) -> None:
+def test_starting_parameters_have_hes_bounds_before_relu_and_pytorchs_elsewhere(
+    rng: np.random.Generator,
+) -> None:
     network = Network.parse(BLOG)
     named = network.unpack(initialise(network, rng))
-    for name, fan_in in (("conv1", 16), ("conv2", 36), ("conv3", 45), ("linear1", 36)):
-        for part in ("weight", "bias"):
-            values = np.abs(named[f"{name}.{part}"])
-            assert values.max() <= 1 / np.sqrt(fan_in)
-        assert np.abs(named[f"{name}.weight"]).max() > 0.9 / np.sqrt(fan_in)
+    for name, bound in (("conv1", np.sqrt(6 / 16)), ("conv2", np.sqrt(6 / 36)), ("conv3", np.sqrt(6 / 45))):
+        assert 0.9 * bound < np.abs(named[f"{name}.weight"]).max() <= np.float32(bound)
+        assert not named[f"{name}.bias"].any()
+    for part in ("weight", "bias"):
+        assert np.abs(named[f"linear1.{part}"]).max() <= 1 / np.sqrt(36)
+    assert np.abs(named["linear1.weight"]).max() > 0.9 / np.sqrt(36)
     assert (named["prelu2.slope"] == 0.25).all()
 
 

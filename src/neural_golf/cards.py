@@ -16,7 +16,17 @@ from neural_golf.config import Ladder
 from neural_golf.errors import GolfError
 from neural_golf.records import write_bytes
 
-__all__ = ["CHOICE", "by_variant", "card_text", "chosen", "chosen_on", "method", "name_of", "write"]
+__all__ = [
+    "CHOICE",
+    "by_variant",
+    "card_text",
+    "chosen",
+    "chosen_on",
+    "method",
+    "name_of",
+    "variant_of",
+    "write",
+]
 
 Line = Mapping[str, str]  # a line of results/plots/verify.csv
 Variant = tuple[str, str, str]  # row, judge, order
@@ -39,6 +49,8 @@ DATASETS: dict[str, tuple[str, str, Sequence[str]]] = {
 TABLE = """| file | parameters | non-zero | bits | test | held-out | SHA-256 |
 |---|--:|--:|--:|--:|--:|---|"""
 
+TRIED = {"index": "as they lie in memory", "saliency": "the least harmful first (w² E[g²])"}
+
 CHOICE = {
     "test": "the one with the fewest non-zero parameters, then with the most test images right",
     "held-out": "the one with the fewest non-zero parameters, then with the most held-out images right",
@@ -46,12 +58,17 @@ CHOICE = {
 
 
 def by_variant(lines: Sequence[Line], entered: bool = True) -> dict[Variant, list[Line]]:
-    """The referee's lines by row, judge and order: those entered, or those that a stage only exported."""
+    """The referee's lines by variant: those entered, or those that a stage only exported."""
     groups: dict[Variant, list[Line]] = {}
     for line in lines:
         if (line.get("entered", "True") == "True") == entered:
-            groups.setdefault((line["row"], line["judge"], line["order"]), []).append(line)
+            groups.setdefault(variant_of(line), []).append(line)
     return groups
+
+
+def variant_of(line: Line) -> Variant:
+    """Row, judge, and what else tells its networks apart: the order of zeroing, or the size in a descent."""
+    return line["row"], line["judge"], line["order"] or line.get("size", "")
 
 
 def name_of(variant: Variant) -> str:
@@ -82,10 +99,9 @@ def method(ladder: Ladder, variant: Variant, group: Sequence[Line]) -> str:
     if row not in ladder.methods:
         raise GolfError(f"params.yaml: ladder.methods says nothing about {row}")
     words = [ladder.methods[row]]
-    if order:
+    if order in TRIED:
         images = {"test": "test", "heldout": "held-out"}[judge]
-        tried = {"index": "as they lie in memory", "saliency": "the least harmful first (w² E[g²])"}[order]
-        words.append(f"Judged on the {images} images; weights tried {tried}.")
+        words.append(f"Judged on the {images} images; weights tried {TRIED[order]}.")
     if len(group) > 1:
         words.append(f"Of {len(group)} seeds {CHOICE['test' if judge == 'test' else 'held-out']}.")
     return " ".join(words)
@@ -99,9 +115,11 @@ def write(
     listing: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Write folder/ROW.md for every row and variant; remove cards of rows that are no more."""
-    others = by_variant(lines, entered=False)
+    others = [line for line in lines if line.get("entered") == "False"]
     texts = {
-        name_of(variant): card_text(dataset, ladder, variant, group, listing, others.get(variant, ()))
+        name_of(variant): card_text(
+            dataset, ladder, variant, group, listing, [x for x in others if x["row"] == variant[0]]
+        )
         for variant, group in by_variant(lines).items()
     }
     for name, text in texts.items():

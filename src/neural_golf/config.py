@@ -164,10 +164,17 @@ class Prune(Section):
 
 
 class Golf(Section):
-    """One descent per seed; the smallest snapshot with this accuracy on the held-out images is entered."""
+    """One descent per seed. `enter`: sizes of the recipe that are entered; held-out images choose seeds."""
 
-    heldout_accuracy: Fraction
+    enter: Annotated[tuple[Count, ...], Field(min_length=1)]
     recipe: Recipe
+
+    @model_validator(mode="after")
+    def _has_them(self) -> Self:
+        for size in self.enter:
+            if size not in self.recipe.sizes:
+                raise ValueError(f"enter: {size} is not one of recipe.sizes")
+        return self
 
 
 class Handbook(Section):

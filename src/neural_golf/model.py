@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,20 +268,30 @@ def _turned(index: NDArray[np.int64], shift: bool) -> NDArray[np.int64]:
 
 
 def initialise(network: Network, rng: np.random.Generator) -> Vector:
-    """Starting parameters [n], as PyTorch initialises Conv2d, Linear and PReLU.
+    """Starting parameters [n].
 
-    Weights and biases are uniform in ±1/sqrt(fan_in) (He et al. 2015, arXiv:1502.01852, with
-    a = sqrt(5)); slopes start at 0.25.
+    A convolution before ReLU, LeakyReLU or PReLU: weights uniform in ±sqrt(6 / fan_in), which keeps the
+    variance from layer to layer, and biases 0 (He et al. 2015, arXiv:1502.01852). With four channels a
+    dead one is a quarter of the layer, and these starts leave fewer. Every other weight and bias is
+    uniform in ±1/sqrt(fan_in), as in PyTorch's Conv2d and Linear; slopes start at 0.25.
     """
     vector = np.empty(network.size, np.float32)
+    rectified = {
+        layer.name
+        for layer, after in pairwise(network.layers)
+        if layer.kind == "conv" and after.kind in ("relu", "leaky", "prelu")
+    }
     fan_in = 1
     for tensor in network.tensors:
-        if tensor.name.endswith(".slope"):
+        name, _, part = tensor.name.rpartition(".")
+        if part == "slope":
             vector[tensor.slice] = 0.25
             continue
-        if tensor.name.endswith(".weight"):
+        if part == "weight":
             fan_in = math.prod(tensor.shape[1:])  # a bias follows its weight
         bound = 1 / math.sqrt(fan_in)
+        if name in rectified:
+            bound = math.sqrt(6 / fan_in) if part == "weight" else 0.0
         vector[tensor.slice] = rng.uniform(-bound, bound, tensor.size)
     return vector
 

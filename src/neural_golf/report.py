@@ -75,9 +75,15 @@ def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[d
     where these judged the zeroing; there the held-out images, which then chose nothing.
     """
     groups = cards.by_variant(lines)
-    judges, orders = ("", "test", "heldout"), ("", "index", "saliency")
+    judges = ("", "test", "heldout")
     table = []
-    for key in sorted(groups, key=lambda k: (ORDER.index(k[0]), judges.index(k[1]), orders.index(k[2]))):
+
+    def place(key: cards.Variant) -> tuple[int, int, int, str]:
+        row, judge, rest = key
+        size = -int(rest) if rest.isdecimal() else 0
+        return ORDER.index(row), judges.index(judge), size, rest
+
+    for key in sorted(groups, key=place):
         row, judge, order = key
         group = groups[key]
         test = Spread.of([int(line["correct"]) / int(line["images"]) for line in group])
@@ -94,7 +100,7 @@ def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[d
             "untouched_on": "held-out" if judge == "test" else "test",
             "untouched": vars(heldout if judge == "test" else test),
             "chosen_on": {"": "nothing", "test": "test", "heldout": "held-out"}[judge],
-            "order": order,
+            "order": order if order in cards.TRIED else "",
             "seeds": [int(line["seed"]) for line in group],
             "seconds": round(float(np.mean([float(line["seconds"]) for line in group])), 2),
         }
@@ -121,8 +127,6 @@ LABELS = {
     "pruned": "pruned",
     "prelu": "prelu 4-5-4",
     "prelu_pruned": "prelu_pruned",
-    "golf98": "golf98, chosen at 98 %",
-    "golf99": "golf99, chosen at 99 %",
 }
 
 CHOSEN = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}
@@ -136,7 +140,7 @@ def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prun
     ]
     for row in table:
         spread = {key: Spread(**row[key]) for key in ("nonzero", "test_correct", "untouched")}
-        name = LABELS[row["row"]] if sizes["dataset"] == "mnist" else row["row"]
+        name = LABELS.get(row["row"], row["row"]) if sizes["dataset"] == "mnist" else row["row"]
         label = name + (f", {row['order']} order" if row["order"] else "")
         blog = row.get("blog")
         told = f"{blog['nonzero']:,}" if blog else ""

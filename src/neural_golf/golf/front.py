@@ -94,15 +94,15 @@ def interval(correct: int, images: int, rng: np.random.Generator, times: int = 1
 
 
 def price_of_honesty(lines: Sequence[Line], accuracy: float) -> dict[str, Any]:
-    """The same descents, their snapshot chosen on the test images instead, as usual elsewhere.
+    """One rule, the smallest snapshot of a descent with this accuracy, by two judges.
 
-    Per seed the smallest snapshot with `accuracy` on the test images; `best` is what a paper would
-    report, the smallest of all seeds. Beside it what the held-out images chose.
+    On the test images, as usual elsewhere: `best`, the smallest of all seeds, is what a paper would
+    report. And on the held-out images: what one may claim without having looked.
     """
     found: dict[str, Any] = {}
     for name, able in (
-        ("chosen_on_test", [ln for ln in lines if int(ln["correct"]) >= needed(accuracy, int(ln["images"]))]),
-        ("chosen_on_heldout", [ln for ln in lines if ln["entered"] == "True"]),
+        ("chosen_on_test", _able(lines, accuracy, "correct", "images")),
+        ("chosen_on_heldout", _able(lines, accuracy, "heldout_correct", "heldout_images")),
     ):
         per_seed: dict[str, Line] = {}
         for line in sorted(able, key=lambda ln: -int(ln["nonzero"])):
@@ -116,3 +116,7 @@ def price_of_honesty(lines: Sequence[Line], accuracy: float) -> dict[str, Any]:
             "test_correct": vars(Spread.of(correct)) if correct else None,
         }
     return found
+
+
+def _able(lines: Sequence[Line], accuracy: float, correct: str, images: str) -> list[Line]:
+    return [line for line in lines if int(line[correct]) >= needed(accuracy, int(line[images]))]

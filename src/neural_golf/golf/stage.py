@@ -1,11 +1,9 @@
-"""The stages golf98 and golf99: one descent per seed, a snapshot at every size, one of them chosen."""
+"""The stages golf98 and golf99: one descent per seed, a snapshot at every size, some of them entered."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,11 +15,10 @@ from neural_golf.golf.plan import Epoch
 from neural_golf.golf.recipe import Recipe
 from neural_golf.golf.teacher import probabilities
 from neural_golf.model import Network
-from neural_golf.prune import needed
 from neural_golf.records import Checkpoint, write_checkpoint, write_csv, write_json
 from neural_golf.train import METRICS, MODELS, PLOTS, score
 
-__all__ = ["chosen", "descend", "run"]
+__all__ = ["descend", "run"]
 
 
 def descend(
@@ -63,28 +60,18 @@ def descend(
     return longwork.finished(key, compute)
 
 
-def chosen(records: Sequence[dict[str, Any]], goal: int) -> int | None:
-    """Which snapshot of one descent is entered: the smallest with `goal` held-out images right.
-
-    Held-out images decide and nothing else does. Returns None where none has as many.
-    """
-    able = [k for k, record in enumerate(records) if record["heldout_correct"] >= goal]
-    return min(able, key=lambda k: int(records[k]["size"])) if able else None
-
-
 def run(config: Config, stage: str) -> None:
-    """Descend once per seed of the roster; write every snapshot, and say which ones are entered."""
+    """Descend once per seed of the roster; write every snapshot, and which of them are entered."""
     section = getattr(config, stage)
     train, heldout = data.read("train"), data.read("heldout")
-    goal = needed(section.heldout_accuracy, len(heldout))
     seeds = getattr(config.roster, stage)
     results = longwork.in_parallel(
         seeds, lambda seed: descend(stage, f"seed {seed}", section.recipe, seed, train, heldout)
     )
-    runs: list[dict[str, Any]] = []
-    for _, record in results:
-        best = chosen(record["runs"], goal)
-        runs += [{**entry, "entered": k == best} for k, entry in enumerate(record["runs"])]
+    # Which sizes are entered stands in params.yaml before anything is trained: no score decides it.
+    runs = [
+        {**run, "entered": run["size"] in section.enter} for _, record in results for run in record["runs"]
+    ]
     parameters = np.concatenate([tensors["parameters"] for tensors, _ in results])
     masks = np.concatenate([tensors["mask"] for tensors, _ in results]).astype(bool)
     network = Network.parse(section.recipe.network)
@@ -96,15 +83,14 @@ def run(config: Config, stage: str) -> None:
     ]
     header = ("seed", "nonzero", "entered", "train_accuracy", "heldout_accuracy")
     write_csv(PLOTS / f"{stage}.csv", header, lines)
-    entered = [run["size"] for run in runs if run["entered"]]
-    if not entered:
-        print(f"{stage}: no snapshot has {goal} of {len(heldout)} held-out images right, so none is entered")
+    at = {size: [run["heldout_correct"] for run in runs if run["size"] == size] for size in section.enter}
     write_json(
         METRICS / f"{stage}.json",
         {
             "parameters": network.size,
-            "entered": len(entered),
-            "smallest": min(entered, default=None),
-            "mean": round(float(np.mean(entered)), 2) if entered else None,
+            "runs": len(results),
+            "heldout_accuracy": {
+                str(size): round(float(np.mean(correct)) / len(heldout), 6) for size, correct in at.items()
+            },
         },
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_golf import cards
 from neural_golf.errors import GolfError
 from neural_golf.model import Network
 from neural_golf.records import read_json
@@ -59,7 +60,7 @@ def read_lines(path: Path = VERIFIED) -> list[Line]:
 
 def group(line: Line) -> str:
     """The row and variant of the ladder that a file belongs to: baseline, pruned-test-index."""
-    return "-".join(filter(None, (line["row"], line["judge"], line["order"])))
+    return cards.name_of(cards.variant_of(line))
 
 
 def choose(lines: Sequence[Line], wanted: Sequence[str]) -> list[Line]:

@@ -101,9 +101,8 @@ def _means(table: Sequence[Sequence[Any]]) -> dict[str, dict[str, float]]:
         entry = dict(zip(COLUMNS, line, strict=True))
         if not entry["entered"]:
             continue
-        groups.setdefault("-".join(filter(None, (entry["row"], entry["judge"], entry["order"]))), []).append(
-            entry
-        )
+        words = (entry["row"], entry["judge"], entry["order"], str(entry["size"] or ""))
+        groups.setdefault("-".join(filter(None, words)), []).append(entry)
     return {
         name: {
             "accuracy": round(float(np.mean([e["correct"] / e["images"] for e in entries])), 6),
