@@ -29,6 +29,10 @@ TURNED = [
     "conv 8 k3 turns", "abs", "maxpool 2", "conv 8 k3 turns", "abs", "maxpool 2",
     "conv 8 k3 same turns tied=conv2", "abs", "linear 10",
 ]  # fmt: skip
+MIRRORED = [
+    "conv 8 k4 turns mirrors", "abs", "maxpool 2", "conv 16 k3 turns mirrors nobias", "abs", "maxpool 2",
+    "conv 8 k3 turns mirrors", "abs", "linear 10",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -160,10 +164,11 @@ def test_a_turned_network_is_its_unrolled_network_and_stores_each_weight_once() 
     assert set(source) == set(range(network.size))
 
 
-def test_turning_the_image_turns_the_maps_of_turned_kernels(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("word", ["turns", "turns mirrors"])
+def test_turning_the_image_turns_the_maps_of_turned_kernels(word: str, rng: np.random.Generator) -> None:
     """Group convolution: turned input, turned output with the channels of each four rolled."""
     torch = pytest.importorskip("torch")
-    network = Network.parse(["conv 8 k3 turns nobias", "conv 8 k2 turns nobias", "gap"], (1, 9, 9))
+    network = Network.parse([f"conv 8 k3 {word} nobias", f"conv 8 k2 {word} nobias", "gap"], (1, 9, 9))
     plain, source = network.unrolled()
     kernels = plain.unpack(initialise(network, rng)[source])
 
@@ -171,16 +176,26 @@ def test_turning_the_image_turns_the_maps_of_turned_kernels(rng: np.random.Gener
         y = torch.from_numpy(np.ascontiguousarray(x))
         for name in ("conv1.weight", "conv2.weight"):
             y = torch.nn.functional.conv2d(y, torch.from_numpy(kernels[name]))
-        return y.numpy()
+        return y.numpy()[0]
 
     x = rng.normal(size=(1, 1, 9, 9)).astype(np.float32)
-    straight = np.rot90(maps(x), 1, (2, 3)).reshape(1, 2, 4, 6, 6)
-    assert np.allclose(maps(np.rot90(x, 1, (2, 3))), np.roll(straight, 1, 2).reshape(1, 8, 6, 6), atol=1e-5)
+    straight, turned = maps(x), maps(np.rot90(x, 1, (2, 3)))
+    fours = np.rot90(straight, 1, (1, 2)).reshape(2, 4, 6, 6)
+    assert np.allclose(turned.reshape(2, 4, 6, 6), np.roll(fours, 1, 1), atol=1e-5)
+    if word == "turns":
+        return
+    # Channels 0 to 3 are turned by r quarters, 4 to 7 mirrored and then turned: a mirrored image has r
+    # where the straight one has -r, and what was mirrored is straight.
+    mirrored = maps(x[..., ::-1])
+    assert np.allclose(mirrored, straight[[4, 7, 6, 5, 0, 3, 2, 1]][..., ::-1], atol=1e-5)
 
 
+@pytest.mark.parametrize("spec", [TURNED, MIRRORED])
 @pytest.mark.parametrize("core", ["auto", "torch"])
-def test_the_gradient_of_turned_and_tied_weights_is_the_slope_of_the_loss(core: str, train: Images) -> None:
-    network = Network.parse(TURNED)
+def test_the_gradient_of_turned_and_tied_weights_is_the_slope_of_the_loss(
+    core: str, spec: list[str], train: Images
+) -> None:
+    network = Network.parse(spec)
     maker = engine(network, core=core)  # type: ignore[arg-type]
     p = initialise(network, np.random.default_rng(3)).astype(np.float32)
     rows = np.arange(64)
@@ -196,7 +211,7 @@ def test_the_gradient_of_turned_and_tied_weights_is_the_slope_of_the_loss(core: 
         assert (up - down) / 2e-2 == pytest.approx(float(gradient @ along), abs=2e-3)
 
 
-@pytest.mark.parametrize("spec", [TURNED, ["conv 4 k4", "abs", "maxpool 3", "linear 10"]])
+@pytest.mark.parametrize("spec", [TURNED, MIRRORED, ["conv 4 k4", "abs", "maxpool 3", "linear 10"]])
 def test_the_exported_network_answers_as_the_engine_does(spec: list[str], train: Images) -> None:
     runtime = pytest.importorskip("onnxruntime")
     network = Network.parse(spec)
@@ -339,13 +354,20 @@ def test_the_interval_holds_the_count_and_shrinks_with_more_images(rng: np.rando
 
 
 def test_a_recipe_refuses_sizes_that_do_not_fall_and_networks_that_cannot_be() -> None:
-    for change in ({"sizes": (100, 200)}, {"network": ("conv 6 k3 turns", "linear 10")}, {"unknown": 1}):
+    odd = [["conv 6 k3 turns"], ["conv 4 k3 turns mirrors"], ["conv 8 k3 mirrors"],
+           ["conv 8 k3 turns", "conv 8 k3 turns mirrors"]]  # fmt: skip
+    for network in odd:
+        with pytest.raises(ValidationError):
+            recipe(network=(*network, "linear 10"))
+    for change in ({"sizes": (100, 200)}, {"unknown": 1}):
         with pytest.raises(ValidationError):
             recipe(**change)
 
 
-def test_the_four_positions_of_a_kernel_are_all_different() -> None:
-    _, source = Network.parse(["conv 4 k3 turns nobias", "gap"], (1, 5, 5)).unrolled()
-    places = source.reshape(4, 9).tolist()
-    assert all(a != b for a, b in itertools.combinations(places, 2))
-    assert all(sorted(place) == list(range(9)) for place in places)
+@pytest.mark.parametrize(("word", "places"), [("turns", 4), ("turns mirrors", 8)])
+def test_the_positions_of_a_kernel_are_all_different(word: str, places: int) -> None:
+    _, source = Network.parse([f"conv 8 k3 {word} nobias", "gap"], (1, 5, 5)).unrolled()
+    found = source.reshape(8 // places, places, 9).tolist()
+    for kernel in found:
+        assert all(a != b for a, b in itertools.combinations(kernel, 2))
+        assert len({tuple(sorted(place)) for place in kernel}) == 1

@@ -44,16 +44,16 @@ def model_proto(
     nodes: list[onnx.NodeProto] = []
     current = "image"
     constants: dict[str, onnx.TensorProto] = {}  # integers only: shapes and axes
-    turned, biases = False, set()
+    places, biases = 1, set()
     for number, layer in enumerate(network.layers):
-        if layer.turns:
-            made, integers = turned_nodes(layer, current, shift=turned)
+        if layer.places > 1:
+            made, integers = turned_nodes(layer, current, among=places)
             constants |= {tensor.name: tensor for tensor in integers}
             biases |= {layer.bias.name} if layer.bias else set()
             nodes += made
-            current, turned = layer.name, True
+            current, places = layer.name, layer.places
             continue
-        turned = turned and layer.kind != "conv"
+        places = 1 if layer.kind == "conv" else places
         made = _nodes(layer, current, last=number == len(network.layers) - 1)
         nodes += made
         current = made[-1].output[0] if made else current

@@ -4,6 +4,7 @@ A network is a list of layers, each a few words:
 
     conv C kK [same] [gG] [nobias] [tied=NAME]   2-D convolution, stride 1, valid unless `same`
     conv C kK turns                              C / 4 kernels, each also turned by 90, 180, 270 degrees
+    conv C kK turns mirrors                      C / 8 kernels, each in these positions and mirrored
     linear C [nobias]                            fully connected, on the flattened input
     relu | abs | leaky SLOPE | prelu             prelu has one slope per channel
     maxpool K | avgpool K                        K by K windows, stride K, the remainder cut off
@@ -30,6 +31,7 @@ from neural_golf.errors import GolfError
 __all__ = ["Layer", "Network", "Tensor", "fold_normalisation", "initialise", "masked"]
 
 Vector = NDArray[np.float32]
+POSITIONS = ("turns", "mirrors")  # words of a spec for kernels that stand in several positions
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Layer:
     value: float = 0.0  # the slope of `leaky`, −1 for `abs`, the probability of `dropout`
     weight: Tensor | None = None
     bias: Tensor | None = None
-    turns: bool = False
+    places: int = 1  # in how many positions each kernel stands: 1, 4 (`turns`) or 8 (`turns mirrors`)
 
 
 @dataclass(frozen=True)
@@ -129,29 +131,30 @@ class Network:
 
     @property
     def shares(self) -> bool:
-        """Whether some kernels stand in several places, turned."""
-        return any(layer.turns for layer in self.layers)
+        """Whether some kernels stand in several places, turned or mirrored."""
+        return any(layer.places > 1 for layer in self.layers)
 
     def unrolled(self) -> tuple[Network, NDArray[np.int64]]:
         """The same network with every turned kernel written out, and which parameter stands where.
 
         source: int [n_full]; parameters[source] are the parameters of the unrolled network. A kernel
-        W [in, k, k] of a layer with `turns` gives four channels, in a row: W turned by 0, 90, 180 and
-        270 degrees. If the layer before has `turns` too, its four channels change places as they
-        would in a turned image (group convolution, Cohen & Welling 2016, arXiv:1602.07576).
+        W [in, k, k] that stands in 4 (or 8) positions gives as many channels, in a row: W turned by 0,
+        90, 180 and 270 degrees (and then its mirror image turned by as much). If the layer before has
+        as many positions, its channels change places as they would in an image so turned (group
+        convolution, Cohen & Welling 2016, arXiv:1602.07576).
         """
-        plain = Network.parse([text.replace(" turns", "") for text in self.spec], self.in_shape)
+        plain = Network.parse([_without(text, POSITIONS) for text in self.spec], self.in_shape)
         source = np.empty(plain.size, np.int64)
-        turned = False  # the channels of the current map come in fours
+        places = 1  # the channels of the current map come in so many positions
         for layer, full in zip(self.layers, plain.layers, strict=True):
             for own, other in ((layer.weight, full.weight), (layer.bias, full.bias)):
                 if own is None or other is None:
                     continue
                 index = np.arange(own.offset, own.offset + own.size).reshape(own.shape)
-                if layer.turns and own is layer.weight:
-                    index = _turned(index, turned)
+                if layer.places > 1 and own is layer.weight:
+                    index = _in_all_positions(index, layer.places, among=places)
                 source[other.slice] = index.ravel()
-            turned = layer.turns if layer.kind == "conv" else turned
+            places = layer.places if layer.kind == "conv" else places
         return plain, source
 
     def weights(self) -> NDArray[np.int64]:
@@ -194,8 +197,8 @@ def _parse_layer(
             options = words[3:]
             groups = next((number(o, "g") for o in options if o.startswith("g")), 1)
             tied = next((o.removeprefix("tied=") for o in options if o.startswith("tied=")), None)
-            turns = "turns" in options
-            known = ("same", "nobias", "turns")
+            places = 8 if "mirrors" in options else 4 if "turns" in options else 1
+            known = ("same", "nobias", *POSITIONS)
             unknown = [o for o in options if o not in known and o[:1] != "g" and o[:5] != "tied="]
             if unknown:
                 raise fail(f"unknown word {unknown[0]!r}")
@@ -207,9 +210,18 @@ def _parse_layer(
             size = (h + 2 * pad - k + 1, w + 2 * pad - k + 1)
             if min(size) < 1:
                 raise fail(f"a {k}x{k} kernel does not fit")
-            if turns and (out % 4 or groups > 1):
-                raise fail("turned kernels come in fours, and not in groups")
-            weight_shape = (out // 4 if turns else out, c // groups, k, k)
+            if "mirrors" in options and "turns" not in options:
+                raise fail("mirrors go with turns")
+            if places > 1 and (out % places or groups > 1):
+                raise fail(
+                    f"these kernels come in {places} positions, so in multiples of {places}, not in groups"
+                )
+            if places > 1 and h != w:
+                raise fail("an image that is turned must be square")
+            before = next((layer.places for layer in reversed(layers) if layer.kind == "conv"), 1)
+            if places > 1 and before not in (1, places):
+                raise fail(f"its kernels have {places} positions, those of the layer before {before}")
+            weight_shape = (out // places, c // groups, k, k)
             if tied is None:
                 weight = add("weight", weight_shape)
             else:
@@ -219,7 +231,7 @@ def _parse_layer(
                 weight = found[0]
             bias = None if "nobias" in options else add("bias", (out,))
             return Layer(
-                kind, name, shape, (out, *size), k, pad, groups, weight=weight, bias=bias, turns=turns
+                kind, name, shape, (out, *size), k, pad, groups, weight=weight, bias=bias, places=places
             )
         case "linear":
             if len(words) not in (2, 3) or words[2:] not in ([], ["nobias"]):
@@ -255,16 +267,30 @@ def _parse_layer(
     raise fail(f"unknown kind {kind!r}; known: conv linear relu abs leaky prelu maxpool avgpool gap dropout")
 
 
-def _turned(index: NDArray[np.int64], shift: bool) -> NDArray[np.int64]:
-    """Kernels [out / 4, in, k, k] in four positions: [out, in, k, k]."""
-    places = []
-    for r in range(4):
-        moved = np.rot90(index, r, axes=(2, 3))
-        if shift:  # channel 4 j + s of the input plays the part of 4 j + (s - r)
-            fours = moved.reshape(len(index), -1, 4, *index.shape[2:])
-            moved = np.roll(fours, r, axis=2).reshape(index.shape)
-        places.append(moved)
-    return np.stack(places, axis=1).reshape(-1, *index.shape[1:])
+def _without(text: str, words: Sequence[str]) -> str:
+    return " ".join(word for word in text.split() if word not in words)
+
+
+Position = tuple[int, int]  # (r, m): mirrored m times (0 or 1), then turned r times by 90 degrees
+
+
+def _after(a: Position, b: Position) -> Position:
+    """The position that first b, then a lead to: a mirror image turns the other way."""
+    return (a[0] + (-b[0] if a[1] else b[0])) % 4, (a[1] + b[1]) % 2
+
+
+def _in_all_positions(index: NDArray[np.int64], places: int, among: int) -> NDArray[np.int64]:
+    """Kernels [out / places, in, k, k] in all positions: [out, in, k, k]."""
+    positions = [(r, m) for m in range(places // 4) for r in range(4)]
+    found = []
+    for r, m in positions:
+        moved = np.rot90(index[..., ::-1] if m else index, r, axes=(2, 3))
+        if among > 1:  # the input in position h plays the part that h has as seen from here
+            back = (r, m) if m else (-r % 4, 0)
+            parts = moved.reshape(len(index), -1, places, *index.shape[2:])
+            moved = parts[:, :, [positions.index(_after(back, h)) for h in positions]].reshape(index.shape)
+        found.append(moved)
+    return np.stack(found, axis=1).reshape(-1, *index.shape[1:])
 
 
 def initialise(network: Network, rng: np.random.Generator) -> Vector:
