@@ -48,12 +48,6 @@ def engine(
         raise GolfError(f"engine: {threads} threads; at least 1 is needed")
     if core not in ("auto", "compiled", "torch"):
         raise GolfError(f"engine: unknown core {core!r}; known: auto compiled torch")
-    if network.shares:
-        from neural_golf.engine.shared import Shared
-
-        plain, source = network.unrolled()
-        inner = engine(plain, mean=mean, std=std, threads=threads, core=core)
-        return Shared(network, inner, source)
     why = ""
     if core != "torch":
         if any(layer.kind == "dropout" for layer in network.layers):

@@ -5,17 +5,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.engine.base import Floats, Images, Integers, Progress
+from neural_golf.engine.base import Floats, Images, Integers, Mask, Progress
 
 def instruction_sets() -> list[str]: ...
 def peak(rounds: int, instructions: str) -> int: ...
 
 class Core:
     instructions: str
+    sparse_weights: float
+    sparse_gradients: float
     def __init__(
         self,
         layers: list[tuple[Any, ...]],
         parameters: int,
+        source: NDArray[np.int32] | None,
+        stored: int,
         mean: float,
         std: float,
         threads: int,
@@ -30,6 +34,7 @@ class Core:
         targets: NDArray[Any],
         index: Integers | None,
         smoothing: float,
+        mask: Mask | None,
         out: Floats,
     ) -> float: ...
     def micro_gradients(
@@ -39,6 +44,7 @@ class Core:
         targets: NDArray[Any],
         index: Integers | None,
         micro_batch: int,
+        mask: Mask | None,
         out: Floats,
     ) -> None: ...
     def adam_epoch(
@@ -55,7 +61,7 @@ class Core:
         beta1: float,
         beta2: float,
         eps: float,
-        mask: NDArray[np.bool_] | None,
+        mask: Mask | None,
         smoothing: float,
     ) -> float: ...
     def zero_one_by_one(
@@ -68,7 +74,7 @@ class Core:
         progress: Progress | None,
         every: int,
         most_bytes: int,
-        mask: NDArray[np.bool_],
+        mask: Mask,
     ) -> None: ...
     def zero_alone(
         self,

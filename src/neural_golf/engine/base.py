@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from neural_golf.errors import GolfError
 from neural_golf.model import Network
 
-__all__ = ["Engine", "Floats", "Integers", "Progress"]
+__all__ = ["Engine", "Floats", "Integers", "Mask", "Progress"]
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Images = NDArray[Any]  # uint8 or float32, [N, 1, 28, 28] or [N, 784]
 Progress = Callable[[int, int, int], None]  # candidates done, zeroed so far, correct now
 
@@ -30,8 +31,9 @@ class Engine(ABC):
 
     In all methods: `images` is uint8 or float32 [N, channels, height, width] or [N, pixels];
     `index` (int64 [n], default all) takes rows of images and targets; `targets` are integer
-    labels [N] or soft targets float32 [N, classes]. Wrong shapes, labels or indices out of range
-    and NaN or Inf in any input raise GolfError.
+    labels [N] or soft targets float32 [N, classes]. Where gradients have a `mask` (bool [n_params]),
+    those outside are not wanted and exactly 0. Wrong shapes, labels or indices out of range and NaN
+    or Inf in any input raise GolfError.
     """
 
     core: str
@@ -55,6 +57,7 @@ class Engine(ABC):
         targets: NDArray[Any],
         index: Integers | None,
         smoothing: float,
+        mask: Mask | None = None,
     ) -> tuple[float, Floats]: ...
 
     # What the project calls.
@@ -77,6 +80,7 @@ class Engine(ABC):
         targets: NDArray[Any],
         index: Integers | None = None,
         smoothing: float = 0.0,
+        mask: Mask | None = None,
     ) -> tuple[float, Floats]:
         """Mean cross-entropy (nats) of the n images, and its gradient, float32 [n_params].
 
@@ -88,7 +92,8 @@ class Engine(ABC):
         targets = self._targets(targets, images, index, smoothing)
         if not len(targets):
             raise GolfError("engine: the mean loss of no images does not exist")
-        return self._loss_gradient(self._parameters(parameters), images, targets, index, smoothing)
+        self._mask(mask)
+        return self._loss_gradient(self._parameters(parameters), images, targets, index, smoothing, mask)
 
     def micro_gradients(
         self,
@@ -97,6 +102,7 @@ class Engine(ABC):
         targets: NDArray[Any],
         index: Integers | None,
         micro_batch: int,
+        mask: Mask | None = None,
     ) -> Floats:
         """Gradients of the mean loss of every `micro_batch` images in turn, float32 [m, n_params].
 
@@ -108,7 +114,8 @@ class Engine(ABC):
         targets = self._targets(targets, images, index, 0.0)
         if micro_batch < 1 or len(targets) % micro_batch:
             raise GolfError(f"engine: {len(targets)} images do not make whole micro-batches of {micro_batch}")
-        return self._micro_gradients(self._parameters(parameters), images, targets, index, micro_batch)
+        self._mask(mask)
+        return self._micro_gradients(self._parameters(parameters), images, targets, index, micro_batch, mask)
 
     def adam_epoch(
         self,
@@ -123,7 +130,7 @@ class Engine(ABC):
         lr: float | NDArray[Any],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        mask: NDArray[np.bool_] | None = None,
+        mask: Mask | None = None,
         smoothing: float = 0.0,
     ) -> float:
         """One pass of Adam over images[order] in batches; returns the mean loss over the images.
@@ -158,9 +165,8 @@ class Engine(ABC):
             raise GolfError(f"engine: lr must be a finite number or {steps} of them, one per update")
         if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1 and eps >= 0 and step >= 0):
             raise GolfError(f"engine: Adam with betas {betas}, eps {eps}, step {step} is not defined")
+        self._mask(mask)
         if mask is not None:
-            if mask.shape != parameters.shape or mask.dtype != np.bool_:
-                raise GolfError(f"engine: mask must be a boolean vector [{self.network.size}]")
             for vector in (parameters, m, v):
                 vector[~mask] = 0.0
         return self._adam_epoch(
@@ -176,7 +182,7 @@ class Engine(ABC):
         threshold: int,
         progress: Progress | None = None,
         every: int = 64,
-    ) -> NDArray[np.bool_]:
+    ) -> Mask:
         """One pass over `candidates` (parameter indices, in this order); returns a mask [n_params].
 
         Each is set to zero and stays zero where `correct` is still at least `threshold` (a count of
@@ -211,12 +217,13 @@ class Engine(ABC):
         targets: NDArray[Any],
         index: Integers | None,
         micro_batch: int,
+        mask: Mask | None = None,
     ) -> Floats:
         index = np.arange(len(targets)) if index is None else index
         out = np.empty((len(targets) // micro_batch, self.network.size), np.float32)
         for row in range(len(out)):
             part = slice(row * micro_batch, (row + 1) * micro_batch)
-            out[row] = self._loss_gradient(parameters, images, targets[part], index[part], 0.0)[1]
+            out[row] = self._loss_gradient(parameters, images, targets[part], index[part], 0.0, mask)[1]
         return out
 
     def _adam_epoch(
@@ -232,16 +239,16 @@ class Engine(ABC):
         lr: NDArray[np.float64],
         betas: tuple[float, float],
         eps: float,
-        mask: NDArray[np.bool_] | None,
+        mask: Mask | None,
         smoothing: float,
     ) -> float:
         total = 0.0
         for k, start in enumerate(range(0, len(order), batch)):
             rows = slice(start, start + batch)
-            loss, gradient = self._loss_gradient(parameters, images, targets[rows], order[rows], smoothing)
+            loss, gradient = self._loss_gradient(
+                parameters, images, targets[rows], order[rows], smoothing, mask
+            )
             total += loss * len(order[rows])
-            if mask is not None:
-                gradient = np.where(mask, gradient, np.float32(0))
             t = step + k + 1
             m += np.float32(1 - betas[0]) * (gradient - m)
             v *= np.float32(betas[1])
@@ -259,7 +266,7 @@ class Engine(ABC):
         threshold: int,
         progress: Progress | None,
         every: int,
-    ) -> NDArray[np.bool_]:
+    ) -> Mask:
         mask = np.ones(self.network.size, np.bool_)
         now, zeroed = self._correct(parameters, images, labels), 0
         for done, q in enumerate(candidates, start=1):
@@ -299,6 +306,10 @@ class Engine(ABC):
         if not np.isfinite(vector).all():
             raise GolfError(f"engine: {name} {int(np.argmin(np.isfinite(vector)))} is not a finite number")
         return vector
+
+    def _mask(self, mask: Mask | None) -> None:
+        if mask is not None and (mask.shape != (self.network.size,) or mask.dtype != np.bool_):
+            raise GolfError(f"engine: mask must be a boolean vector [{self.network.size}]")
 
     def _images(self, images: Images) -> Images:
         shape = self.network.in_shape

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.engine import _core
-from neural_golf.engine.base import Engine, Floats, Images, Integers, Progress
+from neural_golf.engine.base import Engine, Floats, Images, Integers, Mask, Progress
 from neural_golf.model import Layer, Network
 
 __all__ = ["Compiled", "instruction_sets"]
@@ -39,8 +39,10 @@ class Compiled(Engine):
     ) -> None:
         super().__init__(network, mean, std, threads)
         wanted = os.environ.get("GOLF_INSTRUCTIONS", "") if instructions is None else instructions
-        layers = [_as_tuple(layer) for layer in network.layers]
-        self._core = _core.Core(layers, network.size, mean, std, threads, wanted)
+        plain, source = network.unrolled() if network.shares else (network, None)
+        layers = [_as_tuple(layer) for layer in plain.layers]
+        places = None if source is None else source.astype(np.int32)
+        self._core = _core.Core(layers, plain.size, places, network.size, mean, std, threads, wanted)
         self.sweep_bytes = 4 << 30  # memory for the maps of zero_one_by_one; beyond it, it is slower
         self.instructions: str = self._core.instructions
 
@@ -59,9 +61,10 @@ class Compiled(Engine):
         targets: NDArray[Any],
         index: Integers | None,
         smoothing: float,
+        mask: Mask | None = None,
     ) -> tuple[float, Floats]:
         gradient = np.empty(self.network.size, np.float32)
-        loss = self._core.loss_gradient(parameters, images, targets, index, smoothing, gradient)
+        loss = self._core.loss_gradient(parameters, images, targets, index, smoothing, mask, gradient)
         return loss, gradient
 
     def _micro_gradients(
@@ -71,9 +74,10 @@ class Compiled(Engine):
         targets: NDArray[Any],
         index: Integers | None,
         micro_batch: int,
+        mask: Mask | None = None,
     ) -> Floats:
         out = np.empty((len(targets) // micro_batch, self.network.size), np.float32)
-        self._core.micro_gradients(parameters, images, targets, index, micro_batch, out)
+        self._core.micro_gradients(parameters, images, targets, index, micro_batch, mask, out)
         return out
 
     def _adam_epoch(
@@ -89,7 +93,7 @@ class Compiled(Engine):
         lr: NDArray[np.float64],
         betas: tuple[float, float],
         eps: float,
-        mask: NDArray[np.bool_] | None,
+        mask: Mask | None,
         smoothing: float,
     ) -> float:
         return float(
@@ -107,7 +111,11 @@ class Compiled(Engine):
         threshold: int,
         progress: Progress | None,
         every: int,
-    ) -> NDArray[np.bool_]:
+    ) -> Mask:
+        if self.network.shares:  # a parameter stands in many places; the sweep knows of one
+            return super()._zero_one_by_one(
+                parameters, candidates, images, labels, threshold, progress, every
+            )
         mask = np.ones(self.network.size, np.bool_)
         self._core.zero_one_by_one(
             parameters, candidates, images, labels, threshold, progress, every, self.sweep_bytes, mask
@@ -117,6 +125,8 @@ class Compiled(Engine):
     def _zero_alone(
         self, parameters: Floats, candidates: Integers, images: Images, labels: Integers
     ) -> tuple[Integers, NDArray[np.float64]]:
+        if self.network.shares:
+            return super()._zero_alone(parameters, candidates, images, labels)
         correct = np.empty(len(candidates), np.int64)
         loss = np.empty(len(candidates), np.float64)
         self._core.zero_alone(parameters, candidates, images, labels, correct, loss)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from neural_golf.engine.base import Engine, Floats, Images, Integers
+from neural_golf.engine.base import Engine, Floats, Images, Integers, Mask
 from neural_golf.errors import GolfError
 from neural_golf.model import Network
 
@@ -36,12 +36,18 @@ class Twin(Engine):
     ) -> None:
         super().__init__(network, mean, std, threads)
         self.dtype = torch.float64 if dtype == "float64" else torch.float32
+        self._plain, self._source = network, None  # with turned kernels: unrolled, and what stands where
+        if network.shares:
+            self._plain, source = network.unrolled()
+            self._source = torch.from_numpy(source)
         torch.set_num_threads(threads)
 
     def forward(self, parameters: Tensor, x: Tensor, training: bool = False) -> Tensor:
         """Logits [n, classes] of normalised images x [n, channels, height, width]."""
-        named = {t.name: parameters[t.slice].view(t.shape) for t in self.network.tensors}
-        for layer in self.network.layers:
+        if self._source is not None:
+            parameters = parameters[self._source]
+        named = {t.name: parameters[t.slice].view(t.shape) for t in self._plain.tensors}
+        for layer in self._plain.layers:
             weight = named[layer.weight.name] if layer.weight else torch.empty(0)
             bias = named[layer.bias.name] if layer.bias else None
             match layer.kind:
@@ -99,9 +105,11 @@ class Twin(Engine):
         targets: NDArray[Any],
         index: Integers | None,
         smoothing: float,
+        mask: Mask | None = None,
     ) -> tuple[float, Floats]:
         loss, gradient = self.exact_loss_gradient(parameters, images, targets, index, smoothing)
-        return loss, gradient.astype(np.float32)
+        wanted = gradient if mask is None else np.where(mask, gradient, 0.0)
+        return loss, wanted.astype(np.float32)
 
     def exact_loss_gradient(
         self,

@@ -108,9 +108,7 @@ class Descent:
                 )
             self.epoch += 1
             if step.snapshot:
-                mask = np.zeros(self.network.size, bool)
-                mask[self.alive] = True
-                snapshots.append(Snapshot(len(self.alive), self._whole(self.average), mask))
+                snapshots.append(Snapshot(len(self.alive), self._whole(self.average), self._mask()))
             each_epoch(step, self.epoch, loss)
             if path and (step.snapshot or self.epoch % every == 0):
                 self._save(path, snapshots)
@@ -126,6 +124,11 @@ class Descent:
         whole = np.zeros(self.network.size, np.float32)
         whole[self.alive] = weights[self.alive]
         return whole
+
+    def _mask(self) -> NDArray[np.bool_]:
+        mask = np.zeros(self.network.size, bool)
+        mask[self.alive] = True
+        return mask
 
     def _resize(self, step: Epoch) -> None:
         """Bring the network to the size of this epoch: give weights back, then remove."""
@@ -204,9 +207,7 @@ class Descent:
         rates = np.linspace(*step.rate, steps)
         if recipe.optimiser == "full" and step.size < self.network.size:
             rates = rates * 0.6  # the full-matrix rate suits plain Adam less
-        mask = np.zeros(self.network.size, bool)
-        mask[self.alive] = True
-        whole = self._whole(self.weights)
+        mask, whole = self._mask(), self._whole(self.weights)
         total, length = 0.0, -(-steps // PARTS)
         for first in range(0, steps, length):
             rows = order[first * batch : (first + length) * batch]
@@ -220,18 +221,18 @@ class Descent:
         return total / len(order)
 
     def _full_adam(self, step: Epoch, pixels: Any, targets: Any, order: NDArray[np.int64]) -> float:
-        recipe, batch = self.recipe, self.recipe.batch
+        recipe, batch, mask = self.recipe, self.recipe.batch, self._mask()
         if self.full is None:
             self.full = FullAdam(len(self.alive), beta2=recipe.beta2, every=recipe.every)
             rows = order[: len(order) // 16 * 16]
-            first = self.core.micro_gradients(self._whole(self.weights), pixels, targets, rows, 16)
+            first = self.core.micro_gradients(self._whole(self.weights), pixels, targets, rows, 16, mask)
             self.full.warm(first[:, self.alive], batch / 16)
         starts = range(0, len(order) - batch + 1, batch) or range(1)
         total, penalty = 0.0, recipe.penalty * (step.rate[0] == step.rate[1])  # not while it settles
         for k, rate in zip(starts, np.linspace(*step.rate, len(starts)), strict=True):
             rows = order[k : k + batch]
             loss, gradient = self.core.loss_gradient(
-                self._whole(self.weights), pixels, targets, rows, recipe.smoothing
+                self._whole(self.weights), pixels, targets, rows, recipe.smoothing, mask
             )
             slope = gradient[self.alive] + price(self.weights[self.alive], penalty)
             self.weights[self.alive] -= rate * self.full.direction(slope)

@@ -26,9 +26,12 @@ def fisher(
     logits = core.logits(parameters, pixels, rows)
     labels = np.zeros(len(pixels), np.int64)
     labels[rows] = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+    mask = np.zeros(core.network.size, bool)
+    mask[alive] = True
     total = np.zeros((len(alive), len(alive)))
     for start in range(0, len(rows), 4096):
-        g = core.micro_gradients(parameters, pixels, labels, rows[start : start + 4096], 1)[:, alive]
+        g = core.micro_gradients(parameters, pixels, labels, rows[start : start + 4096], 1, mask)
+        g = g[:, alive]
         total += g.T @ g
     return total / len(rows)
 

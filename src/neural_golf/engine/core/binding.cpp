@@ -17,6 +17,7 @@ namespace {
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 using Index = std::optional<Array<int64_t>>;
+using Mask = std::optional<Array<bool>>;
 
 Images images(const py::array& array, const Index& index) {
   Images out{};
@@ -102,13 +103,18 @@ PYBIND11_MODULE(_core, module) {
   });
 
   py::class_<Core>(module, "Core")
-      .def(py::init([](const std::vector<py::tuple>& layers, int parameters, double mean, double std, int threads,
+      .def(py::init([](const std::vector<py::tuple>& layers, int parameters, const std::optional<Array<int>>& source,
+                       int stored, double mean, double std, int threads,
                        const std::string& instructions) {
         std::vector<golf::Layer> list;
         for (const py::tuple& t : layers) list.push_back(layer(t));
-        return std::make_unique<Core>(list, parameters, mean, std, threads, instructions);
+        std::vector<int> places;
+        if (source) places.assign(source->data(), source->data() + source->size());
+        return std::make_unique<Core>(list, parameters, std::move(places), stored, mean, std, threads, instructions);
       }))
       .def_property_readonly("instructions", &Core::instructions)
+      .def_readwrite("sparse_weights", &Core::sparse_weights)
+      .def_readwrite("sparse_gradients", &Core::sparse_gradients)
       .def("logits",
            [](Core& core, const Array<float>& p, const py::array& data, const Index& index, Array<float>& out) {
              const Images in = images(data, index);
@@ -124,21 +130,21 @@ PYBIND11_MODULE(_core, module) {
            })
       .def("loss_gradient",
            [](Core& core, const Array<float>& p, const py::array& data, const py::array& t, const Index& index,
-              double smoothing, Array<float>& out) {
+              double smoothing, const Mask& mask, Array<float>& out) {
              const Images in = images(data, index);
              const Targets to = targets(t, smoothing);
              float* gradient = out.mutable_data();
              py::gil_scoped_release free;
-             return core.loss_gradient(p.data(), in, to, gradient);
+             return core.loss_gradient(p.data(), in, to, mask ? mask->data() : nullptr, gradient);
            })
       .def("micro_gradients",
            [](Core& core, const Array<float>& p, const py::array& data, const py::array& t, const Index& index,
-              int64_t micro_batch, Array<float>& out) {
+              int64_t micro_batch, const Mask& mask, Array<float>& out) {
              const Images in = images(data, index);
              const Targets to = targets(t, 0);
              float* gradients = out.mutable_data();
              py::gil_scoped_release free;
-             core.micro_gradients(p.data(), in, to, micro_batch, gradients);
+             core.micro_gradients(p.data(), in, to, micro_batch, mask ? mask->data() : nullptr, gradients);
            })
       .def("zero_one_by_one",
            [](Core& core, Array<float>& p, const Array<int64_t>& candidates, const py::array& data,
@@ -168,7 +174,7 @@ PYBIND11_MODULE(_core, module) {
       .def("adam_epoch", [](Core& core, Array<float>& p, Array<float>& m, Array<float>& v, int64_t step,
                             const py::array& data, const py::array& t, const Index& order, int64_t batch,
                             const Array<double>& rates, double beta1, double beta2, double eps,
-                            const std::optional<Array<bool>>& mask, double smoothing) {
+                            const Mask& mask, double smoothing) {
         const Images in = images(data, order);
         const Targets to = targets(t, smoothing);
         float *pp = p.mutable_data(), *mm = m.mutable_data(), *vv = v.mutable_data();

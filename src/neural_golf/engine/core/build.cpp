@@ -76,6 +76,8 @@ void Core::build(const std::vector<Layer>& layers) {
     s.packed = plan_.packed_floats;
     s.packed_back = s.packed + weights;
     plan_.packed_floats += 2 * weights;
+    s.live = int(plan_.lists), s.live_back = s.live + s.out.channels;
+    plan_.lists += size_t(s.out.channels + s.in.channels);
     outputs = std::max(outputs, std::min(to.out[0], MOST_OUTPUTS));
     widest = std::max(widest, s.cols), window = std::max(window, s.window);
   }

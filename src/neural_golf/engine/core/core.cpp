@@ -32,17 +32,25 @@ Images Images::part(int64_t first, int64_t n) const {
 }
 
 Core::Worker::Worker(const Core& core)
-    : workspace(core.plan_.floats), sums(size_t(core.plan_.parameters) * L), targets(size_t(core.classes()) * L) {}
+    : workspace(core.plan_.floats),
+      sums(size_t(core.plan_.parameters) * L),
+      folded(size_t(core.stored_) * L),
+      targets(size_t(core.classes()) * L) {}
 
-Core::Core(const std::vector<Layer>& layers, int parameters, double mean, double std, int threads,
-           const std::string& instructions)
-    : kernels_(choose_kernels(instructions.c_str())), team_(threads) {
+Core::Core(const std::vector<Layer>& layers, int parameters, std::vector<int> source, int stored, double mean,
+           double std, int threads, const std::string& instructions)
+    : kernels_(choose_kernels(instructions.c_str())),
+      source_(std::move(source)),
+      stored_(stored),
+      unrolled_(source_.size()),
+      slot_(size_t(parameters)),
+      team_(threads) {
   if (!kernels_) throw Error("engine: no instruction set '" + instructions + "' here; known: avx512 avx2 plain");
   plan_.parameters = parameters;
   plan_.scale = float(1 / (255 * std));
   plan_.shift = float(-mean / std);
   build(layers);
-  packed_ = AlignedFloats(plan_.packed_floats);
+  packed_ = Packed(plan_), wanted_ = Packed(plan_);
   for (int i = 0; i < threads; ++i) workers_.emplace_back(*this);
 }
 
@@ -61,12 +69,12 @@ int Core::gather(const Images& images, int64_t first, float* workspace) const {
 
 void Core::logits(const float* parameters, const Images& images, float* out) {
   std::lock_guard<std::mutex> hold(busy_);
-  pack(parameters);
+  parameters = take(parameters);
   team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
     Worker& worker = workers_[w];
     float* ws = worker.workspace.data();
     const int valid = gather(images, group * L, ws);
-    kernels_->forward(plan_, 0, plan_.count, parameters, packed_.data(), ws, false);
+    kernels_->forward(plan_, 0, plan_.count, parameters, packed_.weights(), ws, false);
     const float* logits = ws + stages_.back().out.at;
     for (int l = 0; l < valid; ++l)
       for (int c = 0; c < classes(); ++c) out[(group * L + l) * classes() + c] = logits[c * L + l];
@@ -83,13 +91,13 @@ int Core::right(const float* workspace, const int64_t* labels, int valid) const 
 
 int64_t Core::correct(const float* parameters, const Images& images, const int64_t* labels) {
   std::lock_guard<std::mutex> hold(busy_);
-  pack(parameters);
+  parameters = take(parameters);
   std::atomic<int64_t> total{0};
   team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
     Worker& worker = workers_[w];
     float* ws = worker.workspace.data();
     const int valid = gather(images, group * L, ws);
-    kernels_->forward(plan_, 0, plan_.count, parameters, packed_.data(), ws, false);
+    kernels_->forward(plan_, 0, plan_.count, parameters, packed_.weights(), ws, false);
     total += right(ws, labels + group * L, valid);
   });
   return total;
@@ -110,10 +118,10 @@ double Core::group_gradient(const float* parameters, const Images& images, const
       t[c * L + l] = share * one + rest;
     }
   }
-  kernels_->forward(plan_, 0, plan_.count, parameters, packed_.data(), ws, true);
+  kernels_->forward(plan_, 0, plan_.count, parameters, packed_.weights(), ws, true);
   float losses[L];
   kernels_->loss(plan_, t, valid, scale, ws, losses);
-  kernels_->backward(plan_, parameters, packed_.data(), ws, worker.sums.data());
+  kernels_->backward(plan_, parameters, packed_.weights(), wanted_.weights().sparse, ws, worker.sums.data());
   double sum = 0;
   for (int l = 0; l < valid; ++l) sum += losses[l];
   return sum;
@@ -124,60 +132,65 @@ double Core::group_gradient(const float* parameters, const Images& images, const
 double Core::batch_gradient(const float* parameters, const Images& images, const Targets& targets, float* gradient) {
   constexpr int64_t chunk = GROUPS_PER_CHUNK * L;
   const int64_t chunks = (images.count + chunk - 1) / chunk;
-  const size_t n = size_t(plan_.parameters);
+  const size_t n = slots_.size();
   partial_.resize(std::max(partial_.size(), n * size_t(chunks)));
   losses_.resize(std::max(losses_.size(), size_t(chunks)));
   const float scale = float(1.0 / double(images.count));
   team_.run(chunks, [&](int64_t k, int w) {
     Worker& worker = workers_[w];
-    std::memset(worker.sums.data(), 0, n * L * sizeof(float));
+    std::memset(worker.sums.data(), 0, size_t(plan_.parameters) * L * sizeof(float));
     double loss = 0;
     const int64_t end = std::min(images.count, (k + 1) * chunk);
     for (int64_t first = k * chunk; first < end; first += L)
       loss += group_gradient(parameters, images, targets, first, end, scale, worker);
-    kernels_->reduce(worker.sums.data(), int(n), chunks == 1 ? gradient : partial_.data() + n * size_t(k));
+    kernels_->reduce(fold(worker), int(n), partial_.data() + n * size_t(k));
     losses_[size_t(k)] = loss;
   });
   double loss = 0;
   for (int64_t k = 0; k < chunks; ++k) loss += losses_[size_t(k)];
-  if (chunks > 1) {
-    std::copy_n(partial_.data(), n, gradient);
-    for (int64_t k = 1; k < chunks; ++k)
-      for (size_t i = 0; i < n; ++i) gradient[i] += partial_[n * size_t(k) + i];
-  }
+  for (int64_t k = 1; k < chunks; ++k)
+    for (size_t i = 0; i < n; ++i) partial_[i] += partial_[n * size_t(k) + i];
+  spread(partial_.data(), gradient);
   if (!std::isfinite(loss))
     throw Error("engine: the loss is no longer a finite number; a lower learning rate may help");
   return loss;
 }
 
-double Core::loss_gradient(const float* parameters, const Images& images, const Targets& targets, float* gradient) {
+void Core::spread(const float* sums, float* gradient) const {
+  std::fill_n(gradient, stored_, 0.0f);
+  for (size_t i = 0; i < slots_.size(); ++i) gradient[slots_[i]] = sums[i];
+}
+
+double Core::loss_gradient(const float* parameters, const Images& images, const Targets& targets, const bool* mask,
+                           float* gradient) {
   std::lock_guard<std::mutex> hold(busy_);
-  pack(parameters);
-  return batch_gradient(parameters, images, targets, gradient) / double(images.count);
+  want(mask);
+  return batch_gradient(take(parameters), images, targets, gradient) / double(images.count);
 }
 
 void Core::micro_gradients(const float* parameters, const Images& images, const Targets& targets, int64_t micro_batch,
-                           float* out) {
+                           const bool* mask, float* out) {
   std::lock_guard<std::mutex> hold(busy_);
-  pack(parameters);
-  const size_t n = size_t(plan_.parameters);
+  want(mask);
+  parameters = take(parameters);
+  const size_t n = size_t(stored_), wide = size_t(plan_.parameters);
   const float scale = float(1.0 / double(micro_batch));
-  const auto zero = [&](Worker& worker) { std::memset(worker.sums.data(), 0, n * L * sizeof(float)); };
+  const auto zero = [&](Worker& worker) { std::memset(worker.sums.data(), 0, wide * L * sizeof(float)); };
   if (L % micro_batch == 0 && micro_batch < L) {  // several in one group: each is some of the lanes
     team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
       Worker& worker = workers_[w];
       zero(worker);
       const int64_t first = group * L, end = std::min(images.count, first + L);
       group_gradient(parameters, images, targets, first, end, scale, worker);
-      const float* sums = worker.sums.data();
-      for (int64_t lane = 0; lane < end - first; lane += micro_batch) {
-        float* row = out + size_t((first + lane) / micro_batch) * n;
-        for (size_t i = 0; i < n; ++i) {
+      const float* sums = fold(worker);
+      float* rows = out + size_t(first / micro_batch) * n;
+      if (slots_.size() < n) std::fill_n(rows, size_t((end - first) / micro_batch) * n, 0.0f);
+      for (size_t i = 0; i < slots_.size(); ++i, sums += L)
+        for (int64_t lane = 0, r = 0; lane < end - first; lane += micro_batch, ++r) {
           float sum = 0;
-          for (int64_t l = lane; l < lane + micro_batch; ++l) sum += sums[i * L + size_t(l)];
-          row[i] = sum;
+          for (int64_t l = lane; l < lane + micro_batch; ++l) sum += sums[l];
+          rows[size_t(r) * n + size_t(slots_[i])] = sum;
         }
-      }
     });
     return;
   }
@@ -186,14 +199,17 @@ void Core::micro_gradients(const float* parameters, const Images& images, const 
     zero(worker);
     for (int64_t first = k * micro_batch; first < (k + 1) * micro_batch; first += L)
       group_gradient(parameters, images, targets, first, (k + 1) * micro_batch, scale, worker);
-    kernels_->reduce(worker.sums.data(), int(n), out + size_t(k) * n);
+    const float* sums = fold(worker);
+    kernels_->reduce(sums, int(slots_.size()), worker.folded.data());  // in place, or from sums
+    spread(worker.folded.data(), out + size_t(k) * n);
   });
 }
 
 double Core::adam_epoch(float* parameters, float* m, float* v, const Adam& adam, const Images& images,
                         const Targets& targets) {
   std::lock_guard<std::mutex> hold(busy_);
-  std::vector<float> gradient(size_t(plan_.parameters));
+  want(adam.mask);
+  std::vector<float> gradient(size_t(stored_), 0);
   double total = 0;
   int64_t step = adam.step;
   for (int64_t first = 0; first < images.count; first += adam.batch, ++step) {
@@ -203,10 +219,9 @@ double Core::adam_epoch(float* parameters, float* m, float* v, const Adam& adam,
       rows.labels += first;
     else
       rows.soft += first * classes();
-    pack(parameters);
-    total += batch_gradient(parameters, part, rows, gradient.data());
+    total += batch_gradient(take(parameters), part, rows, gradient.data());
     const double t = double(step + 1);
-    kernels_->adam(plan_.parameters, adam.mask, gradient.data(), parameters, m, v, float(1 - adam.beta1),
+    kernels_->adam(stored_, adam.mask, gradient.data(), parameters, m, v, float(1 - adam.beta1),
                    float(adam.beta2), float(1 - adam.beta2),
                    float(adam.rates[step - adam.step] / (1 - std::pow(adam.beta1, t))),
                    float(std::sqrt(1 - std::pow(adam.beta2, t))), float(adam.eps));

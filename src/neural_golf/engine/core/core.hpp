@@ -53,17 +53,41 @@ struct AlignedFloats {  // zeroed, on a cache line
   float* data_;
 };
 
+class Packed {  // weights as the kernels read them, or which gradients are wanted
+ public:
+  explicit Packed(const Plan& plan)
+      : dense_(plan.packed_floats),
+        taps_(plan.packed_floats),
+        live_(plan.lists),
+        weights_{dense_.data(), {taps_.data(), live_.data()}} {}
+  const Weights& weights() const { return weights_; }
+
+ private:
+  AlignedFloats dense_;
+  std::vector<Tap> taps_;
+  std::vector<int> live_;
+  Weights weights_;
+};
+
+// With `source`, kernels share parameters: parameters and gradients come and go as they are stored,
+// [stored], and source [parameters] says which of them stands where.
 class Core {
  public:
-  Core(const std::vector<Layer>&, int parameters, double mean, double std, int threads,
-       const std::string& instructions);
+  Core(const std::vector<Layer>&, int parameters, std::vector<int> source, int stored, double mean, double std,
+       int threads, const std::string& instructions);
 
   const char* instructions() const { return kernels_->name; }
 
   void logits(const float* parameters, const Images&, float* out);
   int64_t correct(const float* parameters, const Images&, const int64_t* labels);
-  double loss_gradient(const float* parameters, const Images&, const Targets&, float* gradient);
-  void micro_gradients(const float* parameters, const Images&, const Targets&, int64_t micro_batch, float* out);
+  // Gradients of parameters outside `mask` (null: none is) are 0.
+  double loss_gradient(const float* parameters, const Images&, const Targets&, const bool* mask, float* gradient);
+  void micro_gradients(const float* parameters, const Images&, const Targets&, int64_t micro_batch,
+                       const bool* mask, float* out);
+
+  // A stage is sparse where a smaller share of its weights is not 0, or of its gradients is wanted.
+  // Bits do not depend on it; as measured.
+  double sparse_weights = 0.8, sparse_gradients = 0.8;
 
   struct Adam {
     int64_t step, batch;
@@ -85,12 +109,15 @@ class Core {
 
   struct Worker {  // what one thread writes to
     explicit Worker(const Core&);
-    AlignedFloats workspace, sums, targets;
+    AlignedFloats workspace, sums, folded, targets;
   };
 
   void build(const std::vector<Layer>&);
   void place(Map&, int channels, int height, int width, int left, int right);
-  void pack(const float* parameters) { kernels_->pack(plan_, parameters, packed_.data()); }
+  void pack(const float* parameters, Packed&) const;
+  const float* take(const float* parameters);  // packed and as the kernels number them, unrolled
+  void want(const bool* mask);                 // which gradients the next ones are
+  const float* fold(Worker&) const;            // worker.sums of what is wanted: [slots][L]
   int classes() const { return plan_.classes; }
 
   // One group: images [first, first + L) of those that exist. Returns how many those are.
@@ -101,11 +128,16 @@ class Core {
   // How many of `valid` images get their label, by the logits in a workspace.
   int right(const float* workspace, const int64_t* labels, int valid) const;
   double batch_gradient(const float* parameters, const Images&, const Targets&, float* gradient);
+  void spread(const float* sums, float* gradient) const;  // from slots to parameters
 
   const Kernels* kernels_;
   std::vector<Stage> stages_;
   Plan plan_{};
-  AlignedFloats packed_{0};
+  std::vector<int> source_;  // empty: nothing is shared
+  int stored_;
+  std::vector<float> unrolled_;
+  Packed packed_{plan_}, wanted_{plan_};
+  std::vector<int> slots_, slot_;  // parameters whose gradient is wanted; which of them stands where, or -1
   std::vector<Worker> workers_;
   std::vector<float> partial_;  // gradients of chunks
   std::vector<double> losses_;

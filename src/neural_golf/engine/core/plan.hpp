@@ -43,7 +43,8 @@ struct Stage {
   Map arg;  // which pixel of its window that was, row by row; the first of equals
   Map gz;   // gradient of z before pooling; one window row high if no input gradient is needed
   Map g_out, g_in;  // gradients of out and in
-  size_t packed = 0, packed_back = 0;  // weights in the order the kernels read them
+  size_t packed = 0, packed_back = 0;  // where its weights, or its taps, begin (Weights, TapLists)
+  int live = 0, live_back = 0;         // where its channels begin in TapLists::live
 
   int inputs() const { return in.channels / groups; }    // per group
   int outputs() const { return out.channels / groups; }  // per group
@@ -57,8 +58,28 @@ struct Plan {
   size_t floats;            // workspace
   size_t inference_floats;  // its front part, all that forward without training touches
   size_t packed_floats;  // packed weights
+  size_t lists;          // of taps
   size_t scratch;        // rows of a convolution before pooling (in the workspace)
   float scale, shift;    // a byte b is read as scale * b + shift
+};
+
+// A weight that is not zero, or whose gradient is wanted.
+struct Tap {
+  int in, ky;    // floats from the window's corner to the pixel it reads; its row
+  int at;        // in the parameter vector
+  float weight;
+};
+
+// Taps of every output channel in the order of the kernels' sums. They begin where the channel's
+// weights would, and `live` says how many there are; -1 where a stage has so many that it is dense.
+struct TapLists {
+  Tap* taps;  // [packed_floats]
+  int* live;  // [lists]
+};
+
+struct Weights {
+  float* dense;  // [packed_floats], of dense stages, in the order the kernels read them
+  TapLists sparse;   // of the others
 };
 
 struct Sources {  // L images
@@ -69,12 +90,12 @@ struct Sources {  // L images
 // What is compiled once per instruction set (kernels.inc).
 struct Kernels {
   const char* name;
-  // Weights of all stages in reading order: packed[packed_floats].
-  void (*pack)(const Plan&, const float* parameters, float* packed);
+  // Weights of dense stages in reading order.
+  void (*pack)(const Plan&, const float* parameters, const Weights&);
   // L images into the input map. False where a float image is not finite.
   bool (*gather)(const Plan&, const Sources&, float* workspace);
   // Stages [from, to); `training` keeps what backward needs.
-  void (*forward)(const Plan&, int from, int to, const float* parameters, const float* packed, float* workspace,
+  void (*forward)(const Plan&, int from, int to, const float* parameters, const Weights&, float* workspace,
                   bool training);
   // One output channel of a convolution or identity stage, from weights [taps] in their own order.
   void (*channel)(const Plan&, int stage, int channel, const float* parameters, float* workspace);
@@ -83,8 +104,11 @@ struct Kernels {
   // Softmax cross-entropy: loss[L], and the gradient of scale * loss into the last g_out.
   // targets and logits are [classes][L]; images from `valid` on get a gradient of 0.
   void (*loss)(const Plan&, const float* targets, int valid, float scale, float* workspace, float* loss);
-  // Adds the gradient, one number per lane, to sums[parameters][L].
-  void (*backward)(const Plan&, const float* parameters, const float* packed, float* workspace, float* sums);
+  // Adds the gradient, one number per lane, to sums[parameters][L]; of weights, that of `wanted`.
+  void (*backward)(const Plan&, const float* parameters, const Weights&, const TapLists& wanted, float* workspace,
+                   float* sums);
+  // folded[slot[i]] += sums[i], [L] each, where the slot is not -1.
+  void (*fold)(const float* sums, const int* slot, int parameters, float* folded);
   // Lane sums: out[parameters].
   void (*reduce)(const float* sums, int parameters, float* out);
   // One update; rest is 1 - beta, rate is lr / (1 - beta1^t), root_correction sqrt(1 - beta2^t).

@@ -50,10 +50,10 @@ class Sweep {
         plan_(core.plan_),
         parameters_(parameters),
         trial_(parameters, parameters + core.plan_.parameters),
-        trial_packed_(core.plan_.packed_floats),
+        trial_packed_(core.plan_),
         images_(images),
         places_(places(plan_)) {
-    core_.pack(parameters_);
+    core_.pack(parameters_, core_.packed_);
     order(labels);
     groups_ = (images_.count + L - 1) / L;
     const size_t floats = plan_.inference_floats * size_t(groups_);
@@ -68,7 +68,7 @@ class Sweep {
     valid_.assign(size_t(groups_), plan_.count);
     core_.team_.run(groups_, [&](int64_t g, int w) {
       float* ws = fill(g, w);
-      core_.kernels_->forward(plan_, 0, plan_.count, parameters_, core_.packed_.data(), ws, false);
+      core_.kernels_->forward(plan_, 0, plan_.count, parameters_, core_.packed_.weights(), ws, false);
       right_[size_t(g)] = core_.right(ws, labels_.data() + g * L, size(g));
     });
     correct_ = std::accumulate(right_.begin(), right_.end(), int64_t(0));
@@ -82,7 +82,7 @@ class Sweep {
     if (parameters_[q] == 0) return correct_ >= threshold;
     const float before = trial_[size_t(q)];
     trial_[size_t(q)] = 0;
-    core_.kernels_->pack(plan_, trial_.data(), trial_packed_.data());
+    core_.pack(trial_.data(), trial_packed_);
     std::atomic<int64_t> failed{0}, right{0};
     core_.team_.run(groups_, [&](int64_t g, int w) {
       if (failed.load(std::memory_order_relaxed) > may_fail) return;
@@ -95,7 +95,7 @@ class Sweep {
     if (stays) {
       correct_ = right;
       parameters_[q] = 0;
-      core_.pack(parameters_);
+      core_.pack(parameters_, core_.packed_);
     } else {
       trial_[size_t(q)] = before;
     }
@@ -121,7 +121,7 @@ class Sweep {
     core_.team_.run((images_.count + L - 1) / L, [&](int64_t g, int w) {
       Core::Worker& worker = core_.workers_[size_t(w)];
       const int valid = core_.gather(images_, g * L, worker.workspace.data());
-      core_.kernels_->forward(plan_, 0, plan_.count, parameters_, core_.packed_.data(), worker.workspace.data(), false);
+      core_.kernels_->forward(plan_, 0, plan_.count, parameters_, core_.packed_.weights(), worker.workspace.data(), false);
       const float* logits = worker.workspace.data() + plan_.stages[plan_.count - 1].out.at;
       for (int l = 0; l < valid; ++l) {
         const int64_t label = labels[g * L + l];
@@ -151,7 +151,7 @@ class Sweep {
 
   int again(int64_t g, int w) {
     float* ws = fill(g, w);
-    core_.kernels_->forward(plan_, 0, plan_.count, trial_.data(), trial_packed_.data(), ws, false);
+    core_.kernels_->forward(plan_, 0, plan_.count, trial_.data(), trial_packed_.weights(), ws, false);
     return core_.right(ws, labels_.data() + g * L, size(g));
   }
 
@@ -160,7 +160,7 @@ class Sweep {
     const Stage& s = plan_.stages[place.stage];
     int& valid = valid_[size_t(g)];
     if (valid <= place.stage) {
-      core_.kernels_->forward(plan_, valid, place.stage + 1, parameters_, core_.packed_.data(), ws, false);
+      core_.kernels_->forward(plan_, valid, place.stage + 1, parameters_, core_.packed_.weights(), ws, false);
       valid = place.stage + 1;
     }
     const size_t bytes = s.out.plane() * sizeof(float);
@@ -170,7 +170,7 @@ class Sweep {
     core_.kernels_->channel(plan_, place.stage, place.channel, trial_.data(), ws);
     if (!place.tied && valid == plan_.count && std::memcmp(undo, plane, bytes) == 0)
       return right_[size_t(g)];
-    core_.kernels_->forward(plan_, place.stage + 1, plan_.count, trial_.data(), trial_packed_.data(), ws, false);
+    core_.kernels_->forward(plan_, place.stage + 1, plan_.count, trial_.data(), trial_packed_.weights(), ws, false);
     valid = plan_.count;
     return core_.right(ws, labels_.data() + g * L, size(g));
   }
@@ -186,7 +186,7 @@ class Sweep {
   const Plan& plan_;
   float* parameters_;         // as accepted; core_.packed_ holds them packed
   std::vector<float> trial_;  // with the candidate at zero
-  AlignedFloats trial_packed_;
+  Packed trial_packed_;
   Images images_;
   std::vector<Place> places_;
   std::vector<int64_t> rows_, labels_;  // in the order of the sweep
@@ -214,7 +214,7 @@ void Core::zero_one_by_one(float* parameters, const int64_t* candidates, int64_t
 void Core::zero_alone(const float* parameters, const int64_t* candidates, int64_t n, const Images& images,
                       const int64_t* labels, int64_t* correct, double* loss) {
   std::lock_guard<std::mutex> hold(busy_);
-  pack(parameters);
+  pack(parameters, packed_);
   const std::vector<Place> where = places(plan_);
   // Late stages first: what an attempt overwrites after its own stage is not needed any more.
   std::vector<int64_t> by(size_t(n), 0);
@@ -230,12 +230,12 @@ void Core::zero_alone(const float* parameters, const int64_t* candidates, int64_
     Worker& worker = workers_[size_t(w)];
     float *ws = worker.workspace.data(), *targets = worker.targets.data();
     std::vector<float> changed(parameters, parameters + plan_.parameters), saved;
-    AlignedFloats repacked(plan_.packed_floats);
+    Packed repacked(plan_);
     for (int64_t first = task * block; first < std::min(images.count, (task + 1) * block); first += L) {
       const int valid = gather(images, first, ws);
       for (int l = 0; l < L; ++l)
         for (int c = 0; c < classes(); ++c) targets[c * L + l] = labels[first + (l < valid ? l : 0)] == c;
-      kernels_->forward(plan_, 0, plan_.count, parameters, packed_.data(), ws, false);
+      kernels_->forward(plan_, 0, plan_.count, parameters, packed_.weights(), ws, false);
       for (const int64_t k : by) {
         const int64_t q = candidates[k];
         const Place& place = where[size_t(q)];
@@ -243,8 +243,8 @@ void Core::zero_alone(const float* parameters, const int64_t* candidates, int64_
         float* plane = ws + s.out.at + size_t(place.channel) * s.out.plane();
         saved.assign(plane, plane + s.out.plane());
         changed[size_t(q)] = 0;
-        const float* weights = packed_.data();
-        if (place.tied) kernels_->pack(plan_, changed.data(), repacked.data()), weights = repacked.data();
+        if (place.tied) pack(changed.data(), repacked);
+        const Weights weights = (place.tied ? repacked : packed_).weights();
         kernels_->channel(plan_, place.stage, place.channel, changed.data(), ws);
         kernels_->forward(plan_, place.stage + 1, plan_.count, changed.data(), weights, ws, false);
         float each[L];
