@@ -202,7 +202,7 @@ class Search(Section):
     trials: Count
     parallel: Count
     startup_trials: Annotated[int, Field(ge=0)]
-    channels: tuple[Count, Count]  # multiples of 4, so that kernels can be turned
+    channels: tuple[Count, Count]  # multiples of 8, so that kernels can be turned and mirrored
     kernel: tuple[Count, Count]  # of the first convolution
     rate: Range
     penalty: Range

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from neural_golf.errors import GolfError
 
-__all__ = ["Layer", "Network", "Tensor", "fold_normalisation", "initialise", "masked"]
+__all__ = ["POSITIONS", "Layer", "Network", "Tensor", "fold_normalisation", "initialise", "masked"]
 
 Vector = NDArray[np.float32]
 POSITIONS = ("turns", "mirrors")  # words of a spec for kernels that stand in several positions

@@ -17,6 +17,7 @@ from neural_golf.figures import save_figure
 from neural_golf.golf.descent import Descent
 from neural_golf.golf.plan import Epoch
 from neural_golf.golf.recipe import Recipe
+from neural_golf.model import POSITIONS
 from neural_golf.records import write_bytes, write_csv, write_json
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ def _finished() -> tuple[optuna.trial.TrialState, ...]:
 
 def _suggest(trial: optuna.Trial, section: Search) -> optuna.Trial:
     for name in ("first", "second", "third"):
-        trial.suggest_int(name, *section.channels, step=4)
+        trial.suggest_int(name, *section.channels, step=8)
     trial.suggest_int("kernel", *section.kernel)
     trial.suggest_categorical("activation", ["relu", "abs"])
-    trial.suggest_categorical("sharing", ["none", "turns", "tied", "turns tied"])
+    trial.suggest_categorical("sharing", ["none", "turns", "turns mirrors", "turns mirrors tied"])
     trial.suggest_float("rate", *section.rate, log=True)
     trial.suggest_float("penalty", *section.penalty, log=True)
     trial.suggest_int("size", *section.size, log=True)
@@ -93,7 +94,7 @@ def _suggest(trial: optuna.Trial, section: Search) -> optuna.Trial:
 
 def recipe_of(params: dict[str, Any], section: Search) -> Recipe:
     """The recipe that a trial's parameters stand for. `tied` needs equal channels, and takes the first's."""
-    turns = " turns" if "turns" in params["sharing"] else ""
+    turns = "".join(f" {word}" for word in POSITIONS if word in params["sharing"])
     channels = [params[name] for name in ("first", "second", "third")]
     if "tied" in params["sharing"]:
         channels = channels[:1] * 3
