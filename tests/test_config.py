@@ -35,7 +35,7 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
     ("section", "key", "value", "named"),
     [
         ("prune", "treshold", 0.98, "prune.treshold is not a known key; did you mean threshold?"),
-        ("prune", "threshold", 98, "prune.threshold = 98"),
+        ("prune", "threshold", 98, "prune.threshold = 98: Input should be less than 1; 98 % is 0.98"),
         ("baseline", "learning_rate", -0.1, "baseline.learning_rate = -0.1"),
         ("baseline", "network", ["conv 4 k9", "linear 10"], "kernels go from 1 to 7"),
         ("baseline", "network", ["conv 4 k3"], "must end in one number per class"),
@@ -85,6 +85,14 @@ def test_the_sections_of_the_workspaces_are_checked_too(
 def test_what_is_not_yaml_is_said_so(tmp_path: Path, text: str) -> None:
     with pytest.raises(GolfError, match=r"params\.yaml"):
         config.load(write(tmp_path, text))
+
+
+def test_a_mistyped_key_is_named_and_not_only_the_one_that_is_missing_for_it(
+    tmp_path: Path, raw: dict[str, Any]
+) -> None:
+    raw["prune"]["treshold"] = raw["prune"].pop("threshold")
+    with pytest.raises(GolfError, match=r"prune\.treshold is not a known key; did you mean threshold\?"):
+        config.load(write(tmp_path, raw))
 
 
 def test_a_key_that_stands_twice_is_named(tmp_path: Path) -> None:

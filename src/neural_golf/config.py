@@ -379,7 +379,8 @@ def _checked(raw: Mapping[str, Any], source: str) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A mistyped key is an unknown one and a missing one: the first of the two says what to do.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"]) or "the whole"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if first["type"] == "extra_forbidden":
@@ -388,6 +389,8 @@ def _checked(raw: Mapping[str, Any], source: str) -> Config:
             raise GolfError(f"{source}: {key} is not a known key{hint}{more}") from None
         message = first["msg"].removeprefix("Value error, ")
         value = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
+        if first["type"] == "less_than" and first["ctx"]["lt"] == 1 and 1 < first["input"] <= 100:
+            message += f"; {first['input']:g} % is {first['input'] / 100:g}"
         raise GolfError(f"{source}: {key}{value}: {message}{more}") from None
 
 

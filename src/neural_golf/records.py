@@ -165,7 +165,8 @@ def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
         ) from None
     if network is not None and found.spec != network.spec:
         raise GolfError(
-            f"{path} is of another architecture: {', '.join(found.spec)}; expected {', '.join(network.spec)}"
+            f"{path} is of another architecture: {', '.join(found.spec)}; expected {', '.join(network.spec)} "
+            "(`snakemake` makes it anew)"
         )
     parameters = np.empty((len(runs), found.size), np.float32)
     masks = np.empty((len(runs), found.size), np.bool_)
