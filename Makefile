@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: make results, make test.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+# The first that is CPython 3.11; another one: make PYTHON=/path/to/python3.11
+IS_311 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
+PYTHON ?= $(shell for p in python3.11 python3 python; do $$p $(IS_311) 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
@@ -8,11 +10,13 @@ READY := $(VENV)/.ready
 .PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard serve \
   dashboard clean lock
 
-# What plain `make` does: the results, or the demo where the data set cannot be had.
+# What plain `make` does: the results, or the demo where the data set cannot be had. AGAIN, since a line
+# with $(MAKE) in it would run, and fetch the data set, even under `make -n`.
+AGAIN := $(MAKE) --no-print-directory
 default: $(READY)
-	@if golf data --check; then $(MAKE) --no-print-directory results; \
+	@if golf data --check; then $(AGAIN) results; \
 	else echo; echo "*** The real results need the data set above. Running the demo instead: make demo ***"; echo; \
-	$(MAKE) --no-print-directory demo; fi
+	$(AGAIN) demo; fi
 
 results: $(READY)
 	snakemake
@@ -71,7 +75,8 @@ dashboard: $(READY)
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11.
 $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
+	  { echo "No CPython 3.11 found; say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -30,7 +30,8 @@ import numpy as np
 from onnx import AttributeProto, ModelProto, TensorProto
 
 from neural_golf.referee import child
-from neural_golf.referee.counting import inspect, parse, rebuild
+from neural_golf.referee.counting import inspect, rebuild
+from neural_golf.referee.frame import parse
 from neural_golf.referee.rules import OPERATORS, Limits, Refused
 from neural_golf.referee.sandbox import Sandbox
 

@@ -35,7 +35,7 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
     ("section", "key", "value", "named"),
     [
         ("prune", "treshold", 0.98, "prune.treshold is not a known key; did you mean threshold?"),
-        ("prune", "threshold", 98, "prune.threshold = 98"),
+        ("prune", "threshold", 98, "prune.threshold = 98: Input should be less than 1; 98 % is 0.98"),
         ("baseline", "learning_rate", -0.1, "baseline.learning_rate = -0.1"),
         ("baseline", "network", ["conv 4 k9", "linear 10"], "kernels go from 1 to 7"),
         ("baseline", "network", ["conv 4 k3"], "must end in one number per class"),
@@ -44,12 +44,16 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
         ("roster", "tuned", [], "roster.tuned"),
         ("data", "places", {"mnist": []}, "data.places names no place for mnist"),
         ("prune", "judges", ["train"], "prune.judges.0 = 'train'"),
+        ("baseline", "learning_rate", float("inf"), "baseline.learning_rate = inf"),
+        ("baseline", "mean", float("nan"), "baseline.mean = nan"),
+        ("golf98", "recipe", {"rate": float("inf")}, "golf98.recipe.rate = inf"),
+        ("interpret", "networks", ["tuned", "golf98-heldout-1"], "golf98-heldout-1 is not in this run"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_key(
     tmp_path: Path, raw: dict[str, Any], section: str, key: str, value: object, named: str
 ) -> None:
-    raw[section][key] = value
+    raw[section][key] = {**raw[section][key], **value} if key == "recipe" else value
     with pytest.raises(GolfError) as caught:
         config.load(write(tmp_path, raw))
     assert named in str(caught.value)
@@ -77,10 +81,33 @@ def test_the_sections_of_the_workspaces_are_checked_too(
         config.load(write(tmp_path, raw))
 
 
-@pytest.mark.parametrize("text", ["a: [", "just words", "\x00"])
+@pytest.mark.parametrize("text", ["a: [", "just words", "\x00", "a: 2001-99-99", "[" * 3000])
 def test_what_is_not_yaml_is_said_so(tmp_path: Path, text: str) -> None:
     with pytest.raises(GolfError, match=r"params\.yaml"):
         config.load(write(tmp_path, text))
+
+
+def test_a_mistyped_key_is_named_and_not_only_the_one_that_is_missing_for_it(
+    tmp_path: Path, raw: dict[str, Any]
+) -> None:
+    raw["prune"]["treshold"] = raw["prune"].pop("threshold")
+    with pytest.raises(GolfError, match=r"prune\.treshold is not a known key; did you mean threshold\?"):
+        config.load(write(tmp_path, raw))
+
+
+def test_a_key_that_stands_twice_is_named(tmp_path: Path) -> None:
+    """PyYAML alone takes the last one and says nothing."""
+    text = (
+        (ROOT / "params.yaml").read_text().replace("  threshold: 0.98", "  threshold: 0.9\n  threshold: 0.98")
+    )
+    with pytest.raises(GolfError, match="the key threshold stands more than once") as caught:
+        config.load(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_demo_draws_networks_that_it_makes(raw: dict[str, Any]) -> None:
+    settings = config.Config.model_validate(config.merged(raw))
+    assert set(settings.interpret.networks) <= set(config.variants(settings))
 
 
 def test_the_command_line_says_it_in_one_line_and_fails(

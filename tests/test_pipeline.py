@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neural_golf import config
 from neural_golf.workflow import make_workspace
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +75,9 @@ def test_afterwards_there_is_nothing_to_do(finished: Path) -> None:
 
 def test_every_network_is_on_the_ladder(finished: Path) -> None:
     ladder = json.loads((finished / "results/ladder.json").read_text())
+    settings = config.load(finished / "params.yaml")
+    rows = [f"{row}-heldout-{size}" for row in ("golf98", "golf99") for size in (150, 120)]
+    assert set(rows) <= set(config.variants(settings)) == set(ladder)
     variants = [f"{judge}-{order}" for judge in ("test", "heldout") for order in ("index", "saliency")]
     blog = {"reference", "baseline", "tuned", "prelu"} | {
         f"{p}-{v}" for p in ("pruned", "prelu_pruned") for v in variants

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neural_golf.errors import GolfError
+from neural_golf.records import parse_yaml
 from neural_golf.referee.rules import RULES
 
 __all__ = ["Challenge", "DataFile", "challenge_names", "load_challenge", "load_test_set", "read_idx"]
@@ -86,9 +86,9 @@ def load_challenge(name: str) -> Challenge:
     else:
         raise GolfError(f"challenge {name!r} does not exist; there are {', '.join(challenge_names())}")
     try:
-        return Challenge.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise GolfError(f"challenge {name}: not YAML ({' '.join(str(error).split())})") from error
+        return Challenge.model_validate(parse_yaml(text))
+    except GolfError as error:
+        raise GolfError(f"challenge {name}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "challenge"

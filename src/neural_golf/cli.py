@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ SHARED = {"train", "prune", "golf.stage"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors are one line on stderr."""
+    _one_thread_of_linear_algebra()
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
@@ -55,6 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"golf {options.command}: stopped; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _one_thread_of_linear_algebra() -> None:
+    """Tell numpy's BLAS, before anything imports it, to use one thread whatever the environment says.
+
+    With more its sums round otherwise, so that a descent's result would depend on the number of cores
+    (Snakemake sets these variables to it); and on matrices as small as ours the threads only wait for
+    one another. The stages share out the cores themselves.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ[name] = "1"
 
 
 def _parser() -> argparse.ArgumentParser:

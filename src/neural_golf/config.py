@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from neural_golf.errors import GolfError
 from neural_golf.golf.recipe import Augment, Recipe
 from neural_golf.model import Network
+from neural_golf.records import parse_yaml
 
 __all__ = [
     "WORKSPACES",
@@ -37,6 +37,7 @@ __all__ = [
     "Tuned",
     "load",
     "merged",
+    "variants",
 ]
 
 # Sections that are no stage's, with what they are for: `golf NAME` runs the whole pipeline in
@@ -53,7 +54,7 @@ Dataset = Literal["mnist", "fashion-mnist", "digits"]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _ascending(value: tuple[float, float]) -> tuple[float, float]:
@@ -328,10 +329,25 @@ def load(path: Path = Path("params.yaml")) -> Config:
     """
     raw = _read(path)
     config = _checked(raw, path.name)
+    absent = [name for name in config.interpret.networks if name not in variants(config)]
+    if absent:
+        have = ", ".join(variants(config))
+        raise GolfError(f"{path.name}: interpret.networks: {absent[0]} is not in this run; there are {have}")
     for name in WORKSPACES:
         if getattr(config, name):
             _checked(merged(raw, name), f"{path.name} (with its {name} section)")
     return config
+
+
+def variants(config: Config) -> list[str]:
+    """The names of all rows and variants that a run with these settings brings forth."""
+    zeroed = [f"{judge}-{order}" for judge in config.prune.judges for order in config.prune.orders]
+    descents = {"golf98": config.golf98, "golf99": config.golf99}
+    return [
+        *("reference", "baseline", "tuned", "prelu"),
+        *(f"{row}-{variant}" for row in ("pruned", "prelu_pruned") for variant in zeroed),
+        *(f"{row}-heldout-{size}" for row, golf in descents.items() for size in golf.recipe.sizes),
+    ]
 
 
 def merged(raw: Mapping[str, Any], workspace: str = "demo") -> dict[str, Any]:
@@ -349,11 +365,11 @@ def merged(raw: Mapping[str, Any], workspace: str = "demo") -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise GolfError(f"{path} is missing: run this in the project's folder") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise GolfError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except (OSError, UnicodeDecodeError, GolfError) as error:
+        raise GolfError(f"{path} cannot be read: {error}") from None
     if not isinstance(raw, dict):
         raise GolfError(f"{path} should be a tree of sections")
     return raw
@@ -363,7 +379,8 @@ def _checked(raw: Mapping[str, Any], source: str) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A mistyped key is an unknown one and a missing one: the first of the two says what to do.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"]) or "the whole"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if first["type"] == "extra_forbidden":
@@ -372,6 +389,8 @@ def _checked(raw: Mapping[str, Any], source: str) -> Config:
             raise GolfError(f"{source}: {key} is not a known key{hint}{more}") from None
         message = first["msg"].removeprefix("Value error, ")
         value = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
+        if first["type"] == "less_than" and first["ctx"]["lt"] == 1 and 1 < first["input"] <= 100:
+            message += f"; {first['input']:g} % is {first['input'] / 100:g}"
         raise GolfError(f"{source}: {key}{value}: {message}{more}") from None
 
 

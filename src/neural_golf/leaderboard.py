@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neural_golf.challenge import Challenge, load_challenge
 from neural_golf.errors import GolfError
+from neural_golf.records import parse_yaml, write_bytes
 from neural_golf.referee.sandbox import open_untrusted
 from neural_golf.verify import LIMITS, Limits, Verdict, verify, verify_many
 
@@ -86,10 +87,12 @@ def load_card(path: Path) -> Card:
     """A card.yaml. Raises GolfError that names the field."""
     try:
         if path.stat().st_size > _CARD_BYTES:
-            raise GolfError(f"card {path}: longer than {_CARD_BYTES} bytes")
-        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise GolfError(f"card {path}: cannot be read ({' '.join(str(error).split())})") from error
+            raise GolfError(f"longer than {_CARD_BYTES} bytes")
+        return Card.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise GolfError(f"card {path}: cannot be read ({error})") from error
+    except GolfError as error:
+        raise GolfError(f"card {path}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "card"
@@ -254,9 +257,9 @@ def _escape(text: str) -> str:
 
 def write_tables(entries: Sequence[Entry], root: Path) -> None:
     """root/README.md for people and root/leaderboard.json for programs."""
-    (root / "README.md").write_text(render(entries), encoding="utf-8")
+    write_bytes(root / "README.md", render(entries).encode())
     text = json.dumps(tables(entries), indent=2, ensure_ascii=True) + "\n"
-    (root / "leaderboard.json").write_text(text, encoding="utf-8")
+    write_bytes(root / "leaderboard.json", text.encode())
 
 
 def outdated(entries: Sequence[Entry], root: Path) -> list[str]:

@@ -115,7 +115,7 @@ def run(config: Config, stage: str) -> None:
         judge = missing[0]
         key = "threshold" if judge == "test" else "heldout_threshold"
         raise GolfError(
-            f"{stage}: no {source} network reaches prune.{key} = {thresholds[judge]:g} on the {judge} "
+            f"no {source} network reaches prune.{key} = {thresholds[judge]:g} on the {judge} "
             f"images, so pruning has nothing to give: lower prune.{key} in params.yaml, or train {source} "
             "longer"
         )

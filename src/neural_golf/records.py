@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from neural_golf.errors import GolfError
@@ -21,6 +23,7 @@ from neural_golf.model import Network, masked
 
 __all__ = [
     "Checkpoint",
+    "parse_yaml",
     "read_checkpoint",
     "read_json",
     "read_tensors",
@@ -61,6 +64,29 @@ def read_json(path: Path) -> Any:
         ) from None
     except ValueError as error:
         raise GolfError(f"{path} is not JSON: {error}") from None
+
+
+def parse_yaml(text: str) -> Any:
+    """The values of a YAML text. Raises GolfError, in one line, for whatever a stranger may write.
+
+    PyYAML lets other errors than its own through for a wrong date or number, or for deep nesting.
+    A key that stands twice is an error too, where PyYAML silently takes the last one.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
+        raise GolfError(f"not YAML ({' '.join(str(error).split())})") from None
+
+
+class _Loader(yaml.SafeLoader):
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = [key for key, count in keys.items() if count > 1]
+        if twice:
+            problem = f"the key {twice[0]} stands more than once"
+            raise yaml.constructor.ConstructorError(problem, node.start_mark)
+        return node
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -139,7 +165,8 @@ def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
         ) from None
     if network is not None and found.spec != network.spec:
         raise GolfError(
-            f"{path} is of another architecture: {', '.join(found.spec)}; expected {', '.join(network.spec)}"
+            f"{path} is of another architecture: {', '.join(found.spec)}; expected {', '.join(network.spec)} "
+            "(`snakemake` makes it anew)"
         )
     parameters = np.empty((len(runs), found.size), np.float32)
     masks = np.empty((len(runs), found.size), np.bool_)

@@ -20,7 +20,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Augment(BaseModel):
     """Largest change of an image, drawn anew for every image and epoch; all 0 is off."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     shift: Annotated[float, Field(ge=0)] = 0.0  # pixels
     turn: Annotated[float, Field(ge=0)] = 0.0  # degrees
     scale: Share = 0.0
@@ -34,7 +34,7 @@ class Augment(BaseModel):
 class Recipe(BaseModel):
     """The settings of one descent; each technique of the handbook is a field."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     network: tuple[str, ...]
     batch: Count
     dense_epochs: Count  # before the first weight goes

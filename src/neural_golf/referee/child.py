@@ -25,7 +25,8 @@ os.environ.update(ORT_DISABLE_TELEMETRY="1", OPENBLAS_NUM_THREADS="1", OMP_NUM_T
 
 import numpy as np
 
-from neural_golf.referee.counting import inspect, parse
+from neural_golf.referee.counting import inspect
+from neural_golf.referee.frame import parse
 from neural_golf.referee.rules import Limits, Refused
 from neural_golf.referee.scoring import Images, predict
 

@@ -7,47 +7,25 @@ file, no clock, no onnxruntime.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import AttributeProto, TensorProto, defs, helper
+from onnx import AttributeProto, TensorProto, helper
 
+from neural_golf.referee.frame import graph_input, graph_output, opset_of
 from neural_golf.referee.integers import free_integers
-from neural_golf.referee.rules import (
-    LIMITS,
-    OPERATORS,
-    OPSETS,
-    Limits,
-    Refused,
-    describe,
-    quoted,
-)
+from neural_golf.referee.operators import check_operator, check_training, counted_attributes, schema_of
+from neural_golf.referee.rules import LIMITS, Limits, Refused, describe, quoted
 from neural_golf.referee.tensors import BITS, FLOATS, Array, coarse_floats, decode, decode_constant
 
-__all__ = ["Count", "Graph", "count", "inspect", "parse", "rebuild"]
+__all__ = ["Count", "Graph", "count", "inspect", "rebuild"]
 
-_AT_LEAST_ONE = {"group", "strides", "dilations", "kernel_shape"}
 # Moving a constant about (or reading it from its quantised form) does not make a new one.
 _MOVES = {"Cast", "DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _IR_VERSION = 10  # of the rebuilt model
-
-# What a file that is no ONNX model starts with.
-_MAGIC = (
-    (b"version https://git-lfs", "it is a Git LFS pointer: fetch the file itself with `git lfs pull`"),
-    (b"PK\x03\x04", "it is a zip archive (a PyTorch checkpoint?)"),
-    (b"\x80\x02", "it is a Python pickle"),
-    (b"\x80\x03", "it is a Python pickle"),
-    (b"\x80\x04", "it is a Python pickle"),
-    (b"\x80\x05", "it is a Python pickle"),
-    (b"\x1f\x8b", "it is compressed with gzip"),
-    (b"\x89HDF", "it is an HDF5 file"),
-)
 
 
 @dataclass(frozen=True)
@@ -97,32 +75,9 @@ def count(model: onnx.ModelProto, limits: Limits = LIMITS) -> Count:
     return inspect(model, limits).count
 
 
-def parse(data: bytes) -> onnx.ModelProto:
-    """The bytes of a file as a model, without unknown fields. Raises Refused for other formats."""
-    if not data:
-        raise Refused("the file is empty")
-    for magic, what in _MAGIC:
-        if data.startswith(magic):
-            raise Refused(f"not an ONNX model: {what}")
-    if data[4:8] == b"ORTM":
-        raise Refused("not an ONNX model: it is onnxruntime's own .ort format")
-    if data[:200].lstrip()[:1] == b"<":
-        raise Refused("not an ONNX model: it is HTML or XML (a web page saved in place of the file?)")
-    try:
-        model: onnx.ModelProto = onnx.ModelProto.FromString(data)
-    except (DecodeError, RecursionError, ValueError) as error:
-        raise Refused(
-            "not an ONNX model: it does not parse (cut off, altered or nested too deep?)"
-        ) from error
-    model.DiscardUnknownFields()
-    if not model.HasField("graph"):
-        raise Refused("not an ONNX model: it holds no graph")
-    return model
-
-
 def inspect(model: onnx.ModelProto, limits: Limits = LIMITS) -> Graph:
     """Check a model against the rules and read all of its numbers. Raises Refused."""
-    opset = _opset(model)
+    opset = opset_of(model)
     graph = model.graph
     if model.functions:
         raise Refused("it defines functions of its own (ModelProto.functions)")
@@ -135,9 +90,9 @@ def inspect(model: onnx.ModelProto, limits: Limits = LIMITS) -> Graph:
     if not graph.node:
         raise Refused("the graph has no nodes")
     for node in graph.node:
-        _check_operator(node)
-    input_name, input_type, input_shape, batch = _graph_input(graph)
-    output_name = _graph_output(graph)
+        check_operator(node)
+    input_name, input_type, input_shape, batch = graph_input(graph)
+    output_name = graph_output(graph)
 
     raw: dict[str, tuple[int, Array]] = {}
     floats: list[float] = []
@@ -148,8 +103,8 @@ def inspect(model: onnx.ModelProto, limits: Limits = LIMITS) -> Graph:
         _define(tensor.name, known)
         raw[tensor.name] = decode(tensor)
     for node in graph.node:
-        schema = _schema(node, opset)
-        values = _attributes(node, schema)
+        schema = schema_of(node, opset)
+        values = counted_attributes(node, schema)
         for name in node.input:
             if name and name not in known:
                 what = "which nothing before it makes (a cycle, or out of order)"
@@ -168,7 +123,7 @@ def inspect(model: onnx.ModelProto, limits: Limits = LIMITS) -> Graph:
         raise Refused("the graph's output is its input or a constant")
 
     free = free_integers(raw, nodes, opset, output_name)
-    _check_training(nodes, raw)
+    check_training(nodes, raw)
     constants = tuple(Constant(k, kind, array, k in free) for k, (kind, array) in raw.items())
     counted = _add_up(constants, floats, graph, nodes, limits)
     return Graph(
@@ -231,54 +186,6 @@ def _copy_attribute(old: AttributeProto, new: AttributeProto, coarse: bool) -> N
             new.strings.extend(old.strings)
 
 
-# One thing each: the model's frame
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
-    if len(versions) != 1:
-        raise Refused("it must import the ai.onnx operator set exactly once")
-    if versions[0] not in OPSETS:
-        raise Refused(f"operator set {versions[0]}; from {OPSETS[0]} to {OPSETS[-1]} are scored")
-    return int(versions[0])
-
-
-def _graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int | None]:
-    initializers = {t.name for t in graph.initializer}
-    both = [i.name for i in graph.input if i.name in initializers]
-    if both:
-        raise Refused(f"{quoted(both[0])} is an initializer and an input at once")
-    if len(graph.input) != 1:
-        raise Refused(f"the graph has {len(graph.input)} inputs; it must have one")
-    value = graph.input[0]
-    if value.type.WhichOneof("value") != "tensor_type":
-        raise Refused("the graph's input is not a tensor")
-    tensor = value.type.tensor_type
-    if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
-        raise Refused("the graph's input must be float32 (pixels from 0 to 1) or uint8 (raw pixels)")
-    if not tensor.HasField("shape"):
-        raise Refused("the graph's input has no shape; declare [batch, 1, 28, 28]")
-    dims = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in tensor.shape.dim]
-    if not 2 <= len(dims) <= 4 or any(d is not None and d < 1 for d in dims):
-        raise Refused("the graph's input has a wrong shape; declare [batch, 1, 28, 28]")
-    if dims[0] not in (None, 1):
-        raise Refused(f"the graph's input has a fixed batch of {dims[0]}; it must be free or 1")
-    shape = tuple(d for d in dims[1:] if d is not None)
-    if len(shape) != len(dims) - 1:
-        raise Refused("the graph's input has a free dimension besides the batch")
-    return value.name, tensor.elem_type, shape, dims[0]
-
-
-def _graph_output(graph: onnx.GraphProto) -> str:
-    if len(graph.output) != 1:
-        raise Refused(f"the graph has {len(graph.output)} outputs; it must have one")
-    value = graph.output[0]
-    # Without a tensor type the element type reads as 0, "undefined".
-    if value.type.tensor_type.elem_type != TensorProto.FLOAT:
-        raise Refused("the graph's output must be a float32 tensor [batch, 10]")
-    return str(value.name)
-
-
 def _define(name: str, known: set[str]) -> None:
     if not name:
         raise Refused("an input or initializer has no name")
@@ -287,88 +194,6 @@ def _define(name: str, known: set[str]) -> None:
     if name in known:
         raise Refused(f"the name {quoted(name)} is given twice")
     known.add(name)
-
-
-# Operators and their attributes, by the ONNX schemas
-
-
-def _check_operator(node: onnx.NodeProto) -> None:
-    if node.domain not in ("", "ai.onnx"):
-        raise Refused(
-            f"operator {quoted(node.op_type)} of domain {quoted(node.domain)}; only ai.onnx is scored"
-        )
-    if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.attribute):
-        raise Refused(f"{describe(node)} holds a subgraph")
-    if node.op_type not in OPERATORS:
-        raise Refused(f"operator {quoted(node.op_type)} is not on the list of allowed ones")
-
-
-def _schema(node: onnx.NodeProto, opset: int) -> defs.OpSchema:
-    try:
-        schema = defs.get_schema(node.op_type, opset, "")
-    except defs.SchemaError as error:
-        raise Refused(f"operator {node.op_type} does not exist in operator set {opset}") from error
-    if schema.deprecated:
-        raise Refused(f"operator {node.op_type} is deprecated in operator set {opset}")
-    if not schema.min_input <= len(node.input) <= schema.max_input:
-        raise Refused(f"{describe(node)} has {len(node.input)} inputs")
-    if not schema.min_output <= len(node.output) <= schema.max_output or not any(node.output):
-        raise Refused(f"{describe(node)} has {len(node.output)} outputs")
-    return schema
-
-
-def _attributes(node: onnx.NodeProto, schema: defs.OpSchema) -> list[float]:
-    """The float attributes of a node that are not the schema's default, one entry per number."""
-    counted: list[float] = []
-    seen: set[str] = set()
-    for attribute in node.attribute:
-        name = attribute.name
-        if name in seen:
-            raise Refused(f"{describe(node)} has the attribute {quoted(name)} twice")
-        seen.add(name)
-        if name not in schema.attributes:
-            raise Refused(f"{describe(node)} has an attribute {quoted(name)}, which its schema does not know")
-        formal = schema.attributes[name]
-        if attribute.ref_attr_name or attribute.type != _number_of(formal.type):
-            raise Refused(f"the attribute {name} of {describe(node)} has a wrong type")
-        match attribute.type:
-            case AttributeProto.FLOAT:
-                values = [attribute.f]
-                default = [formal.default_value.f] if formal.default_value.type else None
-            case AttributeProto.FLOATS:
-                values = list(attribute.floats)
-                default = list(formal.default_value.floats) if formal.default_value.type else None
-            case AttributeProto.INT | AttributeProto.INTS:
-                integers = [attribute.i] if attribute.type == AttributeProto.INT else list(attribute.ints)
-                if name in _AT_LEAST_ONE and any(i < 1 for i in integers):
-                    raise Refused(f"the attribute {name} of {describe(node)} must be 1 or more")
-                continue
-            case AttributeProto.STRING | AttributeProto.STRINGS:
-                continue
-            case AttributeProto.TENSOR if node.op_type == "Constant":
-                continue
-            case _:
-                raise Refused(f"the attribute {name} of {describe(node)} is of a kind that is not scored")
-        if not all(map(math.isfinite, values)):
-            raise Refused(f"the attribute {name} of {describe(node)} is NaN or infinite")
-        if node.op_type != "Constant" and values != default:
-            counted += values
-    return counted
-
-
-def _number_of(kind: Any) -> int:
-    """A schema's attribute type as the number that files use (onnx has it as an enumeration)."""
-    return int(getattr(kind, "value", kind))
-
-
-def _check_training(nodes: list[onnx.NodeProto], raw: Mapping[str, tuple[int, Array]]) -> None:
-    for node in nodes:
-        if any(a.name == "training_mode" and a.i for a in node.attribute):
-            raise Refused(f"{describe(node)} runs in training mode")
-        if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
-            mode = raw.get(node.input[2])
-            if mode is None or mode[1].any():
-                raise Refused(f"{describe(node)} runs in training mode")
 
 
 # Adding up

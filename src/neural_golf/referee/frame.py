@@ -1,0 +1,91 @@
+"""A file's frame: whether its bytes are an ONNX model, of which operator set, with what input and output."""
+
+from __future__ import annotations
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+
+from neural_golf.referee.rules import OPSETS, Refused, quoted
+
+__all__ = ["graph_input", "graph_output", "opset_of", "parse"]
+
+# What a file that is no ONNX model starts with.
+_MAGIC = (
+    (b"version https://git-lfs", "it is a Git LFS pointer: fetch the file itself with `git lfs pull`"),
+    (b"PK\x03\x04", "it is a zip archive (a PyTorch checkpoint?)"),
+    (b"\x80\x02", "it is a Python pickle"),
+    (b"\x80\x03", "it is a Python pickle"),
+    (b"\x80\x04", "it is a Python pickle"),
+    (b"\x80\x05", "it is a Python pickle"),
+    (b"\x1f\x8b", "it is compressed with gzip"),
+    (b"\x89HDF", "it is an HDF5 file"),
+)
+
+
+def parse(data: bytes) -> onnx.ModelProto:
+    """The bytes of a file as a model, without unknown fields. Raises Refused for other formats."""
+    if not data:
+        raise Refused("the file is empty")
+    for magic, what in _MAGIC:
+        if data.startswith(magic):
+            raise Refused(f"not an ONNX model: {what}")
+    if data[4:8] == b"ORTM":
+        raise Refused("not an ONNX model: it is onnxruntime's own .ort format")
+    if data[:200].lstrip()[:1] == b"<":
+        raise Refused("not an ONNX model: it is HTML or XML (a web page saved in place of the file?)")
+    try:
+        model: onnx.ModelProto = onnx.ModelProto.FromString(data)
+    except (DecodeError, RecursionError, ValueError) as error:
+        raise Refused(
+            "not an ONNX model: it does not parse (cut off, altered or nested too deep?)"
+        ) from error
+    model.DiscardUnknownFields()
+    if not model.HasField("graph"):
+        raise Refused("not an ONNX model: it holds no graph")
+    return model
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    if len(versions) != 1:
+        raise Refused("it must import the ai.onnx operator set exactly once")
+    if versions[0] not in OPSETS:
+        raise Refused(f"operator set {versions[0]}; from {OPSETS[0]} to {OPSETS[-1]} are scored")
+    return int(versions[0])
+
+
+def graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int | None]:
+    initializers = {t.name for t in graph.initializer}
+    both = [i.name for i in graph.input if i.name in initializers]
+    if both:
+        raise Refused(f"{quoted(both[0])} is an initializer and an input at once")
+    if len(graph.input) != 1:
+        raise Refused(f"the graph has {len(graph.input)} inputs; it must have one")
+    value = graph.input[0]
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise Refused("the graph's input is not a tensor")
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
+        raise Refused("the graph's input must be float32 (pixels from 0 to 1) or uint8 (raw pixels)")
+    if not tensor.HasField("shape"):
+        raise Refused("the graph's input has no shape; declare [batch, 1, 28, 28]")
+    dims = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in tensor.shape.dim]
+    if not 2 <= len(dims) <= 4 or any(d is not None and d < 1 for d in dims):
+        raise Refused("the graph's input has a wrong shape; declare [batch, 1, 28, 28]")
+    if dims[0] not in (None, 1):
+        raise Refused(f"the graph's input has a fixed batch of {dims[0]}; it must be free or 1")
+    shape = tuple(d for d in dims[1:] if d is not None)
+    if len(shape) != len(dims) - 1:
+        raise Refused("the graph's input has a free dimension besides the batch")
+    return value.name, tensor.elem_type, shape, dims[0]
+
+
+def graph_output(graph: onnx.GraphProto) -> str:
+    if len(graph.output) != 1:
+        raise Refused(f"the graph has {len(graph.output)} outputs; it must have one")
+    value = graph.output[0]
+    # Without a tensor type the element type reads as 0, "undefined".
+    if value.type.tensor_type.elem_type != TensorProto.FLOAT:
+        raise Refused("the graph's output must be a float32 tensor [batch, 10]")
+    return str(value.name)
