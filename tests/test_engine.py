@@ -207,6 +207,84 @@ def test_micro_gradients_are_the_gradients_of_their_parts(micro_batch: int) -> N
     assert distance(got.mean(axis=0), whole) <= 1e-5
 
 
+def turned_spec(rng: np.random.Generator) -> list[str]:
+    """Turned kernels after turned or plain ones, padded or not, with what `random_spec` has besides."""
+    spec: list[str] = []
+    for _ in range(rng.integers(1, 4)):
+        spec.append(f"conv {4 * rng.integers(1, 4)} k{rng.choice([1, 3])}{rng.choice(['', ' same'])} turns")
+        spec.append(str(rng.choice(["abs", "relu", "prelu"])))
+        spec += ["maxpool 2"] * int(rng.random() < 0.4)
+    return [*spec, "linear 10"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_zeros_cost_nothing_and_change_nothing(seed: int) -> None:
+    """Random zeros and masks: near float64, the same bits dense and sparse, exactly 0 outside the mask."""
+    rng = np.random.default_rng(seed)
+    for turned in (False, True, False, True):
+        shape = (
+            1 if turned else int(rng.integers(1, 3)),
+            int(rng.integers(13, 29)),
+            int(rng.integers(13, 29)),
+        )
+        network = Network.parse(turned_spec(rng) if turned else random_spec(rng, shape), shape)
+        alive = rng.random(network.size) < rng.choice([0.0, 0.1, 0.5, 0.9])
+        if turned:  # biases stay: at exactly 0 PyTorch's |z| has the slope 0, the engine's -1
+            alive |= ~np.isin(np.arange(network.size), network.weights())
+        parameters = np.where(alive, random_parameters(rng, network), 0).astype(np.float32)
+        mask = alive if rng.random() < 0.7 else rng.random(network.size) < 0.5
+        n = int(rng.integers(1, 70))
+        images, labels = random_images(rng, n, shape), rng.integers(0, 10, n)
+        loss, exact = Twin(network, *NORMAL, dtype="float64").exact_loss_gradient(parameters, images, labels)
+        for instructions in compiled.instruction_sets():
+            where = f"{instructions} {network.spec} {shape} n={n}"
+            results = []
+            for below, threads in ((0, 1), (2, 2), (0.5, 1)):  # dense, sparse, mixed
+                core = Compiled(network, *NORMAL, threads, instructions)
+                core._core.sparse_below = below
+                p, m, v = parameters.copy(), np.zeros_like(parameters), np.zeros_like(parameters)
+                core.adam_epoch(p, m, v, 0, images, labels, np.arange(n), 32, 1e-3, mask=mask)
+                results.append(
+                    [
+                        core.logits(parameters, images),
+                        core.loss_gradient(parameters, images, labels, mask=mask)[1],
+                        core.micro_gradients(parameters, images, labels, None, 1, mask),
+                        core.micro_gradients(parameters, images, labels, None, n, mask),
+                        p,
+                    ]
+                )
+            for other in results[1:]:
+                for one, two in zip(results[0], other, strict=True):
+                    assert one.tobytes() == two.tobytes(), where
+            _, gradient, single, whole, stepped = results[0]
+            assert distance(gradient, np.where(mask, exact, 0)) <= 1e-5, where
+            assert distance(single.mean(axis=0), gradient) <= 1e-5, where
+            assert distance(whole[0], gradient) <= 1e-5, where
+            for outside in (gradient[~mask], single[:, ~mask], whole[:, ~mask], stepped[~mask]):
+                assert (outside == 0).all(), where
+            got_loss, unmasked = core.loss_gradient(parameters, images, labels)
+            assert abs(got_loss - loss) <= 1e-5 * max(1.0, abs(loss)), where
+            assert unmasked[mask].tobytes() == gradient[mask].tobytes(), where
+
+
+def test_zeroing_turned_kernels_decides_as_the_naive_loop() -> None:
+    spec = ["conv 4 k3 turns", "abs", "maxpool 3", "conv 4 k3 turns", "abs", "maxpool 2", "linear 10"]
+    network, parameters, images, _ = case(spec, n=60)
+    core = Compiled(network, *NORMAL)
+    labels = core.logits(parameters, images).argmax(axis=1)
+    candidates = np.random.default_rng(0).permutation(network.size)[:40]
+    mask = core.zero_one_by_one(parameters, candidates, images, labels, 54)
+    twin = Twin(network, *NORMAL)
+    assert 0 < (~mask).sum() < 40
+    assert (mask == twin.zero_one_by_one(parameters, candidates, images, labels, 54)).all()
+    for one, other in zip(
+        core.zero_alone(parameters, candidates, images, labels),
+        twin.zero_alone(parameters, candidates, images, labels),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
 @pytest.mark.parametrize("batch", [1, 14, 64, 300])
 def test_an_epoch_of_adam_is_that_of_the_plain_loop_and_of_torch_optim(batch: int) -> None:
     import torch
@@ -414,6 +492,7 @@ def test_bad_input_is_an_error_with_one_clear_line(core: Any) -> None:
         "writeable float32": lambda: e.adam_epoch(
             zeros.astype(float), zeros, zeros, 0, images, labels, labels, 9, 0.1
         ),
+        "mask must": lambda: e.loss_gradient(parameters, images, labels, mask=np.ones(9, bool)),
         "lr must": lambda: e.adam_epoch(zeros, zeros, zeros, 0, images, labels, labels, 9, np.nan),
         "a lower learning rate": lambda: e.adam_epoch(
             parameters.copy(), zeros.copy(), zeros.copy(), 0, images, labels, np.arange(40), 4, 1e30

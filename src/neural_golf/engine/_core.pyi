@@ -12,8 +12,7 @@ def peak(rounds: int, instructions: str) -> int: ...
 
 class Core:
     instructions: str
-    sparse_weights: float
-    sparse_gradients: float
+    sparse_below: float
     def __init__(
         self,
         layers: list[tuple[Any, ...]],

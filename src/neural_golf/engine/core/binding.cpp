@@ -113,8 +113,7 @@ PYBIND11_MODULE(_core, module) {
         return std::make_unique<Core>(list, parameters, std::move(places), stored, mean, std, threads, instructions);
       }))
       .def_property_readonly("instructions", &Core::instructions)
-      .def_readwrite("sparse_weights", &Core::sparse_weights)
-      .def_readwrite("sparse_gradients", &Core::sparse_gradients)
+      .def_readwrite("sparse_below", &Core::sparse_below)
       .def("logits",
            [](Core& core, const Array<float>& p, const py::array& data, const Index& index, Array<float>& out) {
              const Images in = images(data, index);

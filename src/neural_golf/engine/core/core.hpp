@@ -85,9 +85,9 @@ class Core {
   void micro_gradients(const float* parameters, const Images&, const Targets&, int64_t micro_batch,
                        const bool* mask, float* out);
 
-  // A stage is sparse where a smaller share of its weights is not 0, or of its gradients is wanted.
-  // Bits do not depend on it; as measured.
-  double sparse_weights = 0.8, sparse_gradients = 0.8;
+  // A stage is sparse where less than this share of its weights is not 0, or of its gradients wanted.
+  // Measured; no bit depends on it.
+  double sparse_below = 0.8;
 
   struct Adam {
     int64_t step, batch;

@@ -49,7 +49,7 @@ void list(const Plan& plan, const T* what, double below, bool back, const TapLis
 }  // namespace
 
 void Core::pack(const float* parameters, Packed& packed) const {
-  list(plan_, parameters, sparse_weights, true, packed.weights().sparse);
+  list(plan_, parameters, sparse_below, true, packed.weights().sparse);
   kernels_->pack(plan_, parameters, packed.weights());
 }
 
@@ -72,7 +72,7 @@ void Core::want(const bool* mask) {
     slot_[i] = slot_of[source_.empty() ? i : size_t(source_[i])];
     wanted[i] = slot_[i] >= 0;
   }
-  list(plan_, wanted.data(), sparse_gradients, false, wanted_.weights().sparse);
+  list(plan_, wanted.data(), sparse_below, false, wanted_.weights().sparse);
 }
 
 const float* Core::fold(Worker& worker) const {
