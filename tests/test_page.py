@@ -19,7 +19,8 @@ import yaml
 import miniature
 from neural_golf import config, data, interpret, page
 from neural_golf.config import Config
-from neural_golf.web import runtime, words
+from neural_golf.golf import pages
+from neural_golf.web import board, runtime, words
 
 ROOT = Path(__file__).parent.parent
 IMAGES = 200
@@ -175,18 +176,82 @@ def test_the_lock_file_names_no_host() -> None:
     assert "://" not in lock and lock.count('"integrity"') >= 10
 
 
-def test_the_record_chose_nothing_on_test_images() -> None:
-    def line(nonzero: int, correct: int, judge: str) -> dict[str, str]:
-        return {"nonzero": str(nonzero), "correct": str(correct), "images": "10000", "judge": judge}
+def line(nonzero: int, correct: int, judge: str = "", row: str = "a", **more: object) -> dict[str, str]:
+    told = {
+        "row": row, "judge": judge, "order": "", "size": "", "entered": "True", "seed": 0, "nonzero": nonzero,
+        "correct": correct, "images": 10000, "heldout_correct": correct // 2, "heldout_images": 5000,
+    }  # fmt: skip
+    return {key: str(value) for key, value in (told | more).items()}
 
-    lines = [line(500, 9800, "test"), line(600, 9800, "heldout"), line(550, 9799, ""), line(900, 9900, "")]
+
+def test_the_record_chose_nothing_on_test_images() -> None:
+    lines = [line(500, 9800, "test"), line(600, 9800, "heldout"), line(550, 9799), line(900, 9900, row="b")]
     assert words.record(lines, 0.98) == lines[1]
     assert words.record(lines, 0.99) == lines[3]
     assert words.record(lines, 0.995) is None
 
 
-def test_the_handbooks_table_is_on_the_page_when_it_exists(tmp_path: Path) -> None:
-    assert words.handbook(tmp_path / "handbook.json") == ""
-    (tmp_path / "handbook.json").write_text(json.dumps({"obs": {"nonzero": 300, "note": "<b>"}}))
-    found = words.handbook(tmp_path / "handbook.json")
-    assert '<td class="num">300</td>' in found and "&lt;b&gt;" in found
+def test_a_seed_that_held_out_images_did_not_choose_holds_no_record() -> None:
+    lines = [
+        line(200, 9795, "heldout", size=200, seed=0, heldout_correct=4900),
+        line(200, 9805, "heldout", size=200, seed=1, heldout_correct=4899),
+        line(240, 9810, "heldout", size=240),
+        line(180, 9990, "heldout", size=180, entered=False),
+    ]
+    assert words.record(lines, 0.98) == lines[2]
+
+
+def board_of(author: str, **more: object) -> dict[str, Any]:
+    card = {"author": author, "method": "by <b>hand</b>", "chosen_on": "held-out"}
+    entry = {
+        "rank": 1,
+        "entry": "tiny",
+        "card": card,
+        "nonzero": 99,
+        "parameters": 99,
+        "correct": 9801,
+        "flags": [],
+    }
+    return {
+        "title": "MNIST, 98 %",
+        "threshold": 9800,
+        "images": 10000,
+        "ranked": [entry],
+        "chosen_on_test": [],
+    } | more
+
+
+def test_the_first_screen_names_who_holds_each_record() -> None:
+    real = Config.model_validate(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    lines = [line(240, 9835, "heldout", "golf98", size=240)]
+    ours, public = board.records(real, lines, {})[0.98]
+    assert (ours.count, ours.who, ours.honest) == (240, "this project", True)
+    assert (public.who, public.honest) == ("the blog", False)
+    theirs = board.records(real, lines, {"mnist-98": board_of("Ann <Example>")})
+    assert (theirs[0.98][0].count, theirs[0.98][0].who) == (99, "Ann <Example>")
+    assert "Ann &lt;Example&gt;" in board.score(theirs)
+    (only,) = board.records(real, lines, {})[0.99]
+    assert not only.honest
+
+
+def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "leaderboard.json"
+    assert board.challenges(path, "mnist") == {}
+    path.write_text(json.dumps({"mnist-98": board_of("Ann"), "fashion-mnist-85": board_of("Bob")}))
+    found = board.leaderboard(board.challenges(path, "mnist"))
+    assert "by &lt;b&gt;hand&lt;/b&gt;" in found and ">tiny</th>" in found and "Bob" not in found
+    assert board.leaderboard({"mnist-98": board_of("Ann", ranked=[])}) == ""
+
+
+def test_the_handbooks_table_is_on_the_page_when_it_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    assert words.handbook(path) == ""
+    path.write_text("<!-- measured: base relu -->\nNot measured yet.\n<!-- end of measured -->")
+    assert words.handbook(path) == ""
+    found = {
+        name: {"needed": [300.0], "needed_spread": None, "accuracy_at_260": None, "seconds": 1.0}
+        for name in ("base", "relu")
+    }
+    (tmp_path / "README.md").write_text("<!-- measured: base relu -->\n<!-- end of measured -->")
+    pages.update(found, 0.98, 260, tmp_path)
+    assert "non-zero needed for 0.98" in words.handbook(path) and ">relu</th>" in words.handbook(path)

@@ -23,13 +23,16 @@ from neural_golf.look.measure import samples
 from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
 from neural_golf.model import Layer
 from neural_golf.records import read_json, write_bytes
-from neural_golf.web import words
+from neural_golf.web import board, words
 from neural_golf.web.runtime import Runtime, find_runtime
 
 __all__ = ["run"]
 
 PAGE = Path("results/report/index.html")
 WEB = Path(__file__).parent / "web"
+SCRIPTS = ("chart.js", "page.js")
+LEADERBOARD = Path("leaderboard/leaderboard.json")
+HANDBOOK = Path("docs/handbook/README.md")
 WIDE = {"flow", "kernels", "front", "study", "slices", "pruning", "channels", "mistakes", "excite"}
 
 
@@ -45,11 +48,14 @@ def run(config: Config) -> None:
     test = data.read("test")
     digits = [image.tobytes() for seed in range(config.page.samples) for image in samples(test, seed).pixels]
     best = {goal: words.record(lines, goal) for goal in config.page.goals}
+    tables = board.challenges(LEADERBOARD, config.data.dataset)
+    leaderboard = board.leaderboard(tables)
+    handbook = words.handbook(HANDBOOK) if config.data.dataset == "mnist" else ""
     content = string.Template((WEB / "page.html").read_text(encoding="utf-8")).substitute(
         style=(WEB / "style.css").read_text(encoding="utf-8"),
         record_count=html.escape(words.headline_count(best, lines)),
         lead=words.lead(config, best, lines),
-        score=words.score(config, best),
+        score=board.score(board.records(config, lines, tables)),
         play_state="Starting the runtime …"
         if not runtime.why
         else f"This copy of the page cannot answer to drawings: {html.escape(runtime.why)}.",
@@ -67,7 +73,9 @@ def run(config: Config) -> None:
         findings="".join(words.sentences(findings[s.group], s.group, subjects[-1].group) for s in subjects),
         portraits="".join(figure(d) for d in drawn if d.network == config.interpret.networks[0]),
         surveys="".join(figure(d) for d in drawn if not d.network),
-        handbook=words.handbook(Path("results/handbook.json")),
+        contents="".join(words.contents(section) for section in (leaderboard, handbook)),
+        leaderboard=leaderboard,
+        handbook=handbook,
         reproduce=words.reproduce(subjects[-1]),
         data=as_json(
             {
@@ -79,7 +87,7 @@ def run(config: Config) -> None:
         figures=zipped(json.dumps(figure_texts(drawn)).encode()),
         wasm=zipped(runtime.wasm) if runtime.wasm else "",
         runtime=runtime.script,
-        script=(WEB / "page.js").read_text(encoding="utf-8"),
+        script="".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
     write_bytes(PAGE, content.encode())
     print(
@@ -136,18 +144,22 @@ def layer_of(layer: Layer, last: bool) -> dict[str, Any]:
 
 
 def points(config: Config, lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """The marks of the chart, the largest network first."""
+    """The marks of the chart, the smallest network first; filled are the entries that no test image chose."""
     found = []
+    shown = {line["name"] for line in words.entries(lines)}
     for line in lines:
         text = (
             f"{line['name']}: {int(line['nonzero']):,} non-zero of {int(line['parameters']):,} parameters, "
             f"{int(line['correct']):,} of {int(line['images']):,} test images right "
             f"({words.accuracy(line):.2%}); {words.chosen_on(line)}."
         )
+        entry = line["name"] in shown
         if not words.entered(line):
-            text += " A point on the way, not an entry."
-        hollow = not words.honest(line) or not words.entered(line)
-        found.append(point(int(line["nonzero"]), words.accuracy(line), True, hollow, text))
+            text += " A size on the way, not an entry."
+        elif not entry:
+            text += " Another seed of an entry."
+        hollow = not (entry and words.honest(line))
+        found.append(point(int(line["nonzero"]), words.accuracy(line), line["name"], True, hollow, text))
     if config.data.dataset == "mnist":
         known = {}
         for row, blog in config.ladder.blog.items():
@@ -157,12 +169,19 @@ def points(config: Config, lines: Sequence[Line]) -> list[dict[str, Any]]:
             known[other.nonzero, other.accuracy] = f"{other.name} ({other.source})"
         for (count, right), name in known.items():
             text = f"{name}: {count:,} non-zero parameters, {right:.2%} as its author states it."
-            found.append(point(count, right, False, True, text))
-    return sorted(found, key=lambda p: (-p["nonzero"], p["text"]))
+            found.append(point(count, right, name, False, True, text))
+    return sorted(found, key=lambda p: (p["nonzero"], p["text"]))
 
 
-def point(count: int, right: float, ours: bool, hollow: bool, text: str) -> dict[str, Any]:
-    return {"nonzero": count, "accuracy": min(right, 0.99999), "ours": ours, "hollow": hollow, "text": text}
+def point(count: int, right: float, name: str, ours: bool, hollow: bool, text: str) -> dict[str, Any]:
+    return {
+        "nonzero": count,
+        "accuracy": min(right, 0.99999),
+        "name": name,
+        "ours": ours,
+        "hollow": hollow,
+        "text": text,
+    }
 
 
 def figure(drawing: Drawing) -> str:

@@ -157,6 +157,8 @@ def make_workspace(target: Path, root: Path = Path(), section: str = "demo") -> 
         "dvc.yaml",
         ".dvcignore",
         "package*.json",
+        "leaderboard/leaderboard.json",
+        "docs/handbook/README.md",
         "profiles/**/*.yaml",
         "src/neural_golf/**/*",
     ):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.look.style import INK, MINUS, PALE, PLUS, canvas
+from neural_golf.look.style import INK, MINUS, PALE, PLUS, beside, canvas
 from neural_golf.look.subject import Subject
 from neural_golf.model import Layer, Network, Tensor
 
@@ -33,13 +33,15 @@ def _weight(layer: Layer, subject: Subject) -> NDArray[np.float32]:
 
 
 def kernels(subject: Subject) -> Figure:
-    """Every weight: area is size, filled is positive, hollow is negative, a cross is a weight set to zero."""
+    """Every stored weight: area is size, filled is positive, hollow is negative, a cross is a weight set
+    to zero. A kernel that is used turned in several places is stored, and drawn, once.
+    """
     layers = weighted(subject.network)
     grids = [_grid(layer, subject) for layer in layers]
     tall = max(grid.shape[0] for grid, _ in grids)
     scale, gap = 0.088, 5
     wide = sum(grid.shape[1] + gap for grid, _ in grids)
-    figure, axes = canvas(max(wide * scale, 4.0), (tall + 5) * scale + 0.2)
+    figure, axes = canvas(max(wide * scale, 4.0), (tall + 5) * scale + 0.45)
     left = 0
     for layer, (grid, labels) in zip(layers, grids, strict=True):
         _hinton(axes, grid, left)
@@ -53,6 +55,7 @@ def kernels(subject: Subject) -> Figure:
     axes.set_ylim(tall, -6)
     axes.set_aspect("equal")
     axes.axis("off")
+    axes.set_title(subject.name, loc="left")
     return figure
 
 
@@ -94,7 +97,7 @@ def _hinton(axes: Axes, grid: NDArray[np.float64], left: int) -> None:
             )
         )
     zero = values == 0
-    axes.scatter(xs[zero], ys[zero], marker="x", s=3, color=PALE, linewidth=0.5)
+    axes.scatter(xs[zero], ys[zero], marker="x", s=4, color=PALE, linewidth=0.7)
 
 
 def survivors(subject: Subject) -> Figure:
@@ -105,7 +108,7 @@ def survivors(subject: Subject) -> Figure:
         left = int(np.count_nonzero(subject.parameters[tensor.slice]))
         axes.barh(y, tensor.size, color="white", edgecolor=PALE, linewidth=0.8, height=0.62)
         axes.barh(y, left, color=PLUS, height=0.62)
-        axes.text(tensor.size, y, f"  {left} of {tensor.size}", va="center", fontsize=8)
+        beside(axes, f"{left} of {tensor.size}", tensor.size, y)
     axes.set_yticks(range(len(tensors)), [tensor.name for tensor in tensors])
     axes.invert_yaxis()
     axes.set_xlabel("parameters")
@@ -217,8 +220,10 @@ def worth(subject: Subject, index: NDArray[np.int64], lost: NDArray[np.int64], i
             facecolor=PLUS if filled else "white",
             edgecolor=PLUS if filled else MINUS,
             linewidth=0.7,
+            zorder=3,
         )
-        axes.plot([x - 0.36, x + 0.36], [np.median(values)] * 2, color=INK, lw=1.2)
+        if len(values) > 1:
+            axes.plot([x - 0.36, x + 0.36], [np.median(values)] * 2, color=INK, lw=1.2)
     axes.axhline(0, color=INK, lw=0.8)
     axes.set_yscale("symlog", linthresh=0.1, linscale=0.5)
     axes.set_ylim(min(-0.2, 1.3 * points.min()), max(1.0, 1.5 * points.max()))

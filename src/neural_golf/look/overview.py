@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neural_golf import cards
 from neural_golf.config import Ladder, Record
-from neural_golf.look.style import INK, MARKS, MINUS, PALE, PLUS, canvas
-from neural_golf.look.subject import Line, group
+from neural_golf.look.style import INK, MARKS, MINUS, PALE, PLUS, beside, canvas
+from neural_golf.look.subject import Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["front", "pruning", "slices", "study", "training"]
 
 DASHES = ("-", "--", ":", "-.")
-SMALL = 3000  # parameters up to which a network gets a closer look
+SMALL = 3000  # parameters up to which a network stands in the wide part of the front
+JUDGES = {"test": "test", "heldout": "held-out"}
 COLOURS = (PLUS, MINUS, "#5f6b7a", "#3f8a7d")
 
 
@@ -55,7 +57,7 @@ def _count_axis(axes: Axes, counts: Sequence[int], name: str) -> None:
     axes.set_xscale("log")
     axes.set_xlim(min(counts) * 0.85, max(counts) * 1.2)
     fine = (50, 100, 150, 200, 300, 400, 600, 800, 1000, 1500, 2000, 3000)
-    coarse = (100, 300, 1000, 10_000, 100_000, 1_000_000)
+    coarse = (100, 300, 1000, 10_000, 100_000, 1_200_000)
     ticks = [
         t for t in (coarse if max(counts) > 10_000 else fine) if min(counts) * 0.85 <= t <= max(counts) * 1.2
     ]
@@ -65,8 +67,8 @@ def _count_axis(axes: Axes, counts: Sequence[int], name: str) -> None:
 
 
 def front(lines: Sequence[Line], ladder: Ladder, records: Sequence[Record]) -> Figure:
-    """Accuracy on the test images against non-zero parameters, a mark per network: hollow marks and
-    stars chose on test images.
+    """Accuracy on the test images against non-zero parameters, a mark per network: hollow marks chose
+    something on test images or are no entries, stars are others' records.
     """
     others: dict[tuple[int, float], list[str]] = {}
     for row, blog in ladder.blog.items():
@@ -75,33 +77,38 @@ def front(lines: Sequence[Line], ladder: Ladder, records: Sequence[Record]) -> F
     for record in records:
         others.setdefault((record.nonzero, record.accuracy), []).append(record.name)
     everyone = [_point(line) for line in lines] + list(others)
-    small = [point for point in everyone if point[0] <= SMALL]
-    figure, axes = canvas(9.2, 5.2)
-    views = [(axes, everyone)]
-    if small and max(n for n, _ in everyone) > 10 * SMALL:  # the middle is empty: room for a closer look
-        views.append((axes.inset_axes((0.46, 0.06, 0.46, 0.78)), small))
-    for place, points in views:
-        close = points is small or len(views) == 1
-        _marks(place, lines, 30 if close else 14)
+    parts = [[p for p in everyone if p[0] <= SMALL], [p for p in everyone if p[0] > SMALL]]
+    parts = [part for part in parts if part]
+    figure, axes = canvas(
+        9.6, 5.4, len(parts), squeeze=False, sharey=True, width_ratios=(6, 1)[: len(parts)]
+    )  # one logarithmic axis; where nothing is in its middle, that is left out
+    for place, points in zip(axes[0], parts, strict=True):
+        _marks(place, lines)
         for k, ((nonzero, accuracy), names) in enumerate(sorted(others.items())):
             place.scatter(
-                [nonzero], [1 - accuracy], s=50, marker="*", facecolor="none", edgecolor=INK, zorder=4
+                [nonzero], [1 - accuracy], s=64, marker="*", facecolor="white", edgecolor=INK, zorder=5
             )
-            if close or nonzero > SMALL:
-                side = "right" if nonzero > SMALL else "left"
+            if (nonzero, accuracy) in points:
+                below = k % 2
                 place.annotate(
-                    ", ".join(dict.fromkeys(names)), (nonzero, 1 - accuracy), xytext=(5, (5, -5)[k % 2]),
-                    textcoords="offset points", fontsize=6.5, rotation=(18, -18)[k % 2],
-                    rotation_mode="anchor", ha=side, va="center",
+                    ", ".join(dict.fromkeys(names)), (nonzero, 1 - accuracy),
+                    xytext=(6 if nonzero < SMALL / 2 else 20, -9 if below else 9),
+                    textcoords="offset points", fontsize=7, zorder=6,
+                    ha="left" if nonzero < SMALL / 2 else "right", va="top" if below else "bottom",
                 )  # fmt: skip
-        _count_axis(place, [n for n, _ in points], "non-zero parameters" if place is axes else "")
-        _accuracy_axis(place, [a for _, a in points])
+        _count_axis(place, [n for n, _ in points], "")
         place.grid()
         place.set_axisbelow(True)
-        place.tick_params(labelsize=9 if place is axes else 7)
-    axes.set_ylabel(f"right on the {int(lines[0]['images']):,} test images")
-    title = "this project (stars: others)"
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=title, alignment="left")
+    _accuracy_axis(axes[0][0], [a for _, a in everyone])
+    for place in axes[0][1:]:
+        place.spines["left"].set_linestyle((0, (1, 3)))
+        place.tick_params(axis="y", length=0)
+    axes[0][0].set_xlabel("non-zero parameters, logarithmic")
+    axes[0][0].set_ylabel(f"right on the {int(lines[0]['images']):,} test images")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside right center", title="this project (stars: others)", alignment="left"
+    )
     return figure
 
 
@@ -109,19 +116,27 @@ def _point(line: Line) -> tuple[int, float]:
     return int(line["nonzero"]), int(line["correct"]) / int(line["images"])
 
 
-def _marks(axes: Axes, lines: Sequence[Line], size: float) -> None:
-    """A mark per network, a shape and colour per row of the ladder, the largest networks first."""
+def _marks(axes: Axes, lines: Sequence[Line]) -> None:
+    """A mark per network, a shape and colour per row and judge, the largest networks first.
+
+    The sizes of one descent are one group: its curve.
+    """
     groups: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: -int(line["nonzero"])):
-        groups.setdefault(group(line), []).append(line)
+        name = cards.name_of((line["row"], line["judge"], line["order"]))
+        groups.setdefault(name, []).append(line)
     for k, (name, some) in enumerate(groups.items()):
-        colour = COLOURS[k % len(COLOURS)]
-        points = [_point(line) for line in some]
-        axes.scatter(
-            [n for n, _ in points], [1 - a for _, a in points], s=size, marker=MARKS[k % len(MARKS)],
-            facecolor="none" if some[0]["judge"] == "test" else colour, edgecolor=colour, linewidth=1.1,
-            label=name, zorder=3,
-        )  # fmt: skip
+        colour, mark = COLOURS[k % len(COLOURS)], MARKS[k % len(MARKS)]
+        for solid in (True, False):
+            points = [
+                _point(x) for x in some if (x["judge"] != "test" and x.get("entered") != "False") == solid
+            ]
+            if points:
+                axes.scatter(
+                    [n for n, _ in points], [1 - a for _, a in points], s=30, marker=mark,
+                    facecolor=colour if solid else "none", edgecolor=colour, linewidth=1.1, zorder=3 + solid,
+                    label=name if solid or some[0]["judge"] == "test" else None,
+                )  # fmt: skip
 
 
 def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
@@ -149,32 +164,35 @@ def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
 
 def pruning(curves: dict[str, list[dict[str, str]]], goals: Mapping[str, float]) -> Figure:
     """Accuracy on the judge's images as weights are set to zero one by one, a line per seed: it goes
-    from left to right, and a level line is what must stay.
+    from left to right, and the level line is what must stay. Above the test images judge, below the
+    held-out images.
     """
-    figure, axes = canvas(8.2, 3.8, len(curves), squeeze=False, sharey=True)
-    for place, (name, rows) in zip(axes[0], curves.items(), strict=True):
-        variants = list(dict.fromkeys(row["variant"] for row in rows))
-        for k, variant in enumerate(variants):
-            mine = [row for row in rows if row["variant"] == variant]
-            place.axhline(100 * goals[variant.partition("-")[0]], color=COLOURS[k % 4], ls=":", lw=1)
-            for number, seed in enumerate(dict.fromkeys(row["seed"] for row in mine)):
-                points = [
-                    (int(row["nonzero"]), float(row["accuracy"])) for row in mine if row["seed"] == seed
-                ]
-                x, y = zip(*points, strict=True)
-                style: dict[str, Any] = {
-                    "color": COLOURS[k % 4],
-                    "ls": DASHES[k % 4],
-                    "lw": 0.9,
-                    "alpha": 0.85,
-                }
-                place.plot(x, [100 * v for v in y], label=None if number else variant, **style)
-        place.invert_xaxis()
-        place.set_xlabel("non-zero parameters")
-        place.set_title(name, loc="left")
-        place.grid()
-        place.legend(loc="upper right", title="judge, order", alignment="left")
-    axes[0][0].set_ylabel("right on the judge's images, %")
+    figure, axes = canvas(8.6, 5.4, len(curves), len(goals), squeeze=False, sharex="col", sharey="row")
+    for column, (name, rows) in zip(axes.T, curves.items(), strict=True):
+        for place, (judge, goal) in zip(column, goals.items(), strict=True):
+            mine = [row for row in rows if row["variant"].partition("-")[0] == judge]
+            place.axhline(100 * goal, color=INK, ls=":", lw=1.2)
+            for k, variant in enumerate(dict.fromkeys(row["variant"] for row in mine)):
+                for number, seed in enumerate(
+                    dict.fromkeys(x["seed"] for x in mine if x["variant"] == variant)
+                ):
+                    points = [
+                        (int(x["nonzero"]), 100 * float(x["accuracy"]))
+                        for x in mine
+                        if (x["variant"], x["seed"]) == (variant, seed)
+                    ]
+                    place.plot(
+                        *zip(*points, strict=True), label=None if number else variant.partition("-")[2],
+                        color=COLOURS[k], ls=("-", (0, (4, 1)))[k % 2], lw=0.8, alpha=0.8,
+                    )  # fmt: skip
+            place.grid()
+            if mine:
+                place.legend(loc="upper right", title="order", alignment="left")
+        column[0].set_title(name, loc="left")
+        column[-1].set_xlabel("non-zero parameters")
+        column[-1].invert_xaxis()
+    for place, judge in zip(axes[:, 0], goals, strict=True):
+        place.set_ylabel(f"right on {JUDGES[judge]} images, %")
     return figure
 
 
@@ -186,22 +204,21 @@ def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) ->
     for state, face in (("pruned", "none"), ("complete", PLUS)):
         some = [t for t in trials if t["state"] == state and np.isfinite(float(t["accuracy"]))]
         left.scatter(
-            [int(t["trial"]) for t in some], [100 * float(t["accuracy"]) for t in some], s=16,
+            [int(t["trial"]) for t in some], [1 - float(t["accuracy"]) for t in some], s=16,
             facecolor=face, edgecolor=PLUS if state == "complete" else PALE, linewidth=0.9,
         )  # fmt: skip
-    best = [100 * float(t["best_accuracy"]) for t in trials]
+    best = [1 - float(t["best_accuracy"]) for t in trials]
     left.step([int(t["trial"]) for t in trials], best, where="post", color=MINUS, lw=1.6)
-    whole = [100 * float(t["accuracy"]) for t in trials if t["state"] == "complete"]
-    left.set_ylim(min(float(np.percentile(whole, 5)), best[-1] - 1) - 0.3, best[-1] + 0.3)
+    _accuracy_axis(left, [float(t["accuracy"]) for t in trials if t["state"] == "complete"])
     left.set_xlabel("trial")
-    left.set_ylabel("right on the judging images, %")
+    left.set_ylabel("right on the judging images")
     left.grid()
     left.set_axisbelow(True)
     order = sorted(importances, key=lambda name: importances[name])
     parts = [importances[name] for name in order]
     right.barh([name.replace("_", " ") for name in order], parts, color=PLUS, height=0.6)
     for y, part in enumerate(parts):
-        right.text(part, y, f" {part:.2f}", va="center", fontsize=8)
+        beside(right, f"{part:.2f}", part, y)
     right.set_xlim(0, 1.15 * max(parts))
     right.set_xlabel("part of the differences explained")
     return figure
@@ -219,12 +236,12 @@ def slices(trials: Sequence[dict[str, str]]) -> Figure:
         for state, face in (("pruned", "none"), ("complete", PLUS)):
             some = [t for t in trials if t["state"] == state and np.isfinite(float(t["accuracy"]))]
             place.scatter(
-                [float(t[name]) for t in some], [100 * float(t["accuracy"]) for t in some], s=16,
+                [float(t[name]) for t in some], [1 - float(t["accuracy"]) for t in some], s=16,
                 facecolor=face, edgecolor=PLUS if state == "complete" else PALE, linewidth=0.9,
             )  # fmt: skip
         place.scatter(
             [float(best[name])],
-            [100 * float(best["accuracy"])],
+            [1 - float(best["accuracy"])],
             s=120,
             marker="*",
             color=MINUS,
@@ -237,9 +254,6 @@ def slices(trials: Sequence[dict[str, str]]) -> Figure:
         place.set_xlabel(name.replace("_", " "))
         place.grid()
         place.set_axisbelow(True)
-    floor = np.percentile([100 * float(t["accuracy"]) for t in whole], 5)
-    axes[0].set_ylim(
-        bottom=min(floor, 100 * float(best["accuracy"]) - 1) - 0.3, top=100 * float(best["accuracy"]) + 0.3
-    )
-    axes[0].set_ylabel("right on the judging images, %")
+    _accuracy_axis(axes[0], [float(t["accuracy"]) for t in whole])
+    axes[0].set_ylabel("right on the judging images")
     return figure

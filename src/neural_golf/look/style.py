@@ -13,13 +13,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "MARKS", "MINUS", "PALE", "PLUS", "applied", "canvas", "mosaic", "picture", "settle"]
+__all__ = [
+    "INK",
+    "MARKS",
+    "MINUS",
+    "PALE",
+    "PLUS",
+    "applied",
+    "beside",
+    "canvas",
+    "mosaic",
+    "picture",
+    "settle",
+]
 
 INK = "#1b2230"
 PALE = "#aab2bf"
 PLUS = "#16325c"  # dark: stays dark in black and white
 MINUS = "#e8833a"  # light: stays light
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "p")
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p")  # no star: stars are others' records
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -72,6 +84,11 @@ def settle(figure: Figure) -> None:
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position(Bbox(np.round(axes.get_position(original=True).get_points(), 4)))
+
+
+def beside(axes: Axes, text: str, x: float, y: float) -> None:
+    """A few words to the right of a bar's end; leading spaces would be lost in an SVG."""
+    axes.annotate(text, (x, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
 
 
 def mosaic(tiles: NDArray[Any], columns: int, gap: int = 1) -> NDArray[Any]:

@@ -58,7 +58,7 @@ def read_lines(path: Path = VERIFIED) -> list[Line]:
         raise GolfError(f"{path} is missing: the stage verify has not run (`snakemake` runs it)") from None
 
 
-def group(line: Line) -> str:
+def group(line: cards.Line) -> str:
     """The row and variant of the ladder that a file belongs to: baseline, pruned-test-index."""
     return cards.name_of(cards.variant_of(line))
 

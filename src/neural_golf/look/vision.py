@@ -34,6 +34,7 @@ def channels(subject: Subject, digits: Images, maps: Mapping[str, NDArray[np.flo
     )
     picture(axes[0][0], mosaic(digits.pixels[:, 0] / 255, len(digits), gap=2), 0, 1)
     axes[0][0].set_ylabel("input", rotation=0, ha="right", va="center")
+    axes[0][0].set_title(subject.name, loc="left")
     for place, layer in zip(axes[1:, 0], layers, strict=True):
         block = maps[layer.name]  # [digits, channels, h, w]
         low = block.min(axis=(0, 2, 3), keepdims=True)
@@ -104,7 +105,7 @@ def excite(subject: Subject, images: Mapping[str, NDArray[np.float32]]) -> Figur
     columns = 9
     rows = [-(-len(images[name]) // columns) for name in names]
     figure, axes = canvas(
-        6.6, 0.74 * sum(rows) + 0.28 * len(names), rows=len(names), squeeze=False, height_ratios=rows
+        6.6, 0.74 * sum(rows) + 0.28 * len(names) + 0.2, rows=len(names), squeeze=False, height_ratios=rows
     )
     shapes: dict[str, Layer] = {layer.name: layer for layer in subject.network.layers}
     for place, name in zip(axes[:, 0], names, strict=True):
@@ -115,6 +116,7 @@ def excite(subject: Subject, images: Mapping[str, NDArray[np.float32]]) -> Figur
         else:
             title = f"{name}, {shapes[name].out_shape[0]} channels"
         place.set_title(title, loc="left", fontsize=8, fontweight="normal")
+    figure.suptitle(subject.name, x=0.01, ha="left", fontsize=9, fontweight="bold")
     return figure
 
 

@@ -350,64 +350,7 @@ async function figures(k) {
   for (const list of document.querySelectorAll("[data-findings]")) list.hidden = list.dataset.findings !== networks[k].group;
 }
 
-// ---------------------------------------------------------------- the chart
-let marked = -1;
-function chart() {
-  const W = Math.max(340, Math.min(1040, $("chart").clientWidth || 1040)), H = Math.round(Math.min(520, Math.max(360, W * 0.52)));
-  const pad = { left: 52, right: 20, top: 22, bottom: 46 };
-  const points = data.points;
-  const logs = points.map((p) => Math.log10(p.nonzero)), errors = points.map((p) => Math.log10(1 - p.accuracy));
-  const [x0, x1] = [Math.min(...logs) - 0.08, Math.max(...logs) + 0.12], [y0, y1] = [Math.max(...errors) + 0.03, Math.min(...errors) - 0.06];
-  const X = (n) => pad.left + ((Math.log10(n) - x0) / (x1 - x0)) * (W - pad.left - pad.right);
-  const Y = (a) => pad.top + ((y1 - Math.log10(1 - a)) / (y1 - y0)) * (H - pad.top - pad.bottom);
-  const parts = [`<svg viewBox="0 0 ${W} ${H}" aria-hidden="true">`];
-  for (const n of [100, 200, 300, 500, 1000, 2000, 10_000, 100_000, 1_000_000])
-    if (Math.log10(n) >= x0 && Math.log10(n) <= x1 && (W > 600 || ![200, 500, 2000].includes(n)))
-      parts.push(`<line class="grid" x1="${X(n)}" x2="${X(n)}" y1="${pad.top}" y2="${H - pad.bottom}"/><text x="${X(n)}" y="${H - pad.bottom + 18}" text-anchor="middle">${n >= 1e6 ? "1 M" : n.toLocaleString("en")}</text>`);
-  for (const a of [0.8, 0.9, 0.95, 0.96, 0.97, 0.985, 0.995])
-    if (Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1)
-      parts.push(`<line class="grid" x1="${pad.left}" x2="${W - pad.right}" y1="${Y(a)}" y2="${Y(a)}"/><text x="${pad.left - 7}" y="${Y(a) + 4}" text-anchor="end">${+(100 * a).toFixed(1)} %</text>`);
-  for (const a of [0.98, 0.99])
-    if (Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1)
-      parts.push(`<line class="goal" x1="${pad.left}" x2="${W - pad.right}" y1="${Y(a)}" y2="${Y(a)}"/><text class="goal-name" x="${pad.left - 7}" y="${Y(a) + 4}" text-anchor="end">${100 * a} %</text>`);
-  parts.push(`<text x="${(pad.left + W - pad.right) / 2}" y="${H - 8}" text-anchor="middle">non-zero parameters, logarithmic</text>`);
-  // The staircase of what is best so far among those that chose nothing on test images.
-  const honest = points.filter((p) => p.ours && !p.hollow).sort((a, b) => a.nonzero - b.nonzero || b.accuracy - a.accuracy);
-  let best = 0, path = "";
-  for (const p of honest)
-    if (p.accuracy > best) {
-      path += path ? `H${X(p.nonzero)}V${Y(p.accuracy)}` : `M${X(p.nonzero)} ${H - pad.bottom}V${Y(p.accuracy)}`;
-      best = p.accuracy;
-    }
-  if (path) parts.push(`<path class="staircase" d="${path}H${W - pad.right}"/>`);
-  points.forEach((p, k) => {
-    const [x, y] = [X(p.nonzero), Y(p.accuracy)];
-    const css = `mark ${p.ours ? "ours" : "theirs"}${p.hollow ? " hollow" : ""}`;
-    parts.push(p.ours ? `<circle class="${css}" data-k="${k}" cx="${x}" cy="${y}" r="4.5"/>` : `<path class="${css}" data-k="${k}" d="M${x} ${y - 7}l2 5 5 .3-4 3.4 1.4 5-4.4-2.8-4.4 2.8 1.4-5-4-3.4 5-.3z"/>`);
-  });
-  $("chart").innerHTML = `${parts.join("")}</svg>`;
-  const svg = $("chart").firstChild;
-  const places = points.map((p) => [X(p.nonzero), Y(p.accuracy)]);
-  svg.addEventListener("pointermove", (event) => {
-    const box = svg.getBoundingClientRect();
-    const at = [((event.clientX - box.left) / box.width) * W, ((event.clientY - box.top) / box.height) * H];
-    const far = places.map(([x, y]) => Math.hypot(x - at[0], y - at[1]));
-    const k = far.indexOf(Math.min(...far));
-    if (far[k] < 26) mark(k);
-  });
-}
-function mark(k) {
-  if (k === marked) return;
-  marked = k;
-  for (const shape of document.querySelectorAll("#chart .mark")) shape.classList.toggle("on", Number(shape.dataset.k) === k);
-  $("chart-word").textContent = data.points[k].text;
-}
-$("chart").addEventListener("keydown", (event) => {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!step) return;
-  mark((Math.max(marked, step < 0 ? 0 : -1) + step + data.points.length) % data.points.length);
-  event.preventDefault();
-});
+const chart = makeChart($("chart"), $("chart-word"), data.points);
 
 // ---------------------------------------------------------------- start
 clear();

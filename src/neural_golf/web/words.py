@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neural_golf import cards
 from neural_golf.config import Config
 from neural_golf.look.subject import Line, Subject
-from neural_golf.records import read_json
 
 __all__ = [
     "accuracy",
     "chosen_on",
+    "contents",
     "entered",
+    "entries",
     "handbook",
     "headline_count",
     "honest",
@@ -25,7 +27,6 @@ __all__ = [
     "record",
     "reproduce",
     "rules",
-    "score",
     "sentences",
     "table",
     "title",
@@ -68,28 +69,30 @@ def table(lines: Sequence[str]) -> str:
 
 
 def handbook(path: Path) -> str:
-    """The handbook's summary, if the handbook has been measured."""
-    if not path.exists():
+    """The summary table of docs/handbook/README.md, if the handbook has been measured."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(r"<!-- measured: [\w ]+ -->\n(\|.*?)\n*<!-- end of measured -->", text, re.DOTALL)
+    if not found:
         return ""
-    content = read_json(path)
-    entries = content.get("techniques", content) if isinstance(content, dict) else content
-    if isinstance(entries, dict):
-        entries = [{"technique": name, **value} for name, value in entries.items() if isinstance(value, dict)]
-    columns = list(dict.fromkeys(k for e in entries for k, v in e.items() if not isinstance(v, dict | list)))
-    lines = ["|".join(c.replace("_", " ") for c in columns)]
-    numeric = [all(isinstance(e.get(c), int | float | None) for e in entries) for c in columns]
-    lines.append("|".join("--:" if n else "---" for n in numeric))
-    lines += [
-        "|".join("" if e.get(c) is None else str(e[c]).replace("|", "/") for c in columns) for e in entries
-    ]
     return (
         '<section id="handbook" class="wide" aria-labelledby="handbook-title"><h2 id="handbook-title">The handbook</h2>'
-        "<p>What each compression technique is worth, measured.</p>"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table of all techniques">{table(lines)}</div></section>'
+        "<p>What each technique of compression is worth: the same descent on MNIST with one thing changed, judged by images that "
+        "no one trained on, no test image among them. <code>docs/handbook</code> has a page on each.</p>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table of all techniques">{table(found[1].splitlines())}</div></section>'
     )
 
 
-def honest(line: Line) -> bool:
+def contents(section: str) -> str:
+    """A link to a section that the page may have or not.
+
+    >>> contents('<section id="x" class="wide"><h2 id="x-title">The X</h2>')
+    '<a href="#x">The X</a> '
+    """
+    found = re.search(r'<section id="(\w+)".*?<h2[^>]*>(.*?)</h2>', section)
+    return f'<a href="#{found[1]}">{found[2]}</a> ' if found else ""
+
+
+def honest(line: cards.Line) -> bool:
     """Whether the test images chose nothing about a network."""
     return line["judge"] != "test"
 
@@ -103,73 +106,42 @@ def accuracy(line: Line) -> float:
     return int(line["correct"]) / int(line["images"])
 
 
-def record(lines: Sequence[Line], goal: float) -> Line | None:
-    """The network with the fewest non-zero parameters that reaches an accuracy, if any does."""
-    able = [
-        x
-        for x in lines
-        if honest(x) and entered(x) and int(x["correct"]) >= round(goal * int(x["images"]), 6)
-    ]
+def entries(lines: Sequence[Line]) -> list[cards.Line]:
+    """One network per row and variant that was entered: the one that held-out images choose among the seeds."""
+    return [cards.chosen(group) for group in cards.by_variant(lines).values()]
+
+
+def record(lines: Sequence[Line], goal: float) -> cards.Line | None:
+    """The entry with the fewest non-zero parameters that reaches an accuracy, if any does.
+
+    The test images choose nothing here, not even the seed: an entry that misses the goal has missed it.
+    """
+    able = [x for x in entries(lines) if honest(x) and int(x["correct"]) >= round(goal * int(x["images"]), 6)]
     return min(able, key=lambda x: (int(x["nonzero"]), -int(x["correct"])), default=None)
 
 
-def headline_count(best: Mapping[float, Line | None], lines: Sequence[Line]) -> str:
+def headline_count(best: Mapping[float, cards.Line | None], lines: Sequence[Line]) -> str:
     found = next((line for line in best.values() if line), None)
     smallest = found or min(filter(entered, lines), key=lambda x: int(x["nonzero"]))
     return f"{int(smallest['nonzero']):,}"
 
 
-def lead(config: Config, best: Mapping[float, Line | None], lines: Sequence[Line]) -> str:
+def lead(config: Config, best: Mapping[float, cards.Line | None], lines: Sequence[Line]) -> str:
     goal = min(best)
-    found = best[goal]
     images = int(lines[0]["images"])
     first = (
         "<p class='lead'>Golfers count strokes. Here the score is how many numbers inside a neural network are not "
-        f"zero, and the hole is <strong>{percent(goal)} of {images:,} digits that it has never seen</strong>. "
-        "The fewer, the better.</p>"
+        f"zero, and the hole is <strong>{percent(goal)} of {images:,} pictures that it has never seen</strong>. "
+        "The fewer, the better."
     )
     if config.data.dataset != "mnist":
-        return f"{first}<p class='lead'>This copy was built on {config.data.dataset}, not on MNIST: a rehearsal.</p>"
-    blog = min((b for b in config.ladder.blog.values() if b.accuracy), key=lambda b: b.nonzero)
-    if found is None:
-        second = f"The number to beat is <strong>{blog.nonzero}</strong>, from the blog post that started the game."
-    else:
-        second = (
-            f"The blog post that started the game got to {blog.nonzero}, and let the test images choose which. "
-            f"Ours to beat is <strong>{int(found['nonzero']):,}</strong>, chosen without them. Can you do it with fewer?"
-        )
-    return f"{first}<p class='lead'>{second}</p>"
-
-
-def score(config: Config, best: Mapping[float, Line | None]) -> str:
-    """The row of large numbers under the headline."""
-    entries = []
-    if config.data.dataset == "mnist":
-        blog = config.ladder.blog
-        told = [b for b in blog.values() if b.accuracy]
-        if "reference" in blog:
-            entries.append(("", blog["reference"].nonzero, f"PyTorch's own MNIST example, {percent(0.99)}"))
-        entries.append(
-            (
-                "",
-                min(b.nonzero for b in told),
-                f"the blog's best, {percent(0.98)}, zeros chosen on the test images",
-            )
-        )
-        for other in config.interpret.records:
-            if other.accuracy >= 0.99 and other.nonzero == min(
-                r.nonzero for r in config.interpret.records if r.accuracy >= 0.99
-            ):
-                entries.append(
-                    ("", other.nonzero, f"the smallest public one at {percent(0.99)} ({other.source})")
-                )
-    for goal, line in best.items():
-        if line:
-            text = f"this project at {percent(goal)}: {int(line['correct']):,} of {int(line['images']):,} right, nothing chosen on them"
-            entries.append((" class='best'", int(line["nonzero"]), text))
-    return "".join(
-        f"<div{css}><dt>{html.escape(text)}</dt><dd>{count:,}</dd></div>" for css, count, text in entries
-    )
+        return f"{first}</p><p class='lead'>This copy was built on {config.data.dataset}, not on MNIST: a rehearsal.</p>"
+    blog = config.ladder.blog
+    if "reference" in blog:
+        first += f" PyTorch's own example for handwritten digits has {blog['reference'].nonzero:,}."
+    least = min((b for b in blog.values() if b.accuracy), key=lambda b: b.nonzero)
+    second = f"A blog post started the game and got to {least.nonzero:,}, with test images choosing which. Can you beat what stands below?"
+    return f"{first}</p><p class='lead'>{second}</p>"
 
 
 def rules(config: Config) -> str:
@@ -180,6 +152,8 @@ def rules(config: Config) -> str:
         "Save the network as ONNX. <strong>Every stored number that is not zero counts</strong>: weights, biases, slopes, scales. "
         "The shape of the network is free.",
         "<code>golf verify yours.onnx</code> counts and scores it in a sandbox. It believes the file, not you.",
+        "<code>golf submit yours.onnx --name my-net --card card.yaml</code> makes your entry, a folder with the file and a card that "
+        "says how it came about; open a pull request with it. The README shows a card.",
     )
     return "".join(f"<li>{line}</li>" for line in lines)
 
@@ -195,7 +169,7 @@ def title(subject: Subject) -> str:
 def chosen_on(line: Line) -> str:
     return {
         "": "nothing about it was chosen on test images",
-        "heldout": "its zeros were chosen on held-out images",
+        "heldout": "held-out images chose it, test images nothing",
     }.get(line["judge"], "its zeros were chosen on the test images themselves")
 
 
