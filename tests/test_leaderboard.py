@@ -59,6 +59,15 @@ def board(tmp_path: Path) -> list[Entry]:
     return verified_entries(tmp_path / "board", lambda _: TEST_SET)
 
 
+@pytest.mark.parametrize("text", ["author: 2001-99-99", "[" * 3000, "author: A\nauthor: B"])
+def test_a_card_that_is_odd_yaml_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "card.yaml"
+    path.write_text(text)
+    with pytest.raises(GolfError, match="not YAML") as caught:
+        load_card(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_submit_writes_the_file_and_the_card(tmp_path: Path, enter: Callable[..., Entry]) -> None:
     entry = enter("first")
     folder = tmp_path / "board" / "mnist-98" / "first"
