@@ -101,6 +101,7 @@ def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[d
             "untouched": vars(heldout if judge == "test" else test),
             "chosen_on": {"": "nothing", "test": "test", "heldout": "held-out"}[judge],
             "order": order if order in cards.TRIED else "",
+            "size": int(order) if order.isdecimal() else None,
             "seeds": [int(line["seed"]) for line in group],
             "seconds": round(float(np.mean([float(line["seconds"]) for line in group])), 2),
         }
@@ -141,13 +142,13 @@ def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prun
     for row in table:
         spread = {key: Spread(**row[key]) for key in ("nonzero", "test_correct", "untouched")}
         name = LABELS.get(row["row"], row["row"]) if sizes["dataset"] == "mnist" else row["row"]
-        label = name + (f", {row['order']} order" if row["order"] else "")
+        which = f", {row['order']} order" if row["order"] else f" at {row['size']}" if row["size"] else ""
         blog = row.get("blog")
         told = f"{blog['nonzero']:,}" if blog else ""
         if blog and blog["accuracy"]:
             told += f" at {blog['accuracy']:.2%}"
         cells = (
-            label,
+            name + which,
             f"{row['parameters']:,}",
             _fewest(spread["nonzero"]),
             spread["test_correct"].text(),
