@@ -16,7 +16,7 @@ from neural_golf.export import model_proto
 from neural_golf.golf import pages
 from neural_golf.golf.augment import augmented
 from neural_golf.golf.descent import Descent, price, soft_targets
-from neural_golf.golf.front import interval, points, price_of_honesty
+from neural_golf.golf.front import interval, markdown, points, price_of_honesty
 from neural_golf.golf.handbook import fold, size_needed, summary
 from neural_golf.golf.optimiser import FullAdam
 from neural_golf.golf.plan import Epoch, plan
@@ -346,6 +346,19 @@ def test_choosing_on_test_looks_better_than_choosing_on_held_out() -> None:
     assert price_of_honesty([], 0.98)["chosen_on_test"]["best"] is None
     table = points(lines, 1000)
     assert [point["size"] for point in table] == [300, 200, 100] and table[0]["train_mean"] == 0.99
+
+
+def test_the_page_of_the_front_marks_the_seed_that_held_out_images_choose() -> None:
+    lines = [line(0, 200, 98, 98, True), line(0, 100, 98, 97, False)]
+    prices = {"golf98": price_of_honesty(lines, 0.98), "golf99": price_of_honesty([], 0.99)}
+    entry = {"nonzero": 200, "test_correct": 98, "heldout_correct": 97, "train_correct": 990}
+    entries = [{**entry, "name": f"golf98-200-{seed}", "test_interval": [96, 100]} for seed in (0, 1)]
+    text = markdown(entries, {"golf98-200-1"}, prices, {"test": 100, "heldout": 100, "train": 1000})
+    assert "| **golf98-200-1** | 200 | 98 (96 to 100) | 97.00% | 99.00% |" in text
+    assert "| golf98-200-0 | 200 |" in text
+    assert "| golf98, 98% | test | 1 | 100 | 100 | 98 |" in text
+    assert "| golf98, 98% | held-out | 1 | 200 | 200 | 98 |" in text
+    assert "| golf99, 99% | test | 0 |  |  |  |" in text
 
 
 def test_the_interval_holds_the_count_and_shrinks_with_more_images(rng: np.random.Generator) -> None:

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from neural_golf import cards
 from neural_golf.config import Config
 from neural_golf.prune import needed
-from neural_golf.records import read_json, write_csv, write_json
+from neural_golf.records import read_json, write_bytes, write_csv, write_json
 from neural_golf.report import Spread
 
-__all__ = ["interval", "points", "price_of_honesty", "run"]
+__all__ = ["interval", "markdown", "points", "price_of_honesty", "run"]
 
 Line = Mapping[str, str]
+RULES = {"golf98": 0.98, "golf99": 0.99}
 HEADER = (
     "row", "size", "n", "test_mean", "test_sd", "test_least", "test_greatest",
     "heldout_mean", "heldout_sd", "train_mean", "train_sd",
@@ -24,7 +26,7 @@ HEADER = (
 
 
 def run(config: Config) -> None:
-    """Read the referee's results/plots/verify.csv; write results/plots/front.csv and metrics/front.json."""
+    """Read the referee's results/plots/verify.csv; write plots/front.csv, metrics/front.json and front.md."""
     with Path("results/plots/verify.csv").open(newline="") as file:
         lines = [line for line in csv.DictReader(file) if line["size"]]
     train = int(read_json(Path("results/metrics/data.json"))["train"])
@@ -43,17 +45,66 @@ def run(config: Config) -> None:
         for line in lines
         if line["entered"] == "True"
     ]
-    rules = {"golf98": 0.98, "golf99": 0.99}
-    write_json(
-        Path("results/metrics/front.json"),
-        {
-            "entries": entries,
-            "honesty": {
-                row: price_of_honesty([line for line in lines if line["row"] == row], accuracy)
-                for row, accuracy in rules.items()
-            },
-        },
-    )
+    honesty = {
+        row: price_of_honesty([line for line in lines if line["row"] == row], accuracy)
+        for row, accuracy in RULES.items()
+    }
+    write_json(Path("results/metrics/front.json"), {"entries": entries, "honesty": honesty})
+    chosen = {cards.chosen(group)["name"] for group in cards.by_variant(lines).values()}
+    images = {
+        part: int(lines[0][column]) for part, column in (("test", "images"), ("heldout", "heldout_images"))
+    }
+    text = markdown(entries, chosen, honesty, images | {"train": train})
+    write_bytes(Path("results/front.md"), text.encode())
+
+
+def markdown(
+    entries: Sequence[Mapping[str, Any]],
+    chosen: set[str],
+    honesty: Mapping[str, Any],
+    images: Mapping[str, int],
+) -> str:
+    """What front.json says, for readers: every entry on all images, and the price of honesty."""
+    rows = [
+        "# Our entries, and what choosing on the test images is worth",
+        "",
+        "Written by `golf front`. Every size of every descent: [plots/front.csv](plots/front.csv).",
+        "",
+        "## Every seed of every size that is entered",
+        "Bold: the seed that the held-out images choose. In brackets: 95 % bootstrap interval.",
+        "",
+        f"| network | non-zero | test, correct of {images['test']:,} | held-out | train |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for entry in entries:
+        low, high = entry["test_interval"]
+        name = f"**{entry['name']}**" if entry["name"] in chosen else entry["name"]
+        heldout, train = (entry[f"{part}_correct"] / images[part] for part in ("heldout", "train"))
+        rows.append(
+            f"| {name} | {entry['nonzero']} | {entry['test_correct']:,} ({low:,} to {high:,}) "
+            f"| {heldout:.2%} | {train:.2%} |"
+        )
+    rows += [
+        "",
+        "## The price of honesty",
+        "One rule, by two judges: of every descent the smallest size that still has the accuracy. On the",
+        "test images, as usual elsewhere: the smallest of all seeds is what a paper would report, and its",
+        "accuracy estimates nothing. On the held-out images: what may be claimed without having looked.",
+        "",
+        "| descents | judge | seeds with one | non-zero | smallest | test, correct |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for row, prices in honesty.items():
+        for judge, price in prices.items():
+            size, correct = (
+                Spread(**price[key]).text() if price[key] else "" for key in ("nonzero", "test_correct")
+            )
+            name = f"{row}, {RULES[row]:.0%}"
+            what = judge.removeprefix("chosen_on_").replace("heldout", "held-out")
+            rows.append(
+                f"| {name} | {what} | {price['seeds']} | {size} | {price['best'] or ''} | {correct} |"
+            )
+    return "\n".join([*rows, ""])
 
 
 def points(lines: Iterable[Line], train: int) -> list[dict[str, Any]]:
