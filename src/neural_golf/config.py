@@ -108,30 +108,24 @@ class Reference(Section):
     _check = field_validator("network")(_network)
 
 
-class Train(Section):
-    """Adam with a step-wise falling learning rate."""
+class Tuned(Section):
+    """A network and how long it is trained; batch, learning rate, step and gamma come from the study."""
 
     network: tuple[str, ...]
     epochs: Count
+    mean: float
+    std: Positive
+
+    _check = field_validator("network")(_network)
+
+
+class Train(Tuned):
+    """The same with its own settings: Adam with a step-wise falling learning rate."""
+
     batch: Count
     learning_rate: Positive
     step: Count
     gamma: Annotated[float, Field(gt=0, le=1)]
-    mean: float
-    std: Positive
-
-    _check = field_validator("network")(_network)
-
-
-class Tuned(Section):
-    """Like Train; batch, learning rate, step and gamma come from the study."""
-
-    network: tuple[str, ...]
-    epochs: Count
-    mean: float
-    std: Positive
-
-    _check = field_validator("network")(_network)
 
 
 class Tune(Section):
