@@ -196,6 +196,47 @@ def test_flat_images_an_index_and_float_images_mean_the_same() -> None:
     assert core.logits(parameters, images, np.empty(0, np.int64)).shape == (0, CLASSES)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_blank_rows_are_skipped_and_change_no_bit(seed: int) -> None:
+    """Bytes are searched for blank rows, floats are not."""
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 3)), 13, 11)
+    words = [f"conv 5 k{rng.choice([1, 3, 4, 5])}", f"conv 5 k{rng.choice([3, 5])} same"][seed % 2]
+    network = Network.parse([words, "prelu", "maxpool 2", "conv 4 k3", "relu", "linear 10"], shape)
+    parameters, images = random_parameters(rng, network), random_images(rng, 90, shape)
+    above, below = rng.integers(0, 6, 2)
+    images[:, :, :above], images[:, :, 13 - below :] = 0, 0
+    images[:16] = 0  # a whole group
+    floats = images * np.float32(1 / 255)
+    labels = rng.integers(0, CLASSES, 90)
+    if seed % 3:
+        parameters[rng.random(network.size) < 0.7] = 0
+    mask = rng.random(network.size) < 0.3 if seed % 3 == 2 else None
+    for instructions in compiled.instruction_sets():
+        core = Compiled(network, instructions=instructions)
+        assert (core.logits(parameters, images) == core.logits(parameters, floats)).all()
+        of_bytes = core.loss_gradient(parameters, images, labels, mask=mask)
+        of_floats = core.loss_gradient(parameters, floats, labels, mask=mask)
+        assert of_bytes[0] == of_floats[0]
+        assert (of_bytes[1] == of_floats[1]).all()
+        assert np.abs(of_bytes[1]).max() > 0
+
+
+@pytest.mark.parametrize("spec", [BLOG, SEPARABLE])
+@pytest.mark.parametrize("n", [1, 4, 8])
+def test_a_group_that_is_half_empty_has_the_bits_of_a_full_one(spec: list[str], n: int) -> None:
+    """Up to 8 images are computed alone; beside images whose targets weigh nothing, all 16 are."""
+    network, parameters, images, labels = case(spec, 16)
+    few = np.eye(CLASSES, dtype=np.float32)[labels]
+    few[n:] = 0
+    for instructions in compiled.instruction_sets():
+        core = Compiled(network, *NORMAL, instructions=instructions)
+        loss, gradient = core.loss_gradient(parameters, images[:n], few[:n])
+        loss_among, gradient_among = core.loss_gradient(parameters, images, few)
+        assert loss_among == loss * n / 16
+        assert (gradient_among == gradient * (n / 16)).all()
+
+
 @pytest.mark.parametrize("micro_batch", [1, 2, 4, 5, 8, 10, 16, 20, 40])
 def test_micro_gradients_are_the_gradients_of_their_parts(micro_batch: int) -> None:
     network, parameters, images, labels = case(BLOG, n=50)

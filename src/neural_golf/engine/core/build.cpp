@@ -63,10 +63,13 @@ void Core::build(const std::vector<Layer>& layers) {
     Stage& s = stages_[i];
     const Layer &from = *first[i], &to = *last[i];
     const int height = to.out[1], width = to.out[2];
-    if (i == 0)
+    if (i == 0) {
       place(s.in, from.in[0], from.in[1], from.in[2], s.pad, s.pad);
-    else
+      plan_.ink = plan_.floats;
+      plan_.floats += L;
+    } else {
       s.in = stages_[i - 1].out;
+    }
     if (flatten[i]) flat(s.in);
     const int pad = i + 1 < stages_.size() ? stages_[i + 1].pad : 0;  // 0 for linear: it reads no zeros
     place(s.out, to.out[0], height, width, pad, pad);

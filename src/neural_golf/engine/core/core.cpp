@@ -118,10 +118,11 @@ double Core::group_gradient(const float* parameters, const Images& images, const
       t[c * L + l] = share * one + rest;
     }
   }
-  kernels_->forward(plan_, 0, plan_.count, parameters, packed_.weights(), ws, true);
+  const Kernels& kernels = valid > HALF ? *kernels_ : *kernels_->half;
+  kernels.forward(plan_, 0, plan_.count, parameters, packed_.weights(), ws, true);
   float losses[L];
-  kernels_->loss(plan_, t, valid, scale, ws, losses);
-  kernels_->backward(plan_, parameters, packed_.weights(), wanted_.weights().sparse, ws, worker.sums.data());
+  kernels.loss(plan_, t, valid, scale, ws, losses);
+  kernels.backward(plan_, parameters, packed_.weights(), wanted_.weights().sparse, ws, worker.sums.data());
   double sum = 0;
   for (int l = 0; l < valid; ++l) sum += losses[l];
   return sum;

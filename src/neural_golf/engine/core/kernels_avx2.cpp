@@ -16,7 +16,7 @@
 
 const golf::Kernels* golf::kernels_avx2() {
   static const bool here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return here ? &table : nullptr;
+  return here ? &golf::whole::table : nullptr;
 }
 #else
 const golf::Kernels* golf::kernels_avx2() { return nullptr; }

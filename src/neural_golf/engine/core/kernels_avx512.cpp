@@ -17,7 +17,7 @@
 const golf::Kernels* golf::kernels_avx512() {
   static const bool here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-  return here ? &table : nullptr;
+  return here ? &golf::whole::table : nullptr;
 }
 #else
 const golf::Kernels* golf::kernels_avx512() { return nullptr; }

@@ -10,4 +10,4 @@
 #endif
 #include "kernels.inc"
 
-const golf::Kernels* golf::kernels_plain() { return &table; }
+const golf::Kernels* golf::kernels_plain() { return &golf::whole::table; }

@@ -10,6 +10,7 @@
 namespace golf {
 
 constexpr int L = 16;            // images per group: one AVX-512 register, two AVX2, four NEON
+constexpr int HALF = L / 2;      // of them, in groups that are not full
 constexpr int MOST_OUTPUTS = 6;  // output channels that a kernel computes at once
 constexpr int GROUPS_PER_CHUNK = 2;  // groups whose gradients share their accumulators
 
@@ -61,6 +62,7 @@ struct Plan {
   size_t lists;          // of taps
   size_t scratch;        // rows of a convolution before pooling (in the workspace)
   float scale, shift;    // a byte b is read as scale * b + shift
+  size_t ink;            // in the workspace, two ints: the rows of the images that are not all 0
 };
 
 // A weight that is not zero, or whose gradient is wanted.
@@ -90,6 +92,7 @@ struct Sources {  // L images
 // What is compiled once per instruction set (kernels.inc).
 struct Kernels {
   const char* name;
+  const Kernels* half;  // the same that read and write only the first HALF of the L images
   // Weights of dense stages in reading order.
   void (*pack)(const Plan&, const float* parameters, const Weights&);
   // L images into the input map. False where a float image is not finite.
