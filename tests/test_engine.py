@@ -26,6 +26,10 @@ SEPARABLE = [
     "conv 6 k3 same", "leaky 0.2", "maxpool 2", "conv 6 k3 g6 nobias", "conv 9 k1", "leaky 0.2",
     "conv 9 k3 g9 nobias", "conv 8 k1", "leaky 0.2", "gap", "linear 10",
 ]  # fmt: skip
+NORMALISED = [  # without biases, which have no gradient before it
+    "conv 4 k4 nobias", "norm", "abs", "maxpool 2", "conv 5 k3 nobias", "norm", "abs", "maxpool 2",
+    "conv 4 k3", "abs", "linear 10",
+]  # fmt: skip
 NORMAL = (0.1307, 0.3081)
 CLASSES = 10
 
@@ -36,7 +40,7 @@ def random_spec(rng: np.random.Generator, shape: tuple[int, int, int]) -> list[s
     kernels: list[tuple[str, str]] = []
     for _ in range(rng.integers(0, 6)):
         channels = Network.parse([*spec, "gap"], shape).layers[-1].in_shape[0]
-        match rng.choice(["conv", "conv", "activation", "maxpool", "avgpool"]):
+        match rng.choice(["conv", "conv", "activation", "maxpool", "avgpool", "norm"]):
             case "conv":
                 kernel = int(rng.integers(1, 8))
                 words = ["conv", str(rng.integers(1, 9)), f"k{kernel}"]
@@ -54,6 +58,8 @@ def random_spec(rng: np.random.Generator, shape: tuple[int, int, int]) -> list[s
                     layer += f" tied={name}"
             case "activation":
                 layer = str(rng.choice(["relu", "leaky 0.2", "prelu"]))
+            case "norm":
+                layer = "norm"
             case pool:
                 layer = f"{pool} {rng.integers(1, 4)}"
         try:
@@ -127,7 +133,7 @@ def test_logits_loss_and_gradient_are_those_of_pytorch_in_float64(seed: int) -> 
             assert distance(got_gradient, gradient) <= 1e-5, where
 
 
-@pytest.mark.parametrize("spec", [BLOG, SEPARABLE])
+@pytest.mark.parametrize("spec", [BLOG, SEPARABLE, NORMALISED])
 def test_the_networks_of_the_project_agree_with_pytorch_tensor_by_tensor(spec: list[str]) -> None:
     network, parameters, images, labels = case(spec)
     exact = Twin(network, *NORMAL, dtype="float64").exact_loss_gradient(parameters, images, labels)[1]
@@ -256,7 +262,10 @@ def turned_spec(rng: np.random.Generator) -> list[str]:
     word, places = [("turns", 4), ("turns mirrors", 8)][rng.integers(2)]
     for _ in range(rng.integers(1, 4)):
         spec.append(f"conv {places * rng.integers(1, 3)} k3{rng.choice(['', ' same'])} {word}")
-        spec.append(str(rng.choice(["abs", "relu", "prelu"])))
+        if rng.random() < 0.4:  # it makes exactly 0 of a dead map, where |z| has no slope
+            spec += ["norm", str(rng.choice(["relu", "prelu"]))]
+        else:
+            spec.append(str(rng.choice(["abs", "relu", "prelu"])))
         spec += ["maxpool 2"] * int(rng.random() < 0.4)
     return [*spec, "linear 10"]
 
@@ -276,7 +285,10 @@ def test_zeros_cost_nothing_and_change_nothing(seed: int) -> None:
         mask = alive if rng.random() < 0.7 else rng.random(network.size) < 0.5
         n = int(rng.integers(1, 70))
         images, labels = random_images(rng, n, shape), rng.integers(0, 10, n)
+        if turned:  # no ties: PyTorch's convolution may round equal sums differently, and so break them
+            images = rng.random(images.shape, np.float32)
         loss, exact = Twin(network, *NORMAL, dtype="float64").exact_loss_gradient(parameters, images, labels)
+        near = 3e-5 if "norm" in network.spec else 1e-5  # a flat map's rounding is magnified 316 times
         for instructions in compiled.instruction_sets():
             where = f"{instructions} {network.spec} {shape} n={n}"
             results = []
@@ -298,8 +310,8 @@ def test_zeros_cost_nothing_and_change_nothing(seed: int) -> None:
                 for one, two in zip(results[0], other, strict=True):
                     assert one.tobytes() == two.tobytes(), where
             _, gradient, single, whole, stepped = results[0]
-            assert distance(gradient, np.where(mask, exact, 0)) <= 1e-5, where
-            assert distance(single.mean(axis=0), gradient) <= 1e-5, where
+            assert distance(gradient, np.where(mask, exact, 0)) <= near, where
+            assert distance(single.mean(axis=0), gradient) <= near, where
             assert distance(whole[0], gradient) <= 1e-5, where
             for outside in (gradient[~mask], single[:, ~mask], whole[:, ~mask], stepped[~mask]):
                 assert (outside == 0).all(), where
@@ -391,8 +403,11 @@ def test_an_epoch_of_adam_is_that_of_the_plain_loop_and_of_torch_optim(batch: in
 def test_zeroing_decides_exactly_as_the_naive_loop(seed: int) -> None:
     """Masks, counts and progress; kept maps and none; tied kernels, groups, biases and slopes too."""
     rng = np.random.default_rng(seed)
-    shape = (int(rng.integers(1, 3)), int(rng.integers(6, 15)), int(rng.integers(6, 15)))
-    network = Network.parse(random_spec(rng, shape), shape)
+    shape, spec = (1, 28, 28), NORMALISED
+    if seed:
+        shape = (int(rng.integers(1, 3)), int(rng.integers(6, 15)), int(rng.integers(6, 15)))
+        spec = random_spec(rng, shape)
+    network = Network.parse(spec, shape)
     parameters = random_parameters(rng, network)
     n = int(rng.integers(20, 200))
     images = random_images(rng, n, shape)

@@ -43,6 +43,17 @@ SPECS = {
         "linear 10",
     ],
     "headless": ["conv 10 k3", "relu", "gap"],
+    "normalised": ["conv 4 k4", "norm", "abs", "maxpool 2", "conv 5 k3 nobias", "norm", "relu", "linear 10"],
+    "normalised turns": [
+        "norm",
+        "conv 8 k3 turns",
+        "norm",
+        "abs",
+        "maxpool 4",
+        "conv 4 k3 turns",
+        "norm",
+        "linear 10",
+    ],
 }
 
 

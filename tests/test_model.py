@@ -72,6 +72,9 @@ def test_a_tied_kernel_counts_once() -> None:
         (["pool 2"], "unknown kind 'pool'"),
         (["leaky 2"], "from 0 to 1"),
         (["relu 2"], "takes 0 word"),
+        (["norm 2"], "takes 0 word"),
+        (["conv 4 k3", "gap", "norm"], r"'norm' \(input 4x1x1\): a map of one pixel"),
+        (["linear 10", "norm"], "a map of one pixel"),
         ([], "must end in one number per class"),
     ],
 )

@@ -112,6 +112,16 @@ def _nodes(layer: Layer, source: str, last: bool) -> list[onnx.NodeProto]:
             return [helper.make_node(kind, [source], [layer.name], layer.name, kernel_shape=k, strides=k)]
         case "gap":
             return [helper.make_node("GlobalAveragePool", [source], [layer.name], layer.name)]
+        case "norm":
+            # The operator's epsilon is the spec's. It wants a gain and a bias per channel; the paper's
+            # normalisation has none, so they are made on the way: m - m = 0 and e^0 = 1, whatever m is.
+            peak, zero, one = (f"{layer.name}.{part}" for part in ("peak", "zero", "one"))
+            return [
+                helper.make_node("ReduceMax", [source], [peak], peak, axes=[0, 2, 3], keepdims=0),
+                helper.make_node("Sub", [peak, peak], [zero], zero),
+                helper.make_node("Exp", [zero], [one], one),
+                helper.make_node("InstanceNormalization", [source, one, zero], [layer.name], layer.name),
+            ]
         case "dropout":  # does nothing outside training
             return []
     raise AssertionError(layer.kind)

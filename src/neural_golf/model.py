@@ -9,6 +9,7 @@ A network is a list of layers, each a few words:
     relu | abs | leaky SLOPE | prelu             prelu has one slope per channel
     maxpool K | avgpool K                        K by K windows, stride K, the remainder cut off
     gap                                          global average pool
+    norm                                         each map of an image to mean 0, variance 1; no parameters
     dropout P                                    only while training, only on the PyTorch core
 
 All parameters of a network live in one float32 vector, so that an optimiser, a
@@ -246,6 +247,11 @@ def _parse_layer(
         case "prelu":
             only(1)
             return Layer(kind, name, shape, shape, weight=add("slope", (c,)))
+        case "norm":
+            only(1)
+            if h * w == 1:
+                raise fail("a map of one pixel is its own mean, and nothing would be left of it")
+            return Layer(kind, name, shape, shape)
         case "leaky" | "dropout":
             only(2)
             try:
@@ -264,7 +270,8 @@ def _parse_layer(
         case "gap":
             only(1)
             return Layer(kind, name, shape, (c, 1, 1))
-    raise fail(f"unknown kind {kind!r}; known: conv linear relu abs leaky prelu maxpool avgpool gap dropout")
+    kinds = "conv linear relu abs leaky prelu maxpool avgpool gap norm dropout"
+    raise fail(f"unknown kind {kind!r}; known: {kinds}")
 
 
 def _without(text: str, words: Sequence[str]) -> str:

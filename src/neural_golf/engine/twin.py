@@ -69,6 +69,8 @@ class Twin(Engine):
                     x = F.avg_pool2d(x, layer.kernel)
                 case "gap":
                     x = x.mean(dim=(2, 3), keepdim=True)
+                case "norm":
+                    x = F.instance_norm(x, eps=1e-5)
                 case "dropout":
                     x = F.dropout(x, layer.value, training)
                 case kind:

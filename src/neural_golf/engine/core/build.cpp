@@ -36,6 +36,9 @@ void Core::build(const std::vector<Layer>& layers) {
       s.window = l.kind == "gap" ? l.in[1] : l.kernel;
       s.window_x = l.kind == "gap" ? l.in[2] : l.kernel;
       ++i;
+    } else if (l.kind == "norm") {
+      s.kind = Stage::normalisation;
+      ++i;
     } else {
       if (l.kind == "conv" || l.kind == "linear") {
         s.kind = Stage::convolution;
@@ -97,7 +100,8 @@ void Core::build(const std::vector<Layer>& layers) {
     place(s.g_out, channels, height, width, 0, 0);
     s.needs_input_gradient = learns;
     learns = learns || s.weight >= 0 || s.slope >= 0;
-    if (s.kind == Stage::average) continue;
+    if (s.kind == Stage::normalisation) place(s.z, channels, 1, 1, 0, 0);
+    if (s.kind == Stage::average || s.kind == Stage::normalisation) continue;
     if (s.activation) place(s.z, channels, height, width, 0, 0);
     if (s.window > 1) place(s.arg, channels, height, width, 0, 0);
     if (!s.needs_input_gradient) {

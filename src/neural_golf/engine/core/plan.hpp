@@ -28,9 +28,9 @@ struct Map {
 
 // Up to three layers in one pass over memory: convolution, then activation, then max pooling; each
 // may be missing. A linear layer is a 1x1 convolution of a map [inputs][1][1]. All activations are
-// one: z > 0 ? z : slope * z. Average pooling is a stage of its own.
+// one: z > 0 ? z : slope * z. Average pooling and normalisation are stages of their own.
 struct Stage {
-  enum Kind { convolution, identity, average } kind = identity;
+  enum Kind { convolution, identity, average, normalisation } kind = identity;
   int kernel = 1, pad = 0, groups = 1;  // convolution
   int window = 1, window_x = 1;         // pooling window; 1: no pooling
   bool activation = false;
@@ -40,7 +40,7 @@ struct Stage {
   bool needs_input_gradient = false;
   Map in, out;
   // Only for training:
-  Map z;    // value before the activation, of the pixel that the pooling took
+  Map z;    // value before the activation, of the pixel that the pooling took; or 1 / deviation [channels][1][1]
   Map arg;  // which pixel of its window that was, row by row; the first of equals
   Map gz;   // gradient of z before pooling; one window row high if no input gradient is needed
   Map g_out, g_in;  // gradients of out and in
