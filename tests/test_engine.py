@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from typing import Any
@@ -503,6 +504,12 @@ def test_the_compiled_engine_does_not_import_torch() -> None:
         "assert engine(Network.parse(['linear 10'])).core == 'compiled'; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_core_of_another_version_is_an_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled._core, "interface", 1)
+    with pytest.raises(GolfError, match="builds it again"):
+        importlib.reload(compiled)
 
 
 def test_an_unknown_instruction_set_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

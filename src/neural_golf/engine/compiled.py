@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 
 from neural_golf.engine import _core
 from neural_golf.engine.base import Engine, Floats, Images, Integers, Mask, Progress
+from neural_golf.errors import GolfError
 from neural_golf.model import Layer, Network
 
 __all__ = ["Compiled", "instruction_sets"]
+
+INTERFACE = 2  # one more, here and in binding.cpp, whenever what passes between the two changes
+if getattr(_core, "interface", 1) != INTERFACE:
+    raise GolfError("the compiled core is older or newer than the code: `pip install -e .` builds it again")
 
 
 def instruction_sets() -> list[str]:

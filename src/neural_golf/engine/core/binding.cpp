@@ -102,6 +102,8 @@ PYBIND11_MODULE(_core, module) {
     });
   });
 
+  module.attr("interface") = 2;  // compiled.py tells what for
+
   py::class_<Core>(module, "Core")
       .def(py::init([](const std::vector<py::tuple>& layers, int parameters, const std::optional<Array<int>>& source,
                        int stored, double mean, double std, int threads,
