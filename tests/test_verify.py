@@ -162,6 +162,29 @@ def test_a_network_that_only_runs_alone_must_say_so(tmp_path: Path, noise: Digit
     assert verify(tmp_path / "a.onnx", *noise).verdict == "PASS"
 
 
+def test_the_session_has_the_one_setting_of_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neural_golf.referee import scoring
+
+    made: list[tuple[bytes, scoring.onnxruntime.SessionOptions, list[str]]] = []
+    monkeypatch.setattr(
+        scoring.onnxruntime,
+        "InferenceSession",
+        lambda model, options, providers: made.append((model, options, providers)),
+    )
+    scoring._session(b"model")
+    ((_, options, providers),) = made
+    assert providers == ["CPUExecutionProvider"]
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    assert not options.enable_cpu_mem_arena
+    assert options.graph_optimization_level == scoring.onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    for name, value in (
+        ("session.intra_op.allow_spinning", "0"),
+        ("session.inter_op.allow_spinning", "0"),
+        ("session.load_model_format", "ONNX"),
+    ):
+        assert options.get_session_config_entry(name) == value
+
+
 def test_a_tie_within_rounding_is_flagged_and_not_refused() -> None:
     from neural_golf.referee.scoring import _agree
 
