@@ -175,7 +175,7 @@ $("sample").hidden = !data.samples.length;
 // ---------------------------------------------------------------- the networks
 const networks = data.networks;
 const sessions = new Map();
-let current = networks.length - 1;
+let current = data.first;
 let runtime = null;
 
 async function start() {
@@ -357,7 +357,7 @@ clear();
 chart();
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; chart(); } });
-const ready = start().then(() => choose(networks.length - 1));
+const ready = start().then(() => choose(data.first));
 ready.catch((error) => say(`This browser could not start the runtime: ${error.message ?? error}`));
 // For the tests, and for whoever looks into the console.
 globalThis.golf = { ready, networks, show, choose, answer, prepared, onPaper, withOutputs };
