@@ -262,6 +262,29 @@ def test_what_runs_is_what_was_counted(tmp_path: Path, noise: Digits) -> None:
     assert type(net).FromString(written).graph.initializer[0].raw_data == W10.tobytes()
 
 
+def test_the_graph_is_drawn_without_a_word_of_the_file(tmp_path: Path, noise: Digits) -> None:
+    body = [
+        node("Reshape", "f shape", "<script>"),
+        node("LeakyRelu", "<script>", "h", alpha=0.2),
+        node("Add", "h h", "g"),
+    ]
+    constants = {"shape": np.array([-1, 1], np.int64), "click spare": np.array([1, 0, 2], F)}
+    found = verify(save(tmp_path / "a.onnx", *body, constants=constants), *noise)
+    assert found.drawing == (
+        "flowchart TD",
+        'image(["image"])',
+        'c0["10 of 10, 1 by 10"]',
+        'c2["2 of 3, 3"]',  # nothing reads it
+        *('n0(["GlobalAveragePool"])', "image --> n0"),
+        *('n1(["Flatten"])', "n0 --> n1"),
+        *('n2(["Reshape"])', "n1 --> n2"),
+        *('n3(["LeakyRelu, 1 of its own"])', "n2 --> n3"),
+        *('n4(["Add"])', "n3 --> n4"),
+        *('n5(["MatMul"])', "n4 --> n5", "c0 --> n5"),
+        *('answer(["answer"])', "n5 --> answer"),
+    )
+
+
 # Arguments
 
 
@@ -419,6 +442,11 @@ def test_no_verdict_has_a_code_of_its_own(folder: Path, capsys: pytest.CaptureFi
     assert run(folder, "good.onnx") == 3
     said = capsys.readouterr()
     assert said.out == "" and "no labels.gz in" in said.err
+
+
+def test_the_graph_is_printed_on_demand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "good.onnx", "--graph") == 0
+    assert capsys.readouterr().out.endswith("\nn2 --> answer\n")
 
 
 def test_json_is_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
