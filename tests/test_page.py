@@ -263,8 +263,10 @@ def test_the_first_screen_names_who_holds_each_record() -> None:
     theirs = board.records(real, lines, {"mnist-98": board_of("Ann <Example>")})
     assert (theirs[0.98][0].count, theirs[0.98][0].who) == (99, "Ann <Example>")
     assert "Ann &lt;Example&gt;" in board.score(theirs)
+    assert "Before: the blog." in board.score({0.98: [ours, public]})
     (only,) = board.records(real, lines, {})[0.99]
     assert not only.honest
+    assert "To beat: " in board.score({0.99: [only]})
 
 
 def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(tmp_path: Path) -> None:

@@ -33,7 +33,18 @@ WEB = Path(__file__).parent / "web"
 SCRIPTS = ("chart.js", "page.js")
 LEADERBOARD = Path("leaderboard/leaderboard.json")
 HANDBOOK = Path("docs/handbook/README.md")
-WIDE = {"flow", "kernels", "front", "study", "slices", "pruning", "channels", "mistakes", "excite"}
+WIDE = {
+    "flow",
+    "kernels",
+    "front",
+    "training",
+    "study",
+    "slices",
+    "pruning",
+    "channels",
+    "mistakes",
+    "excite",
+}
 
 
 def run(config: Config) -> None:

@@ -247,7 +247,7 @@ def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) ->
     parts = [importances[name] for name in order]
     right.barh([name.replace("_", " ") for name in order], parts, color=PLUS, height=0.6)
     for y, part in enumerate(parts):
-        beside(right, f"{part:.2f}", part, y)
+        beside(right, f"{part:.2f}" if part >= 0.005 else "under 0.01", part, y)
     right.set_xlim(0, 1.15 * max(parts))
     right.set_xlabel("part of the differences explained")
     return figure

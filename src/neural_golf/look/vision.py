@@ -64,7 +64,7 @@ def angles(
         strong = tuned.selectivity >= selective
         kind = tuned.kind(selective) + (", inverted" if tuned.inverted else "")
         label = f"{k + 1}: {kind} ({tuned.selectivity:.2f})"
-        colour = COLOURS[k % len(COLOURS)] if strong else PALE
+        colour = COLOURS[(k + k // 4) % len(COLOURS)] if strong else PALE  # no two alike of sixteen
         axes.plot(
             round_trip, share, color=colour, lw=1.5, ls=("-", "--", ":", "-.")[k % 4],
             marker=MARKS[k % len(MARKS)], ms=4, markevery=(k, 5), mfc="white", label=label,

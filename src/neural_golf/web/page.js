@@ -298,7 +298,7 @@ function light(maps) {
       const [c, h, w] = layer.shape;
       const row = document.createElement("div");
       row.className = "layer";
-      row.innerHTML = `<span class="name">${layer.label}<small>${words[layer.kind]}, ${c} × ${h} × ${w}</small></span><span class="maps" aria-hidden="true"></span>`;
+      row.innerHTML = `<span class="name">${layer.label}<small>${words[layer.kind]}, ${h === 1 && c === 1 ? w : `${c} × ${h} × ${w}`}</small></span><span class="maps" aria-hidden="true"></span>`;
       const zoom = h === 1 && w > 1 ? 20 : Math.max(2, Math.min(22, Math.round(64 / Math.max(h, w))));
       for (let k = 0; k < c; k++) {
         const canvas = document.createElement("canvas");

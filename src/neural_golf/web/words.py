@@ -207,13 +207,15 @@ def sentences(found: Mapping[str, Any], name: str, shown: str) -> str:
 
 
 def reproduce(shown: Subject) -> str:
-    text = (
-        "make results                      # all of this from nothing: data, training, tuning, pruning, ONNX, verification, page\n"
-        f"golf verify {shown.path.as_posix()}   # count and score any ONNX file\n"
-        "snakemake --report report.html    # the figures with their provenance\n"
-        "make dashboard                    # the Optuna study, live\n"
-        "make serve                        # this page at http://localhost:8000"
-    )
+    commands = {
+        "make results": "all of this from nothing: data, training, tuning, pruning, ONNX, verification, page",
+        f"golf verify {shown.path.as_posix()}": "count and score any ONNX file",
+        "snakemake --report report.html": "the figures with their provenance",
+        "make dashboard": "the Optuna study, live",
+        "make serve": "this page at http://localhost:8000",
+    }
+    wide = max(map(len, commands))
+    text = "\n".join(f"{command:<{wide}}  # {what}" for command, what in commands.items())
     return (
         "<p>Two commands regenerate every number and figure on this page, on one ordinary machine; each figure names its own.</p>"
         f"<pre tabindex='0'>{html.escape(text)}</pre>"
