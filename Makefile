@@ -69,8 +69,10 @@ serve: $(READY)
 	python -m http.server --bind 127.0.0.1 --directory results/report 8000
 
 # The Optuna study at http://localhost:8080, on a copy: the dashboard writes into what it shows.
+JOURNAL := results/models/tune-journal.log
 dashboard: $(READY)
-	@mkdir -p .golf && cp results/models/tune-journal.log .golf/dashboard.log
+	@[ -f $(JOURNAL) ] || { echo "No $(JOURNAL) here: \`make results\` makes it."; exit 1; }
+	@mkdir -p .golf && cp $(JOURNAL) .golf/dashboard.log
 	optuna-dashboard .golf/dashboard.log
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11.

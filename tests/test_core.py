@@ -81,6 +81,19 @@ def test_what_needs_more_says_what_is_missing(tmp_path: Path) -> None:
     for name in ("verify", "submit", "leaderboard", "enter", "data"):
         assert golf(tmp_path, name, "--help").returncode == 0
     shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
-    needy = golf(tmp_path, "data", "--check")
-    assert needy.returncode == 1
-    assert needy.stderr == "golf data: torchvision is not installed: pip install 'neural-golf[train]'\n"
+    before = sorted(p.name for p in tmp_path.rglob("*"))
+    stages = ("reference", "baseline", "tune", "pruned", "golf98", "export", "demo", "fashion")
+    for words in (*((name,) for name in stages), ("data", "--check"), ("stage", "x"), ("bench", "--quick")):
+        needy = golf(tmp_path, *words)
+        assert needy.returncode == 1
+        said = rf"golf {words[0]}: \w+ is not installed: pip install '\.\[train\]' in the project's folder\n"
+        assert re.fullmatch(said, needy.stderr), needy.stderr
+    assert sorted(p.name for p in tmp_path.rglob("*")) == before
+
+
+def test_outside_the_project_a_stage_says_so(tmp_path: Path) -> None:
+    for name in ("baseline", "demo", "fashion"):
+        lost = golf(tmp_path, name)
+        assert lost.returncode == 1
+        assert lost.stderr == f"golf {name}: params.yaml is missing: run this in the project's folder\n"
+    assert list(tmp_path.iterdir()) == []

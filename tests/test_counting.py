@@ -333,6 +333,39 @@ COUNTED: dict[str, tuple[Callable[[], ModelProto], int, int, int, int]] = {
         ),
         *(40, 38, 38 * 32 + 2, 0),
     ),
+    "kernel sizes, strides, pads and dilations are free": (
+        lambda: model(
+            [
+                node("Conv", "x k", "c", kernel_shape=[3, 3], strides=[2, 2], pads=[4] * 4, dilations=[3, 3]),
+                node("MaxPool", "c", "p", kernel_shape=[5, 5], strides=[5, 5]),
+                node("ReduceMean", "p", "f", axes=[2, 3], keepdims=0),
+                node("MatMul", "f w", "y"),
+            ],
+            {"k": np.ones((1, 1, 3, 3), F), "w": W10},
+        ),
+        *(19, 19, 19 * 32, 0),
+    ),
+    "an index that picks from a shape": (
+        mixed_body(
+            node("Shape", "f", "s"),
+            node("Constant", "", "one", value_int=1),
+            node("Gather", "s one", "n"),
+            node("Unsqueeze", "n zero", "n1"),
+            node("Concat", "minus n1", "shape", axis=0),
+            node("Reshape", "f shape", "g"),
+            zero=np.array([0], I64),
+            minus=np.array([-1], I64),
+        ),
+        *(10, 10, 320, 3),
+    ),
+    "256 free integers": (
+        mixed_body(
+            *(node("Reshape", f"h{i} s{i}" if i else "f s0", f"h{i + 1}") for i in range(128)),
+            node("Identity", "h128", "g"),
+            **{f"s{i}": np.array([-1, 1], I64) for i in range(128)},
+        ),
+        *(10, 10, 320, 256),
+    ),
     "weights computed from constants": (
         mixed_body(node("Sub", "a b", "c"), node("Mul", "f c", "g"), a=scalar(3), b=scalar(1)),
         *(12, 12, 384, 0),
@@ -441,6 +474,9 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
             ("Sign", "f", {}),
             ("BitShift", "f v", {"direction": "LEFT"}),
             ("BitwiseAnd", "f v", {}),
+            ("Greater", "f v", {}),
+            ("OneHot", "i v v", {}),
+            ("Scan", "f", {"num_scan_inputs": 1}),
             ("Reciprocal", "f", {}),
             ("Range", "v v v", {}),
             ("EyeLike", "f", {}),
@@ -537,6 +573,10 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
         ),
         "turns the integers 'j' into data",
     ),
+    "int32 weights cast to data": (
+        mixed_body(node("Cast", "i", "h", to=1), node("Mul", "f h", "g"), i=np.array([3], np.int32)),
+        "turns the integers 'i' into data",
+    ),
     "a shape cast to data": (
         mixed_body(node("Shape", "x", "s"), node("Cast", "s", "h", to=1), node("Mul", "f h", "g")),
         "turns the integers 's' into data",
@@ -597,8 +637,11 @@ REFUSED: dict[str, tuple[Callable[[], ModelProto], str]] = {
     "no nodes": (lambda: model([]), "no nodes"),
     "operator set 999": (lambda: mean_net(opset=999), "operator set 999; from 7 to 26"),
     "operator set 6": (lambda: mean_net(opset=6), "operator set 6; from 7 to 26"),
-    "no operator set": (edit(lambda m: m.ClearField("opset_import")), "exactly once"),
-    "two operator sets": (edit(lambda m: m.opset_import.add(domain="", version=13)), "exactly once"),
+    "no operator set": (edit(lambda m: m.ClearField("opset_import")), "one ai.onnx operator set"),
+    "two operator sets": (
+        edit(lambda m: m.opset_import.add(domain="", version=13)),
+        "one ai.onnx operator set",
+    ),
     "an operator newer than its set": (lambda: mean_net(node("Gelu", "f", "g")), "does not exist in"),
     "a cycle": (mixed_body(node("Add", "f h", "g"), node("Relu", "g", "h")), "reads 'h'"),
     "nodes out of order": (mixed_body(node("Relu", "h", "g"), node("Relu", "f", "h")), "reads 'h'"),

@@ -16,7 +16,17 @@ from nets import W10, mean_net
 from neural_golf import leaderboard, referee_cli
 from neural_golf.challenge import Challenge, load_challenge, load_test_set
 from neural_golf.errors import GolfError
-from neural_golf.leaderboard import Card, Entry, load_card, outdated, render, submit, tables, verified_entries
+from neural_golf.leaderboard import (
+    Card,
+    Entry,
+    load_card,
+    outdated,
+    render,
+    render_graphs,
+    submit,
+    tables,
+    verified_entries,
+)
 from neural_golf.verify import Verdict
 
 ROOT = Path(__file__).parent.parent
@@ -115,7 +125,11 @@ def test_ranks_by_nonzero_and_entries_chosen_on_test_apart(
         (2, "nine-padded", 9),
     ]
     assert [(r["rank"], r["entry"]) for r in table["chosen_on_test"]] == [(1, "cheat")]
+    graphs = render_graphs(board(tmp_path))
+    assert graphs.count("```mermaid\nflowchart TD\n") == 4
     text = render(board(tmp_path))
+    for name in ("eight", "cheat"):
+        assert f"[3](graphs.md#mnist-98-{name})" in text and f'<a id="mnist-98-{name}"></a>' in graphs
     assert text.index("nine-padded") < text.index("Chosen on the test images") < text.index("cheat")
 
 
@@ -166,7 +180,7 @@ def test_what_strangers_wrote_is_escaped() -> None:
         r"&lt;script&gt;alert(1)&lt;/script&gt; \| \*\*bold\*\* \[x\](javascript:y) \# head \`code\`" in row
     )
     assert "[1](<https://a.b/?c=1&amp;d>)" in row
-    assert row.count(" | ") == 9  # ten cells
+    assert row.count(" | ") == 10  # eleven cells
 
 
 def test_an_odd_folder_is_an_error(tmp_path: Path, enter: Callable[..., Entry]) -> None:

@@ -83,3 +83,15 @@ def test_a_dry_run_fetches_nothing(ready: Path) -> None:
     done = make(ready, "-n")
     assert done.returncode == 0
     assert not (ready / "asked").exists()
+
+
+def test_the_dashboard_shows_a_copy_of_the_study_and_says_where_there_is_none(ready: Path) -> None:
+    program(ready / ".venv/bin/optuna-dashboard", 'cat "$1"; echo changed > "$1"')
+    none = make(ready, "dashboard")
+    assert none.returncode
+    assert none.stdout == "No results/models/tune-journal.log here: `make results` makes it.\n"
+    journal = ready / "results/models/tune-journal.log"
+    journal.parent.mkdir(parents=True)
+    journal.write_text("trials")
+    assert "trials" in make(ready, "dashboard").stdout
+    assert journal.read_text() == "trials"

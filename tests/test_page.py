@@ -20,6 +20,8 @@ import miniature
 from neural_golf import config, data, interpret, page
 from neural_golf.config import Config
 from neural_golf.golf import pages
+from neural_golf.look.subject import Subject
+from neural_golf.model import Network
 from neural_golf.web import board, runtime, words
 
 ROOT = Path(__file__).parent.parent
@@ -145,6 +147,16 @@ def test_switching_networks_changes_what_is_shown(visit: dict[str, Any]) -> None
     assert len({one["picture"] for one in shown}) > 1
 
 
+def test_a_visitor_draws_for_the_record_holder_first(visit: dict[str, Any]) -> None:
+    told = json.loads(re.search(r'id="data">(.*?)</script>', visit["path"].read_text())[1])
+    first = told["first"]
+    assert visit["begun"] == {
+        "which": str(first),
+        "portrait": str(first),
+        "card": told["networks"][first]["card"],
+    }
+
+
 def test_the_chart_tells_its_entries(visit: dict[str, Any]) -> None:
     assert "non-zero" in visit["first"] and "non-zero" in visit["hovered"]
     assert visit["first"] != visit["hovered"]
@@ -201,6 +213,27 @@ def test_a_seed_that_held_out_images_did_not_choose_holds_no_record() -> None:
     assert words.record(lines, 0.98) == lines[2]
 
 
+def test_the_first_network_is_the_record_holder_and_not_simply_the_smallest() -> None:
+    def subject(number: int, told: dict[str, str]) -> Subject:
+        network = Network.parse(["linear 10"])
+        parameters = np.zeros(network.size, np.float32)
+        parameters[: int(told["nonzero"])] = 1
+        return Subject("", told["name"], Path(str(number)), network, parameters, told)
+
+    lines = [
+        line(700, 9900, "heldout", name="large", size=700),
+        line(300, 9850, "test", name="judged by test", size=300),
+        line(200, 9805, "heldout", name="another seed", size=200, seed=1),
+        line(200, 9803, "heldout", name="holder", size=200, heldout_correct=4990),
+        line(160, 9790, "heldout", name="too small", size=160),
+    ]
+    subjects = [subject(k, told) for k, told in enumerate(lines)]
+    assert page.shown_first(subjects, lines, 0.98) == 3
+    assert page.shown_first(subjects, lines, 0.99) == 0
+    assert page.shown_first(subjects, lines, 0.999) == 4  # nobody holes it
+    assert page.shown_first(subjects[:2], lines, 0.98) == 0  # the holder has no figures here
+
+
 def board_of(author: str, **more: object) -> dict[str, Any]:
     card = {"author": author, "method": "by <b>hand</b>", "chosen_on": "held-out"}
     entry = {
@@ -230,8 +263,10 @@ def test_the_first_screen_names_who_holds_each_record() -> None:
     theirs = board.records(real, lines, {"mnist-98": board_of("Ann <Example>")})
     assert (theirs[0.98][0].count, theirs[0.98][0].who) == (99, "Ann <Example>")
     assert "Ann &lt;Example&gt;" in board.score(theirs)
+    assert "Before: the blog." in board.score({0.98: [ours, public]})
     (only,) = board.records(real, lines, {})[0.99]
     assert not only.honest
+    assert "To beat: " in board.score({0.99: [only]})
 
 
 def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(tmp_path: Path) -> None:

@@ -162,6 +162,29 @@ def test_a_network_that_only_runs_alone_must_say_so(tmp_path: Path, noise: Digit
     assert verify(tmp_path / "a.onnx", *noise).verdict == "PASS"
 
 
+def test_the_session_has_the_one_setting_of_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neural_golf.referee import scoring
+
+    made: list[tuple[bytes, scoring.onnxruntime.SessionOptions, list[str]]] = []
+    monkeypatch.setattr(
+        scoring.onnxruntime,
+        "InferenceSession",
+        lambda model, options, providers: made.append((model, options, providers)),
+    )
+    scoring._session(b"model")
+    ((_, options, providers),) = made
+    assert providers == ["CPUExecutionProvider"]
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    assert not options.enable_cpu_mem_arena
+    assert options.graph_optimization_level == scoring.onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    for name, value in (
+        ("session.intra_op.allow_spinning", "0"),
+        ("session.inter_op.allow_spinning", "0"),
+        ("session.load_model_format", "ONNX"),
+    ):
+        assert options.get_session_config_entry(name) == value
+
+
 def test_a_tie_within_rounding_is_flagged_and_not_refused() -> None:
     from neural_golf.referee.scoring import _agree
 
@@ -237,6 +260,29 @@ def test_what_runs_is_what_was_counted(tmp_path: Path, noise: Digits) -> None:
     assert written == rebuild(inspect(type(net).FromString(written)))  # a fixed point
     assert b"weights" not in written and b"ort_config" not in written
     assert type(net).FromString(written).graph.initializer[0].raw_data == W10.tobytes()
+
+
+def test_the_graph_is_drawn_without_a_word_of_the_file(tmp_path: Path, noise: Digits) -> None:
+    body = [
+        node("Reshape", "f shape", "<script>"),
+        node("LeakyRelu", "<script>", "h", alpha=0.2),
+        node("Add", "h h", "g"),
+    ]
+    constants = {"shape": np.array([-1, 1], np.int64), "click spare": np.array([1, 0, 2], F)}
+    found = verify(save(tmp_path / "a.onnx", *body, constants=constants), *noise)
+    assert found.drawing == (
+        "flowchart TD",
+        'image(["image"])',
+        'c0["10 of 10, 1 by 10"]',
+        'c2["2 of 3, 3"]',  # nothing reads it
+        *('n0(["GlobalAveragePool"])', "image --> n0"),
+        *('n1(["Flatten"])', "n0 --> n1"),
+        *('n2(["Reshape"])', "n1 --> n2"),
+        *('n3(["LeakyRelu, 1 of its own"])', "n2 --> n3"),
+        *('n4(["Add"])', "n3 --> n4"),
+        *('n5(["MatMul"])', "n4 --> n5", "c0 --> n5"),
+        *('answer(["answer"])', "n5 --> answer"),
+    )
 
 
 # Arguments
@@ -396,6 +442,11 @@ def test_no_verdict_has_a_code_of_its_own(folder: Path, capsys: pytest.CaptureFi
     assert run(folder, "good.onnx") == 3
     said = capsys.readouterr()
     assert said.out == "" and "no labels.gz in" in said.err
+
+
+def test_the_graph_is_printed_on_demand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "good.onnx", "--graph") == 0
+    assert capsys.readouterr().out.endswith("\nn2 --> answer\n")
 
 
 def test_json_is_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

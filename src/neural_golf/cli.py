@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -51,12 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("neural_golf"):
             raise
-        hint = "pip install 'neural-golf[train]'"
+        hint = "pip install '.[train]' in the project's folder"
         print(f"golf {options.command}: {error.name} is not installed: {hint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"golf {options.command}: stopped; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _needs(*modules: str) -> None:
+    """Raise ModuleNotFoundError for a module that only a child process would miss, in its own words."""
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
 
 
 def _one_thread_of_linear_algebra() -> None:
@@ -133,6 +140,7 @@ def _run(options: argparse.Namespace) -> int:
         case "stage":
             from neural_golf import workflow
 
+            _needs("dvc")
             return workflow.run_stage(options.name)
     from neural_golf import config
 
@@ -165,8 +173,10 @@ def _bench(quick: bool) -> int:
 
 
 def _workspace(name: str) -> int:
-    from neural_golf import workflow
+    from neural_golf import config, workflow
 
+    config.load()  # a wrong params.yaml, or none, is told before anything is written
+    _needs("dvc", "snakemake")
     folder = workflow.make_workspace(Path("results", name), section=name)
     code = subprocess.run([sys.executable, "-m", "snakemake"], cwd=folder, check=False).returncode
     if code == 0:

@@ -36,6 +36,7 @@ __all__ = [
     "load_card",
     "outdated",
     "render",
+    "render_graphs",
     "submit",
     "tables",
     "verified_entries",
@@ -48,6 +49,7 @@ _Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1
 _Link = Annotated[str, Field(max_length=300, pattern=r"^https://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+$")]
 _ENTRY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MODEL, _CARD = "model.onnx", "card.yaml"
+_GRAPHS = "graphs.md"
 _CARD_BYTES = 1 << 16
 
 
@@ -227,8 +229,9 @@ def render(entries: Sequence[Entry]) -> str:
 
 def _rows(challenge: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     lines = [
-        "| rank | entry | non-zero | parameters | bits | correct | chosen on | author | method | look at |",
-        "|--:|---|--:|--:|--:|--:|---|---|---|---|",
+        "| rank | entry | non-zero | parameters | bits | nodes | correct | chosen on | author | method "
+        "| look at |",
+        "|--:|---|--:|--:|--:|--:|--:|---|---|---|---|",
     ]
     for row in rows:
         card = row["card"]
@@ -239,6 +242,7 @@ def _rows(challenge: str, rows: Sequence[dict[str, Any]]) -> list[str]:
             f"**{row['nonzero']:,}**",
             f"{row['parameters']:,}",
             f"{row['bits']:,}",
+            f"[{row['nodes']}]({_GRAPHS}#{challenge}-{row['entry']})",
             f"{row['correct']:,}",
             card["chosen_on"],
             " ".join(filter(None, (_escape(card["author"]), links))),
@@ -249,6 +253,30 @@ def _rows(challenge: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def render_graphs(entries: Sequence[Entry]) -> str:
+    """What every entry computes, drawn, as a Markdown page: some tricks only a person can see."""
+    lines = [
+        "# What the entries compute",
+        "",
+        "Written by `golf leaderboard`: the nodes of each file as the referee read them. A box is a tensor "
+        "that counts, with its non-zero numbers; shapes are left out. What to look for is in "
+        "[the rules](../docs/rules.md#what-a-person-looks-at).",
+    ]
+    for entry in entries:
+        if entry.verdict.verdict == "PASS":
+            lines += [
+                *(
+                    "",
+                    f'<a id="{entry.challenge}-{entry.name}"></a>',
+                    "",
+                    f"## {entry.challenge}/{entry.name}",
+                ),
+                *("", f"{entry.verdict.nodes} nodes, {entry.verdict.integers} free integers."),
+                *("", "```mermaid", *entry.verdict.drawing, "```"),
+            ]
+    return "\n".join(lines) + "\n"
+
+
 def _escape(text: str) -> str:
     """Text as it is, in a cell of a Markdown table: no HTML, no Markdown, one line."""
     one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -256,8 +284,9 @@ def _escape(text: str) -> str:
 
 
 def write_tables(entries: Sequence[Entry], root: Path) -> None:
-    """root/README.md for people and root/leaderboard.json for programs."""
+    """root/README.md and root/graphs.md for people, and root/leaderboard.json for programs."""
     write_bytes(root / "README.md", render(entries).encode())
+    write_bytes(root / _GRAPHS, render_graphs(entries).encode())
     text = json.dumps(tables(entries), indent=2, ensure_ascii=True) + "\n"
     write_bytes(root / "leaderboard.json", text.encode())
 

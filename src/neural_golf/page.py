@@ -33,7 +33,18 @@ WEB = Path(__file__).parent / "web"
 SCRIPTS = ("chart.js", "page.js")
 LEADERBOARD = Path("leaderboard/leaderboard.json")
 HANDBOOK = Path("docs/handbook/README.md")
-WIDE = {"flow", "kernels", "front", "study", "slices", "pruning", "channels", "mistakes", "excite"}
+WIDE = {
+    "flow",
+    "kernels",
+    "front",
+    "training",
+    "study",
+    "slices",
+    "pruning",
+    "channels",
+    "mistakes",
+    "excite",
+}
 
 
 def run(config: Config) -> None:
@@ -48,6 +59,7 @@ def run(config: Config) -> None:
     test = data.read("test")
     digits = [image.tobytes() for seed in range(config.page.samples) for image in samples(test, seed).pixels]
     best = {goal: words.record(lines, goal) for goal in config.page.goals}
+    first = shown_first(subjects, lines, config.page.goals[0])
     tables = board.challenges(LEADERBOARD, config.data.dataset)
     leaderboard = board.leaderboard(tables)
     handbook = words.handbook(HANDBOOK) if config.data.dataset == "mnist" else ""
@@ -60,7 +72,8 @@ def run(config: Config) -> None:
         if not runtime.why
         else f"This copy of the page cannot answer to drawings: {html.escape(runtime.why)}.",
         options="".join(
-            f'<option value="{k}">{html.escape(words.title(s))}</option>' for k, s in enumerate(subjects)
+            f'<option value="{k}"{" selected" if k == first else ""}>{html.escape(words.title(s))}</option>'
+            for k, s in enumerate(subjects)
         ),
         rules=words.rules(config),
         ladder=ladder,
@@ -70,16 +83,19 @@ def run(config: Config) -> None:
             else block
             for block in more
         ),
-        findings="".join(words.sentences(findings[s.group], s.group, subjects[-1].group) for s in subjects),
+        findings="".join(
+            words.sentences(findings[s.group], s.group, subjects[first].group) for s in subjects
+        ),
         portraits="".join(figure(d) for d in drawn if d.network == config.interpret.networks[0]),
         surveys="".join(figure(d) for d in drawn if not d.network),
         contents="".join(words.contents(section) for section in (leaderboard, handbook)),
         leaderboard=leaderboard,
         handbook=handbook,
-        reproduce=words.reproduce(subjects[-1]),
+        reproduce=words.reproduce(subjects[first]),
         data=as_json(
             {
                 "networks": [network(s) for s in subjects],
+                "first": first,
                 "points": points(config, lines),
                 "samples": [base64.b64encode(digit).decode() for digit in digits],
             }
@@ -94,6 +110,18 @@ def run(config: Config) -> None:
         f"page: {PAGE}, {len(content) / 1e6:.1f} MB"
         + (f"; without drawing: {runtime.why}" if runtime.why else "")
     )
+
+
+def shown_first(subjects: Sequence[Subject], lines: Sequence[Line], goal: float) -> int:
+    """Which network a visitor draws for first: the one that holds this run's record for the goal.
+
+    Where that one is not among them, the smallest that reaches the goal and chose nothing on test images;
+    where none does, the smallest.
+    """
+    record = words.record(lines, goal)
+    able = [s for s in subjects if words.honest(s.line) and words.reaches(s.line, goal)]
+    holder = [s for s in subjects if record and s.name == record["name"]]
+    return subjects.index(min(holder or able or subjects, key=lambda s: s.nonzero))
 
 
 def network(subject: Subject) -> dict[str, Any]:

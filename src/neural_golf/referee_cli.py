@@ -46,6 +46,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     _add_challenge(parser)
     add_data(parser)
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    parser.add_argument("--graph", action="store_true", help="print the graph too, as Mermaid's text")
 
 
 def run_verify(args: argparse.Namespace) -> int:
@@ -58,6 +59,8 @@ def run_verify(args: argparse.Namespace) -> int:
         return NO_VERDICT
     verdict = verify(args.file, images, labels, challenge)
     print(json.dumps(verdict.as_dict(), indent=2) if args.json else verdict_table(verdict))
+    if args.graph and not args.json:  # the JSON has it anyway
+        print("\n".join(verdict.drawing))
     return EXIT_CODES[verdict.verdict]
 
 

@@ -53,10 +53,11 @@ class Verdict:
     card: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()  # protections of the sandbox that this system does not give
     rules: int = RULES
+    drawing: tuple[str, ...] = ()  # the graph as Mermaid's text, for a person to look at
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"flags": list(self.flags), "missing": list(self.missing)}
+        return asdict(self) | {key: list(getattr(self, key)) for key in ("flags", "missing", "drawing")}
 
 
 def verify(
@@ -132,6 +133,7 @@ def _verdict(
         "sha256": answer.sha256,
         "card": dict(answer.card),
         "missing": tuple(answer.missing),
+        "drawing": tuple(answer.drawing),
     }
     shown = ascii(Path(path).name)[1:-1]
     if answer.count is not None:

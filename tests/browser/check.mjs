@@ -29,6 +29,7 @@ async function open(width, height, colorScheme, touch = false) {
 
 try {
   const tab = await open(1440, 900, "light");
+  const begun = await tab.evaluate(() => ({ which: document.querySelector("#which").value, portrait: document.querySelector("#portrait").value, card: document.querySelector("#which-card").textContent }));
   // Blitted digits: what the canvas holds, and what the chosen file answers.
   const blitted = await tab.evaluate(async (pictures) => {
     const held = pictures.map((picture) => {
@@ -112,7 +113,7 @@ try {
       looks.push({ width, scheme, over, violations: report.violations.map((v) => ({ id: v.id, impact: v.impact, nodes: v.nodes.slice(0, 3).map((n) => n.target.join(" ") + ": " + n.failureSummary) })) });
       await one.close();
     }
-  console.log(JSON.stringify({ ...seen, blitted, prepared, copies, switched, mouse, keyboard, cleared, first, hovered, looks }));
+  console.log(JSON.stringify({ ...seen, begun, blitted, prepared, copies, switched, mouse, keyboard, cleared, first, hovered, looks }));
 } finally {
   await context.close();
 }

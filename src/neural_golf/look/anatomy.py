@@ -5,7 +5,7 @@ The first paragraph of each drawing function's docstring is the figure's caption
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,31 +32,48 @@ def _weight(layer: Layer, subject: Subject) -> NDArray[np.float32]:
     return subject.parameters[layer.weight.slice].reshape(layer.weight.shape)
 
 
+HEAD = 6  # room above a layer's weights for its name, in weights
+
+
 def kernels(subject: Subject) -> Figure:
     """Every stored weight: area is size, filled is positive, hollow is negative, a cross is a weight set
     to zero. A kernel that is used turned in several places is stored, and drawn, once.
     """
     layers = weighted(subject.network)
     grids = [_grid(layer, subject) for layer in layers]
-    tall = max(grid.shape[0] for grid, _ in grids)
-    scale, gap = 0.088, 5
-    wide = sum(grid.shape[1] + gap for grid, _ in grids)
-    figure, axes = canvas(max(wide * scale, 4.0), (tall + 5) * scale + 0.45)
-    left = 0
-    for layer, (grid, labels) in zip(layers, grids, strict=True):
-        _hinton(axes, grid, left)
+    places, wide, tall = _columns([grid.shape for grid, _ in grids])
+    scale = 0.088  # inches per weight
+    figure, axes = canvas(max((wide + 3) * scale, 4.0), tall * scale + 0.45)
+    for layer, (grid, labels), (left, top) in zip(layers, grids, places, strict=True):
+        _hinton(axes, grid, left, top)
         kept = int(np.count_nonzero(grid[np.isfinite(grid)]))
-        axes.text(left - 0.5, -4.4, layer.name, fontsize=8, fontweight="bold")
-        axes.text(left - 0.5, -1.7, f"{kept} of {np.isfinite(grid).sum()}", fontsize=7)
+        axes.text(left - 0.5, top - 3.6, layer.name, fontsize=8, fontweight="bold")
+        axes.text(left - 0.5, top - 1.4, f"{kept:,} of {np.isfinite(grid).sum():,}", fontsize=7)
         for y, text in labels:
-            axes.text(left - 1, y, text, fontsize=5.5, ha="right", va="center")
-        left += grid.shape[1] + gap
-    axes.set_xlim(-3, left - gap)
-    axes.set_ylim(tall, -6)
+            axes.text(left - 1, top + y, text, fontsize=5.5, ha="right", va="center")
+    axes.set_xlim(-3, wide)
+    axes.set_ylim(tall, 0)
     axes.set_aspect("equal")
     axes.axis("off")
     axes.set_title(subject.name, loc="left")
     return figure
+
+
+def _columns(shapes: Sequence[tuple[int, ...]], gap: int = 5) -> tuple[list[tuple[int, int]], int, int]:
+    """Where (left, top) blocks [height, width] stand in columns, a low one beneath another; width and height.
+
+    >>> _columns([(5, 5), (7, 31), (39, 47)])
+    ([(0, 6), (0, 17), (36, 6)], 83, 45)
+    """
+    most = HEAD + 1.1 * max(height for height, _ in shapes)
+    places, left, used, column, tall = [], 0, 0, 0, 0
+    for height, width in shapes:
+        if used and used + HEAD + height > most:
+            left, used, column = left + column + gap, 0, 0
+        places.append((left, used + HEAD))
+        used += HEAD + height
+        column, tall = max(column, width, 9), max(tall, used)
+    return places, left + column, tall
 
 
 def _grid(layer: Layer, subject: Subject) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
@@ -79,14 +96,14 @@ def _grid(layer: Layer, subject: Subject) -> tuple[NDArray[np.float64], list[tup
     return grid, labels
 
 
-def _hinton(axes: Axes, grid: NDArray[np.float64], left: int) -> None:
+def _hinton(axes: Axes, grid: NDArray[np.float64], left: int, top_row: int) -> None:
     """Squares whose area is the weight's size (Hinton diagram), crosses for zeros."""
     from matplotlib.collections import PolyCollection
 
     top = np.nanmax(np.abs(grid)) or 1.0
     ys, xs = np.nonzero(np.isfinite(grid))
     values = grid[ys, xs]
-    xs = xs + left
+    xs, ys = xs + left, ys + top_row
     half = 0.46 * np.sqrt(np.abs(values) / top)
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     squares = np.stack([xs, ys], 1)[:, None, :] + corners * half[:, None, None]
@@ -108,7 +125,7 @@ def survivors(subject: Subject) -> Figure:
         left = int(np.count_nonzero(subject.parameters[tensor.slice]))
         axes.barh(y, tensor.size, color="white", edgecolor=PALE, linewidth=0.8, height=0.62)
         axes.barh(y, left, color=PLUS, height=0.62)
-        beside(axes, f"{left} of {tensor.size}", tensor.size, y)
+        beside(axes, f"{left:,} of {tensor.size:,}", tensor.size, y)
     axes.set_yticks(range(len(tensors)), [tensor.name for tensor in tensors])
     axes.invert_yaxis()
     axes.set_xlabel("parameters")
@@ -164,7 +181,7 @@ def flow(subject: Subject, numbers: int) -> Figure:
                     zorder=0,
                 )
         axes.text(start, -0.05, f"{layer.name}", fontsize=9, fontweight="bold")
-        axes.text(start, -0.02, f"{len(lines)} of {weight.size} weights", fontsize=8)
+        axes.text(start, -0.02, f"{len(lines):,} of {weight.size:,} weights", fontsize=8)
     axes.set_title(
         f"{subject.name}: {drawn:,} lines, drawn from {numbers:,} numbers, biases and slopes included",
         loc="left",
@@ -203,7 +220,9 @@ def _lines(layer: Layer, weight: NDArray[np.float32]) -> Iterator[tuple[float, f
 
 
 def worth(subject: Subject, index: NDArray[np.int64], lost: NDArray[np.int64], images: int) -> Figure:
-    """What each parameter is worth: accuracy lost on held-out images when it alone is set to zero."""
+    """What each parameter is worth: accuracy lost on held-out images when it alone is set to zero. Filled
+    dots are weights, hollow ones biases and slopes.
+    """
     tensors = [t for t in subject.network.tensors if np.count_nonzero(subject.parameters[t.slice])]
     figure, axes = canvas(6.8, 3.6)
     points = 100 * lost / images
@@ -227,9 +246,8 @@ def worth(subject: Subject, index: NDArray[np.int64], lost: NDArray[np.int64], i
     axes.axhline(0, color=INK, lw=0.8)
     axes.set_yscale("symlog", linthresh=0.1, linscale=0.5)
     axes.set_ylim(min(-0.2, 1.3 * points.min()), max(1.0, 1.5 * points.max()))
-    ticks = [
-        t for t in (-10, -1, -0.1, 0, 0.1, 1, 10, 80) if points.min() <= t <= points.max() or abs(t) < 0.2
-    ]
+    known = (-10, -1, -0.1, 0, 0.1, 1, 3, 10, 30, 80)
+    ticks = [t for t in known if points.min() <= t <= points.max() or abs(t) < 0.2]
     axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
     axes.set_ylabel("points of accuracy lost")

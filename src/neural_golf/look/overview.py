@@ -8,13 +8,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neural_golf import cards
 from neural_golf.config import Ladder, Record
-from neural_golf.look.style import INK, MARKS, MINUS, PALE, PLUS, beside, canvas
+from neural_golf.look.style import COLOURS, INK, MARKS, MINUS, PALE, PLUS, beside, canvas, settle
 from neural_golf.look.subject import Line
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ __all__ = ["front", "pruning", "slices", "study", "training"]
 DASHES = ("-", "--", ":", "-.")
 SMALL = 3000  # parameters up to which a network stands in the wide part of the front
 JUDGES = {"test": "test", "heldout": "held-out"}
-COLOURS = (PLUS, MINUS, "#5f6b7a", "#3f8a7d")
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -74,8 +75,8 @@ def front(lines: Sequence[Line], ladder: Ladder, records: Sequence[Record]) -> F
     for row, blog in ladder.blog.items():
         if blog.accuracy:
             others.setdefault((blog.nonzero, blog.accuracy), []).append(f"the blog's {row}")
-    for record in records:
-        others.setdefault((record.nonzero, record.accuracy), []).append(record.name)
+    for record in records:  # the blog is also among the records
+        others.setdefault((record.nonzero, record.accuracy), [record.name])
     everyone = [_point(line) for line in lines] + list(others)
     parts = [[p for p in everyone if p[0] <= SMALL], [p for p in everyone if p[0] > SMALL]]
     parts = [part for part in parts if part]
@@ -84,18 +85,10 @@ def front(lines: Sequence[Line], ladder: Ladder, records: Sequence[Record]) -> F
     )  # one logarithmic axis; where nothing is in its middle, that is left out
     for place, points in zip(axes[0], parts, strict=True):
         _marks(place, lines)
-        for k, ((nonzero, accuracy), names) in enumerate(sorted(others.items())):
+        for nonzero, accuracy in others:
             place.scatter(
                 [nonzero], [1 - accuracy], s=64, marker="*", facecolor="white", edgecolor=INK, zorder=5
             )
-            if (nonzero, accuracy) in points:
-                below = k % 2
-                place.annotate(
-                    ", ".join(dict.fromkeys(names)), (nonzero, 1 - accuracy),
-                    xytext=(6 if nonzero < SMALL / 2 else 20, -9 if below else 9),
-                    textcoords="offset points", fontsize=7, zorder=6,
-                    ha="left" if nonzero < SMALL / 2 else "right", va="top" if below else "bottom",
-                )  # fmt: skip
         _count_axis(place, [n for n, _ in points], "")
         place.grid()
         place.set_axisbelow(True)
@@ -109,7 +102,43 @@ def front(lines: Sequence[Line], ladder: Ladder, records: Sequence[Record]) -> F
     figure.legend(
         handles, labels, loc="outside right center", title="this project (stars: others)", alignment="left"
     )
+    settle(figure)
+    for place, points in zip(axes[0], parts, strict=True):
+        narrow = place is not axes[0][0]
+        names = {p: ", ".join(dict.fromkeys(n)) for p, n in others.items() if p in points}
+        _name(place, points, {p: fill(n, 12) if narrow else n for p, n in names.items()})
     return figure
+
+
+def _name(axes: Axes, points: Sequence[tuple[int, float]], names: Mapping[tuple[int, float], str]) -> None:
+    """Write names beside marks, each where it covers the fewest marks and no other name."""
+    size = 7.0
+    unit = 72 / axes.figure.dpi
+    marks = axes.transData.transform([(n, 1 - accuracy) for n, accuracy in points]) * unit  # in points
+    frame = axes.bbox.get_points() * unit
+    taken: list[NDArray[np.float64]] = []
+    for (nonzero, accuracy), name in sorted(names.items()):
+        lines = name.split("\n")
+        half = np.array([0.29 * size * max(map(len, lines)), 0.6 * size * len(lines)])
+        spot = axes.transData.transform((nonzero, 1 - accuracy)) * unit
+        best, chosen = np.inf, spot
+        for far in (4, 12, 22, 34, 48, 64):
+            for turn in range(16):
+                way = np.round([np.cos(turn * np.pi / 8), np.sin(turn * np.pi / 8)], 6)
+                centre = spot + way * (half + far)
+                box = np.stack([centre - half, centre + half])
+                covered = ((marks > box[0] - 5) & (marks < box[1] + 5)).all(axis=1).sum()
+                crossed = sum(bool(((box[0] < b[1] + 2) & (b[0] - 2 < box[1])).all()) for b in taken)
+                outside = (box[0] < frame[0]).any() or (box[1] > frame[1]).any()
+                cost = covered + 20 * crossed + 50 * outside + 0.03 * far
+                if cost < best - 1e-6:
+                    best, chosen = cost, centre
+        taken.append(np.stack([chosen - half, chosen + half]))
+        axes.annotate(
+            name, (nonzero, 1 - accuracy), xytext=tuple(np.round(chosen - spot)), textcoords="offset points",
+            fontsize=size, ha="center", va="center", zorder=6, in_layout=False,
+            arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.5, "shrinkA": 0, "shrinkB": 4},
+        )  # fmt: skip
 
 
 def _point(line: Line) -> tuple[int, float]:
@@ -218,7 +247,7 @@ def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) ->
     parts = [importances[name] for name in order]
     right.barh([name.replace("_", " ") for name in order], parts, color=PLUS, height=0.6)
     for y, part in enumerate(parts):
-        beside(right, f"{part:.2f}", part, y)
+        beside(right, f"{part:.2f}" if part >= 0.005 else "under 0.01", part, y)
     right.set_xlim(0, 1.15 * max(parts))
     right.set_xlabel("part of the differences explained")
     return figure

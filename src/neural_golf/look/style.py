@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "COLOURS",
     "INK",
     "MARKS",
     "MINUS",
@@ -31,7 +32,9 @@ INK = "#1b2230"
 PALE = "#aab2bf"
 PLUS = "#16325c"  # dark: stays dark in black and white
 MINUS = "#e8833a"  # light: stays light
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p")  # no star: stars are others' records
+# As many as the front has rows and judges; five-pointed stars are others' records.
+MARKS: tuple[Any, ...] = ("o", "s", "^", "D", "v", "P", "X", "<", ">", (3, 1, 0), "h", "d", (4, 1, 0), "p")
+COLOURS = (PLUS, MINUS, "#5f6b7a", "#3f8a7d")
 
 STYLE: Any = {
     "font.family": "sans-serif",

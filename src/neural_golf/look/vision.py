@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neural_golf.data import Images
 from neural_golf.look.measure import Tuning, convolutions, features
-from neural_golf.look.style import INK, MARKS, PALE, PLUS, canvas, mosaic, picture
+from neural_golf.look.style import COLOURS, INK, MARKS, PALE, PLUS, canvas, mosaic, picture
 from neural_golf.look.subject import Subject
 from neural_golf.model import Layer
 
@@ -54,7 +54,7 @@ def angles(
     subject: Subject, degrees: NDArray[np.float64], tunings: Sequence[Tuning], selective: float
 ) -> Figure:
     """How much each first-layer channel answers to a stroke, by the stroke's angle: 0° lies flat,
-    90° stands upright.
+    90° stands upright. Pale channels hardly prefer an angle; channels that answer alike coincide.
     """
     figure, axes = canvas(6.4, 3.1)
     round_trip = np.append(degrees, 180.0)
@@ -64,8 +64,9 @@ def angles(
         strong = tuned.selectivity >= selective
         kind = tuned.kind(selective) + (", inverted" if tuned.inverted else "")
         label = f"{k + 1}: {kind} ({tuned.selectivity:.2f})"
+        colour = COLOURS[(k + k // 4) % len(COLOURS)] if strong else PALE  # no two alike of sixteen
         axes.plot(
-            round_trip, share, color=PLUS if strong else PALE, lw=1.5, ls=("-", "--", ":", "-.")[k % 4],
+            round_trip, share, color=colour, lw=1.5, ls=("-", "--", ":", "-.")[k % 4],
             marker=MARKS[k % len(MARKS)], ms=4, markevery=(k, 5), mfc="white", label=label,
         )  # fmt: skip
     axes.set_xticks(range(0, 181, 45))

@@ -26,6 +26,7 @@ os.environ.update(ORT_DISABLE_TELEMETRY="1", OPENBLAS_NUM_THREADS="1", OMP_NUM_T
 import numpy as np
 
 from neural_golf.referee.counting import inspect
+from neural_golf.referee.drawing import drawn
 from neural_golf.referee.frame import parse
 from neural_golf.referee.rules import Limits, Refused
 from neural_golf.referee.scoring import Images, predict
@@ -119,6 +120,7 @@ def judge(file_fd: int, images: Images | None, limits: Limits) -> dict[str, Any]
         answer["card"] = _card(model)
         graph = inspect(model, limits)
         answer["count"] = asdict(graph.count)
+        answer["drawing"] = drawn(graph)
         if images is not None:
             found = predict(graph, images)
             answer["classes"] = base64.b64encode(found.classes.tobytes()).decode()

@@ -47,12 +47,13 @@ def parse(data: bytes) -> onnx.ModelProto:
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
-    if len(versions) != 1:
-        raise Refused("it must import the ai.onnx operator set exactly once")
-    if versions[0] not in OPSETS:
-        raise Refused(f"operator set {versions[0]}; from {OPSETS[0]} to {OPSETS[-1]} are scored")
-    return int(versions[0])
+    versions = {int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")}
+    if len(versions) != 1:  # skl2onnx may name the same one twice
+        raise Refused("it must import one ai.onnx operator set")
+    (version,) = versions
+    if version not in OPSETS:
+        raise Refused(f"operator set {version}; from {OPSETS[0]} to {OPSETS[-1]} are scored")
+    return version
 
 
 def graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int | None]:
@@ -85,7 +86,8 @@ def graph_output(graph: onnx.GraphProto) -> str:
     if len(graph.output) != 1:
         raise Refused(f"the graph has {len(graph.output)} outputs; it must have one")
     value = graph.output[0]
-    # Without a tensor type the element type reads as 0, "undefined".
-    if value.type.tensor_type.elem_type != TensorProto.FLOAT:
+    # A tool that cuts a graph (skl2onnx) may leave the output without a type; the run then tells it.
+    untyped = value.type.WhichOneof("value") is None
+    if not untyped and value.type.tensor_type.elem_type != TensorProto.FLOAT:
         raise Refused("the graph's output must be a float32 tensor [batch, 10]")
     return str(value.name)

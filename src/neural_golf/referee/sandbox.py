@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neural_golf.errors import GolfError
+from neural_golf.referee.drawing import LINE
 from neural_golf.referee.rules import LIMITS, Limits, Refused
 
 __all__ = ["Answer", "Sandbox", "open_untrusted"]
@@ -69,6 +70,7 @@ class Answer(_Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     card: dict[_Text, Annotated[str, Field(max_length=20_000, pattern=r"^[ -~]*$")]] = {}
     count: AnswerCount | None = None
+    drawing: list[Annotated[str, Field(max_length=2000, pattern=LINE)]] = []
     classes: str | None = None
     coarse: str | None = None
     ties: _Number = 0

@@ -86,7 +86,7 @@ def score(found: Mapping[float, Sequence[Holder]]) -> str:
     parts = []
     for goal, holders in found.items():
         cells = "".join(
-            f"<div class='{'best' if h.honest else 'rival'}'><dt>{_label(h)}</dt><dd>{h.count:,}</dd></div>"
+            f"<div class='{'best' if h.honest else 'rival'}'><dt>{_label(h, holders[0].honest)}</dt><dd>{h.count:,}</dd></div>"
             for h in holders
         )
         cells = cells or "<div><dt>Nobody has holed it yet.</dt><dd>?</dd></div>"
@@ -94,11 +94,12 @@ def score(found: Mapping[float, Sequence[Holder]]) -> str:
     return "".join(parts)
 
 
-def _label(holder: Holder) -> str:
+def _label(holder: Holder, held: bool) -> str:
     who, note = html.escape(holder.who), html.escape(holder.note)
     if holder.honest:
         return f"<b>The record, held by {who}.</b> {note}; test images chose nothing."
-    return f"<b>Before: {who}.</b> {note}; test images had a say in the choice."
+    when = "Before" if held else "To beat"  # where nobody holds a record yet, nothing came after it
+    return f"<b>{when}: {who}.</b> {note}; test images had a say in the choice."
 
 
 def leaderboard(tables: Mapping[str, Table]) -> str:

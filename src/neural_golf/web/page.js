@@ -175,7 +175,7 @@ $("sample").hidden = !data.samples.length;
 // ---------------------------------------------------------------- the networks
 const networks = data.networks;
 const sessions = new Map();
-let current = networks.length - 1;
+let current = data.first;
 let runtime = null;
 
 async function start() {
@@ -298,7 +298,7 @@ function light(maps) {
       const [c, h, w] = layer.shape;
       const row = document.createElement("div");
       row.className = "layer";
-      row.innerHTML = `<span class="name">${layer.label}<small>${words[layer.kind]}, ${c} × ${h} × ${w}</small></span><span class="maps" aria-hidden="true"></span>`;
+      row.innerHTML = `<span class="name">${layer.label}<small>${words[layer.kind]}, ${h === 1 && c === 1 ? w : `${c} × ${h} × ${w}`}</small></span><span class="maps" aria-hidden="true"></span>`;
       const zoom = h === 1 && w > 1 ? 20 : Math.max(2, Math.min(22, Math.round(64 / Math.max(h, w))));
       for (let k = 0; k < c; k++) {
         const canvas = document.createElement("canvas");
@@ -357,7 +357,7 @@ clear();
 chart();
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; chart(); } });
-const ready = start().then(() => choose(networks.length - 1));
+const ready = start().then(() => choose(data.first));
 ready.catch((error) => say(`This browser could not start the runtime: ${error.message ?? error}`));
 // For the tests, and for whoever looks into the console.
 globalThis.golf = { ready, networks, show, choose, answer, prepared, onPaper, withOutputs };

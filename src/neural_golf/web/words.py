@@ -24,6 +24,7 @@ __all__ = [
     "inline",
     "lead",
     "markdown_blocks",
+    "reaches",
     "record",
     "reproduce",
     "rules",
@@ -102,6 +103,11 @@ def entered(line: Line) -> bool:
     return line.get("entered") != "False"
 
 
+def reaches(line: cards.Line, goal: float) -> bool:
+    """Whether a network gets enough test images right."""
+    return int(line["correct"]) >= round(goal * int(line["images"]), 6)
+
+
 def accuracy(line: Line) -> float:
     return int(line["correct"]) / int(line["images"])
 
@@ -116,7 +122,7 @@ def record(lines: Sequence[Line], goal: float) -> cards.Line | None:
 
     The test images choose nothing here, not even the seed: an entry that misses the goal has missed it.
     """
-    able = [x for x in entries(lines) if honest(x) and int(x["correct"]) >= round(goal * int(x["images"]), 6)]
+    able = [x for x in entries(lines) if honest(x) and reaches(x, goal)]
     return min(able, key=lambda x: (int(x["nonzero"]), -int(x["correct"])), default=None)
 
 
@@ -200,14 +206,16 @@ def sentences(found: Mapping[str, Any], name: str, shown: str) -> str:
     return f'<ul class="findings" data-findings="{name}"{hidden}>{items}</ul>'
 
 
-def reproduce(smallest: Subject) -> str:
-    text = (
-        "make results                      # all of this from nothing: data, training, tuning, pruning, ONNX, verification, page\n"
-        f"golf verify {smallest.path.as_posix()}   # count and score any ONNX file\n"
-        "snakemake --report report.html    # the figures with their provenance\n"
-        "make dashboard                    # the Optuna study, live\n"
-        "make serve                        # this page at http://localhost:8000"
-    )
+def reproduce(shown: Subject) -> str:
+    commands = {
+        "make results": "all of this from nothing: data, training, tuning, pruning, ONNX, verification, page",
+        f"golf verify {shown.path.as_posix()}": "count and score any ONNX file",
+        "snakemake --report report.html": "the figures with their provenance",
+        "make dashboard": "the Optuna study, live",
+        "make serve": "this page at http://localhost:8000",
+    }
+    wide = max(map(len, commands))
+    text = "\n".join(f"{command:<{wide}}  # {what}" for command, what in commands.items())
     return (
         "<p>Two commands regenerate every number and figure on this page, on one ordinary machine; each figure names its own.</p>"
         f"<pre tabindex='0'>{html.escape(text)}</pre>"
