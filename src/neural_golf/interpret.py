@@ -11,7 +11,10 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ import numpy as np
 from neural_golf import data
 from neural_golf.config import Config
 from neural_golf.figures import save_figure
+from neural_golf.longwork import cores
 from neural_golf.look import anatomy, measure, overview, vision
 from neural_golf.look.claims import claims
 from neural_golf.look.style import applied, settle
@@ -98,13 +102,13 @@ def caption_file(drawing: Drawing) -> str:
 
 def run(config: Config) -> None:
     """Draw every figure of `drawings`; write results/interpret.json."""
-    lines = read_lines()
-    chosen = choose(lines, config.interpret.networks)
-    test, heldout = data.read("test"), data.read("heldout")
-    subjects = [read_subject(line) for line in chosen]
-    with applied():
-        survey(config, lines)
-        found = {s.group: portrait(config, s, lines, test, heldout) for s in subjects}
+    names = config.interpret.networks
+    choose(read_lines(), names)  # a wrong name ends here, before any work
+    # Processes, since most of the time goes into drawing, in Python. Spawned: a fork would inherit threads.
+    with ProcessPoolExecutor(min(cores(), len(names)), get_context("spawn")) as pool:
+        overview_done = pool.submit(_survey, config)
+        found = dict(pool.map(partial(_portrait, config), names))
+        overview_done.result()
     wanted = {drawing.path for drawing in drawings(config)}
     for path in FIGURES.glob("*.svg"):
         if path not in wanted:
@@ -113,6 +117,19 @@ def run(config: Config) -> None:
     write_bytes(CLAIMS, claims(found).encode())
     if DOCUMENT.exists():  # not in the demo's workspace
         update_readme("interpret", CLAIMS, DOCUMENT)
+
+
+def _survey(config: Config) -> None:
+    with applied():
+        survey(config, read_lines())
+
+
+def _portrait(config: Config, name: str) -> tuple[str, dict[str, Any]]:
+    """One network in a process of its own: its group, and what was measured."""
+    lines = read_lines()
+    subject = read_subject(choose(lines, [name])[0])
+    with applied():
+        return subject.group, portrait(config, subject, lines, data.read("test"), data.read("heldout"))
 
 
 def survey(config: Config, lines: list[Line]) -> None:

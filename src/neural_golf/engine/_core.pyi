@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from neural_golf.engine.base import Floats, Images, Integers, Mask, Progress
 
+interface: int
+
 def instruction_sets() -> list[str]: ...
 def peak(rounds: int, instructions: str) -> int: ...
 
