@@ -306,23 +306,38 @@ def test_transformed_images_are_the_images_where_nothing_may_change(
 
 def test_the_size_needed_is_read_between_snapshots() -> None:
     assert size_needed([(400, 0.99), (200, 0.97)], 0.98) == pytest.approx(282.8, abs=0.1)
-    assert size_needed([(400, 0.97), (200, 0.96)], 0.98) is None
-    assert size_needed([(400, 0.99), (200, 0.985)], 0.98) is None
-    spread = summary([{"curve": [(400, 0.99), (200, 0.97)], "seconds": 1.0}] * 2, 0.98, 200)
-    assert spread["needed_spread"]["n"] == 2 and spread["accuracy_at_200"]["mean"] == pytest.approx(0.97)
+    assert size_needed([(400, 0.97), (200, 0.96)], 0.98) == "over 400"
+    assert size_needed([(400, 0.99), (200, 0.985)], 0.98) == "under 200"
+
+
+def test_arms_are_compared_with_the_first_seed_by_seed() -> None:
+    first = [{"curve": [(400, 0.99), (200, y)], "seconds": 1.0} for y in (0.95, 0.97)]
+    arm = [{"curve": [(400, 0.99), (200, y)], "seconds": 3.0} for y in (0.96, 0.98)]
+    found = summary(arm, first, (0.98, 0.97), 200)
+    assert found["needed"] == {
+        "0.98": [pytest.approx(317.5, abs=0.1), "under 200"],
+        "0.97": [252.0, "under 200"],
+    }
+    assert found["accuracy_at_200"]["mean"] == pytest.approx(0.97)
+    against = found["against_first"]
+    assert (against["mean"], against["sd"], against["n"]) == (pytest.approx(0.01), pytest.approx(0), 2)
+    both = {"base": summary(first, first, (0.98,), 200), "arm": summary(arm, first, (0.98,), 200)}
+    line = "| arm | 318, under 200 | 97.00 ± 1.41 % | +1.00 ± 0.00 | 2 | 3 |"
+    assert line in pages.table(both, ["arm"], (0.98,), 200)
 
 
 def test_the_pages_of_the_handbook_name_arms_that_exist_and_are_filled(
     settings: Config, tmp_path: Path
 ) -> None:
     arms = settings.handbook.arms
-    record = {"needed": [300.0, None], "needed_spread": None, "accuracy_at_300": None, "seconds": 1.0}
+    record: dict[str, object] = {"needed": {"0.98": [300.0, "over 600"]}, "seconds": 1.0}
+    record |= {"accuracy_at_300": None, "against_first": None}
     for page in sorted((ROOT / "docs/handbook").glob("*.md")):
         copy = tmp_path / page.name
         copy.write_text(page.read_text())
-    pages.update(dict.fromkeys(arms, record), 0.98, 300, tmp_path)
+    pages.update(dict.fromkeys(arms, record), (0.98,), 300, tmp_path)
     for copy in tmp_path.glob("*.md"):
-        assert "1 of 2 seeds: 300" in copy.read_text()
+        assert "| 300, over 600 |" in copy.read_text()
 
 
 def test_folds_judge_every_image_once(train: Images) -> None:

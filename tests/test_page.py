@@ -284,9 +284,9 @@ def test_the_handbooks_table_is_on_the_page_when_it_was_measured(tmp_path: Path)
     path.write_text("<!-- measured: base relu -->\nNot measured yet.\n<!-- end of measured -->")
     assert words.handbook(path) == ""
     found = {
-        name: {"needed": [300.0], "needed_spread": None, "accuracy_at_260": None, "seconds": 1.0}
+        name: {"needed": {"0.98": [300.0]}, "accuracy_at_260": None, "against_first": None, "seconds": 1.0}
         for name in ("base", "relu")
     }
     (tmp_path / "README.md").write_text("<!-- measured: base relu -->\n<!-- end of measured -->")
-    pages.update(found, 0.98, 260, tmp_path)
-    assert "non-zero needed for 0.98" in words.handbook(path) and ">relu</th>" in words.handbook(path)
+    pages.update(found, (0.98,), 260, tmp_path)
+    assert "non-zero needed for 98 %" in words.handbook(path) and ">relu</th>" in words.handbook(path)

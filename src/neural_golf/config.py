@@ -173,9 +173,9 @@ class Golf(Section):
 
 
 class Handbook(Section):
-    """`arms`: what each arm changes of the recipe. The size needed is that for `accuracy`."""
+    """`arms`: what each arm changes of the recipe; the first is what the others are compared with."""
 
-    accuracy: Fraction
+    accuracies: Annotated[tuple[Fraction, ...], Field(min_length=1)]  # for which the size needed is told
     at: Count  # size at which accuracies are compared too; one of the recipe's
     seeds: Annotated[int, Field(ge=2)]
     recipe: Recipe

@@ -190,7 +190,8 @@ def _card(
 
 
 def config_digest(config: Config) -> str:
-    """A digest of the settings of the pipeline, to tell two regenerations apart."""
-    others: dict[str, Any] = dict.fromkeys(("roster", "verify", "ladder", *WORKSPACES), True)
+    """A digest of the settings that the networks come from, to tell two regenerations apart."""
+    after = ("verify", "ladder", "interpret", "page", "handbook", "search")
+    others: dict[str, Any] = dict.fromkeys(("roster", *after, *WORKSPACES), True)
     text = config.model_dump_json(exclude={"data": {"places"}, **others})
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -30,19 +30,23 @@ def fold(everything: data.Images, number: int, folds: int) -> tuple[data.Images,
     return everything[np.flatnonzero(~judged)], everything[np.flatnonzero(judged)]
 
 
-def size_needed(curve: Curve, accuracy: float) -> float | None:
+def size_needed(curve: Curve, accuracy: float) -> float | str:
     """The size at which the accuracy falls below `accuracy`, linear in the logarithm between snapshots.
 
-    The curve is read from its largest size down to the last snapshot that is good enough. None if
-    the largest is not good enough, or the smallest still is: then the curve does not say.
+    The curve is read from its largest size down to the last snapshot that is good enough. Where none is, or
+    where the smallest still is, only a bound is known.
 
     >>> size_needed([(400, 0.985), (200, 0.975)], 0.98)
     282.8
+    >>> size_needed([(400, 0.985), (200, 0.981)], 0.98)
+    'under 200'
     """
     falling = sorted(curve, reverse=True)
     good = [k for k, (_, value) in enumerate(falling) if value >= accuracy]
-    if not good or good[-1] == len(falling) - 1:
-        return None
+    if not good:
+        return f"over {falling[0][0]}"
+    if good[-1] == len(falling) - 1:
+        return f"under {falling[-1][0]}"
     (above, high), (below, low) = falling[good[-1]], falling[good[-1] + 1]
     share = (high - accuracy) / (high - low)
     return round(float(above * (below / above) ** share), 1)
@@ -95,19 +99,29 @@ def run(config: Config) -> None:
         for size, accuracy in record["curve"]
     ]
     write_csv(Path("results/plots/handbook.csv"), ("arm", "seed", "nonzero", "accuracy"), lines)
-    found = {name: summary(runs, section.accuracy, section.at) for name, runs in records.items()}
+    first = next(iter(records.values()))
+    found = {name: summary(runs, first, section.accuracies, section.at) for name, runs in records.items()}
     write_json(Path("results/metrics/handbook.json"), found)
-    pages.update(found, section.accuracy, section.at)
+    pages.update(found, section.accuracies, section.at)
 
 
-def summary(runs: Sequence[dict[str, Any]], accuracy: float, at: int) -> dict[str, Any]:
-    """Mean and spread of the size needed and of the accuracy at the size `at`; all values of the first."""
-    needed = [size_needed(record["curve"], accuracy) for record in runs]
-    known = [value for value in needed if value is not None]
-    there = [value for record in runs for size, value in record["curve"] if size == at]
+def summary(
+    runs: Sequence[dict[str, Any]], first: Sequence[dict[str, Any]], accuracies: Sequence[float], at: int
+) -> dict[str, Any]:
+    """The size that each seed needed for each accuracy, and the accuracy at the size `at`.
+
+    The latter also as the difference from the first arm's, seed by seed: both were judged by the same
+    fold, and folds differ more than arms.
+    """
+
+    def there(records: Sequence[dict[str, Any]]) -> list[float]:
+        return [value for record in records for size, value in record["curve"] if size == at]
+
+    own, other = there(runs), there(first)
+    differences = [a - b for a, b in zip(own, other, strict=True)] if len(own) == len(other) else []
     return {
-        "needed": needed,
-        "needed_spread": vars(Spread.of(known)) if len(known) == len(needed) else None,
-        f"accuracy_at_{at}": vars(Spread.of(there)) if there else None,
+        "needed": {f"{a:.4g}": [size_needed(record["curve"], a) for record in runs] for a in accuracies},
+        f"accuracy_at_{at}": vars(Spread.of(own)) if own else None,
+        "against_first": vars(Spread.of(differences)) if differences else None,
         "seconds": round(float(np.mean([record["seconds"] for record in runs])), 1),
     }
