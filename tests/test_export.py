@@ -7,8 +7,9 @@ import onnx
 import onnxruntime
 import pytest
 
+from neural_golf.config import Config
 from neural_golf.engine import engine
-from neural_golf.export import model_proto, name_of
+from neural_golf.export import config_digest, model_proto, name_of
 from neural_golf.model import Network, initialise, masked
 from neural_golf.verify import count
 
@@ -109,3 +110,16 @@ def test_the_card_is_inside() -> None:
 def test_names_are_readable() -> None:
     assert name_of("baseline", {"seed": 3}) == "baseline-3"
     assert name_of("pruned", {"seed": 0, "judge": "test", "order": "index"}) == "pruned-test-index-0"
+
+
+def test_the_source_in_a_card_depends_on_what_the_networks_come_from(settings: Config) -> None:
+    def with_change(section: str, **change: object) -> str:
+        changed = getattr(settings, section).model_copy(update=change)
+        return config_digest(settings.model_copy(update={section: changed}))
+
+    same = config_digest(settings)
+    assert with_change("tuned", epochs=7) != same
+    assert with_change("prune", threshold=0.7) != same
+    assert with_change("handbook", seeds=9) == same
+    assert with_change("search", trials=99) == same
+    assert with_change("page", samples=9) == same

@@ -81,17 +81,17 @@ def resident(what: str, train: Path, test: Path) -> None:
 
 
 def growth(train: Set, quick: bool) -> dict[str, list[dict[str, float]]]:
-    """Seconds of an epoch at batch 128 as parameters, images and threads grow."""
+    """Seconds of an epoch as parameters, images and threads grow, at batch 128, and as batches shrink."""
     images, labels = train
 
-    def epoch(network: Network, n: int, threads: int, clock: Clock) -> float:
+    def epoch(network: Network, n: int, threads: int, clock: Clock, batch: int = 128) -> float:
         core = engine(network, mean=NORMAL[0], std=NORMAL[1], threads=threads, core="compiled")
         start = initialise(network, np.random.default_rng(0))
         rows = np.random.default_rng(0).permutation(len(images))[:n]
 
         def once() -> object:
             p, m, v = start.copy(), np.zeros_like(start), np.zeros_like(start)
-            return core.adam_epoch(p, m, v, 0, images, labels, rows, 128, 1e-3)
+            return core.adam_epoch(p, m, v, 0, images, labels, rows, batch, 1e-3)
 
         return in_turns({"a": (once, 1.0)}, 3, clock)["a"]
 
@@ -116,6 +116,10 @@ def growth(train: Set, quick: bool) -> dict[str, list[dict[str, float]]]:
     return {
         "parameters": widths,
         "images": [{"images": n, "seconds": epoch(blog, n, 1, time.process_time)} for n in sizes],
+        "batches": [
+            {"batch": b, "images": fixed, "seconds": epoch(blog, fixed, 1, time.process_time, b)}
+            for b in (4, 8, 9, 16, 32, 128)
+        ],
         "threads": []
         if busy()
         else [{"threads": k, "wall_seconds": epoch(blog, most, k, time.perf_counter)} for k in counts],

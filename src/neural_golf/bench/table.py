@@ -64,6 +64,10 @@ def table(record: dict[str, Any]) -> str:
         "| images | seconds per epoch |",
         "|---:|---:|",
         *(f"| {g['images']:,.0f} | {_s(g['seconds'])} |" for g in growth["images"]),
+        "",
+        f"| batch | seconds per epoch of {growth['batches'][0]['images']:,.0f} images |",
+        "|---:|---:|",
+        *(f"| {g['batch']:.0f} | {_s(g['seconds'])} |" for g in growth["batches"]),
     ]  # fmt: skip
     if growth["threads"]:
         lines += ["", "| threads | seconds per epoch, wall |", "|---:|---:|"]

@@ -27,9 +27,6 @@ COLUMNS = (
 def run(config: Config) -> None:
     """Score every file of results/exported.json on the test images, from the ONNX file alone.
 
-    Those that are entered are scored on the held-out images as well; of the others, which are many,
-    the held-out figure is the one that training recorded.
-
     Writes results/plots/verify.csv (a line per file) and results/metrics/verify.json (means per
     row). Raises GolfError, with nothing written, where the referee refuses a file or finds other
     counts than training recorded: of parameters, of non-zero ones, or of correct images, near ties
@@ -48,11 +45,10 @@ def run(config: Config) -> None:
     verdicts: dict[str, list[Verdict]] = {name: [] for name in names}
     for limits, is_small in ((small, True), (large, False)):
         group = [n for n in names if (listing[n]["bytes"] <= config.verify.max_bytes) == is_small]
-        entered = [name for name in group if listing[name].get("entered", True)]
-        for part, chosen in ((test, group), (heldout, entered)):
-            paths = [listing[name]["path"] for name in chosen]
+        paths = [listing[name]["path"] for name in group]
+        for part in (test, heldout):
             found = verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores()) if paths else []
-            for name, verdict in zip(chosen, found, strict=True):
+            for name, verdict in zip(group, found, strict=True):
                 verdicts[name].append(verdict)
     problems = [p for name in names for p in compare(name, listing[name], *verdicts[name])]
     if problems:
@@ -61,14 +57,13 @@ def run(config: Config) -> None:
         )
     table = []
     for name in names:
-        record, (on_test, *on_heldout) = listing[name], verdicts[name]
+        record, (on_test, on_heldout) = listing[name], verdicts[name]
         line = {
             "judge": "", "order": "", "size": "", "entered": True, "train_correct": "",  # if not recorded
             **record, "name": name, "parameters": on_test.parameters,
             "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct,
             "images": on_test.images,
-            "heldout_correct": on_heldout[0].correct if on_heldout else record["heldout_correct"],
-            "heldout_images": len(heldout),
+            "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,
         }  # fmt: skip
         table.append([line[column] for column in COLUMNS])
     write_csv(Path("results/plots/verify.csv"), COLUMNS, table)
@@ -76,18 +71,15 @@ def run(config: Config) -> None:
     print(f"verify: {len(names)} ONNX files scored, all as recorded")
 
 
-def compare(name: str, record: dict[str, Any], on_test: Verdict, *on_heldout: Verdict) -> list[str]:
-    """What differs between the referee's verdicts on a file and the record of its training."""
+def compare(name: str, record: dict[str, Any], on_test: Verdict, on_heldout: Verdict) -> list[str]:
+    """What differs between the referee's verdict on a file and the record of its training."""
     if on_test.verdict == "REFUSED":
         return [f"{name}: refused: {on_test.reason}"]
     found = []
     checks: tuple[tuple[str, Any, Any, int], ...] = (
         ("parameters", on_test.parameters, record["parameters"], 0),
         ("non-zero parameters", on_test.nonzero, record["nonzero"], 0),
-        *(
-            ("held-out images right", verdict.correct, record["heldout_correct"], record["heldout_ties"])
-            for verdict in on_heldout
-        ),
+        ("held-out images right", on_heldout.correct, record["heldout_correct"], record["heldout_ties"]),
         (
             "test images right",
             on_test.correct,
