@@ -90,7 +90,7 @@ PYBIND11_MODULE(_core, module) {
     uint8_t* to = out.mutable_data();
     py::gil_scoped_release free;
     golf::Team team(threads);
-    std::vector<std::vector<float>> padded(size_t(threads), std::vector<float>(size_t((height + 3) * (width + 3))));
+    std::vector<std::vector<uint8_t>> padded(size_t(threads), std::vector<uint8_t>(size_t((height + 3) * (width + 3))));
     constexpr int64_t block = 256;
     const int64_t n = index.size();
     team.run((n + block - 1) / block, [&](int64_t task, int worker) {

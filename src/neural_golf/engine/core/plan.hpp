@@ -117,9 +117,9 @@ struct Kernels {
   // One update; rest is 1 - beta, rate is lr / (1 - beta1^t), root_correction sqrt(1 - beta2^t).
   void (*adam)(int n, const bool* mask, const float* gradient, float* p, float* m, float* v, float rest1,
                float beta2, float rest2, float rate, float root_correction, float eps);
-  // One image [height][width] warped (warp.inc); padded is scratch of (height + 3) * (width + 3) floats.
+  // One image [height][width] warped (warp.inc); padded is scratch of (height + 3) * (width + 3) bytes.
   void (*warp)(const uint8_t* image, int height, int width, const float* affine, const float* grid, int knots,
-               float* padded, uint8_t* out);
+               uint8_t* padded, uint8_t* out);
   int64_t (*peak)(int64_t rounds, float* sink);  // for the benchmark
 };
 
