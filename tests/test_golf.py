@@ -89,6 +89,28 @@ def test_after_several_removals_the_others_stand_where_the_loss_is_least(
     assert np.allclose(moved[kept], best, atol=1e-6) and np.all(moved[~kept] == 0)
 
 
+@pytest.mark.parametrize("only_some", [False, True])
+def test_many_removals_are_those_of_the_formula_to_the_bit(only_some: bool) -> None:
+    rng = np.random.default_rng(0)
+    n, count = 150, 90  # more than `operate` handles at a time
+    samples = rng.normal(size=(2 * n, n))
+    hessian, weights = samples.T @ samples / n, rng.normal(size=n)
+    among = rng.random(n) < 0.7 if only_some else np.ones(n, bool)
+    w, kept = weights.copy(), np.ones(n, bool)
+    inverse = np.linalg.inv(hessian + (1e-3 * np.trace(hessian) / n + 1e-12) * np.eye(n))
+    for _ in range(count):
+        cost = np.where(kept & among, w**2 / np.where(kept, np.diag(inverse), 1.0), np.inf)
+        q = int(np.argmin(cost))
+        column = inverse[:, q] / inverse[q, q]
+        w = w - w[q] * column
+        inverse = inverse - np.outer(column, inverse[q])
+        kept[q] = False
+        w[~kept] = 0.0
+    moved, left = operate(weights, hessian, count, 1e-3, among=among if only_some else None)
+    assert np.array_equal(left, kept)
+    assert np.array_equal(moved, w)
+
+
 @pytest.mark.parametrize("how", ["surgeon", "saliency", "magnitude"])
 def test_exactly_as_many_weights_go_as_asked_for(how: str, quadratic: tuple[np.ndarray, np.ndarray]) -> None:
     w, hessian = quadratic

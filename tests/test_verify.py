@@ -227,6 +227,25 @@ def test_does_not_flag_an_honest_network(
     assert found.coarse is not None and found.coarse != 0 and abs(found.coarse - correct) < 20
 
 
+def test_without_probes_a_file_is_run_in_batches_once(
+    tmp_path: Path, digits: Digits, linear: tuple[np.ndarray, np.ndarray, int]
+) -> None:
+    weight, bias, correct = linear
+    (tmp_path / "a.onnx").write_bytes(linear_net(weight, bias).SerializeToString())
+    (found,) = verify_many([tmp_path / "a.onnx"], *digits, probes=False)
+    assert (found.verdict, found.correct, found.coarse, found.flags) == ("PASS", correct, None, ())
+
+
+def test_without_probes_nan_is_still_refused(tmp_path: Path, noise: Digits) -> None:
+    weight = np.full((784, 10), np.finfo(F).max, F)
+    (tmp_path / "a.onnx").write_bytes(linear_net(weight, np.zeros(10, F)).SerializeToString())
+    (found,) = verify_many([tmp_path / "a.onnx"], *noise, probes=False)
+    assert (found.verdict, found.reason) == (
+        "REFUSED",
+        "run in permuted batches of 32, it answers NaN or infinity",
+    )
+
+
 def test_the_probe_also_rounds_attributes(tmp_path: Path, noise: Digits) -> None:
     body = [
         node("Mul", "f zero", "n"),

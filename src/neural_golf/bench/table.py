@@ -23,10 +23,11 @@ def table(record: dict[str, Any]) -> str:
             rows.append((f"{what}, {t['threads']} threads", _s(all_threads["engine"]),
                          _s(all_threads["torch_eager"]), _x(ratio)))  # fmt: skip
     e, z, study = record["evaluation"], record["zeroing"], record["study"]
-    best = min(v for k, v in e["seconds"].items() if k != "engine")
-    rows.append(
-        (f"evaluating {e['images']:,} images", _s(e["seconds"]["engine"]), _s(best), _x(e["times_faster"]))
-    )
+    engine_seconds = e["seconds"]["engine"]
+    for batch in e["torch_batches"]:
+        what, torch_seconds = f"evaluating {e['images']:,} images", e["seconds"][f"torch_eager_{batch}"]
+        rows.append((f"{what}, PyTorch in batches of {batch:,}", _s(engine_seconds), _s(torch_seconds),
+                     _x(torch_seconds / engine_seconds)))  # fmt: skip
     what = f"zeroing {z['candidates']} weights one by one against {z['images']:,} images"
     seconds = z["seconds"]
     rows.append((what, _s(seconds["engine"]), _s(seconds["torch_batch_14"]), _x(z["times_faster"])))

@@ -96,13 +96,17 @@ def training(network: Network, train: Set, batch: int, quick: bool, peak: float)
 
 
 def evaluation(core: Engine, parameters: NDArray[np.float32], test: Set, quick: bool) -> dict[str, Any]:
-    """Counting correct test images; PyTorch at the faster of batch 128 and 1,000."""
+    """Counting correct test images; PyTorch in batches of 128, and of 1,000 as its MNIST example does.
+
+    `times_faster` compares with the faster of the two.
+    """
     import torch
 
     images, labels = test
     module = module_of(core.network, parameters)
     x, y = normalised(images), torch.from_numpy(labels)
     counts: dict[str, int] = {}
+    batches = (128, 1000)
 
     def with_engine() -> None:
         counts["engine"] = core.correct(parameters, images, labels)
@@ -114,11 +118,12 @@ def evaluation(core: Engine, parameters: NDArray[np.float32], test: Set, quick: 
         return evaluate
 
     runs: dict[str, tuple[Callable[[], object], float]] = {"engine": (with_engine, 1.0)}
-    runs |= {f"torch_eager_{batch}": (with_torch(batch), 1.0) for batch in (128, 1000)}
+    runs |= {f"torch_eager_{batch}": (with_torch(batch), 1.0) for batch in batches}
     seconds = in_turns(runs, 3 if quick else 7, time.process_time)
-    best = min(seconds["torch_eager_128"], seconds["torch_eager_1000"])
+    best = min(seconds[f"torch_eager_{batch}"] for batch in batches)
     return {
         "images": len(images),
+        "torch_batches": list(batches),
         "seconds": seconds,
         "correct": counts,
         "times_faster": best / seconds["engine"],

@@ -55,14 +55,22 @@ def operate(
     w = weights.astype(np.float64)
     kept = np.ones(len(w), bool)
     inverse = np.linalg.inv(_damped(hessian, damping))
-    for _ in range(count):
-        able = kept if among is None else kept & among
-        cost = np.where(able, w**2 / np.where(able, np.diag(inverse), 1.0), np.inf)
+    rows = np.arange(len(w))  # which weights the rows of `inverse` belong to
+    for done in range(count):
+        if done % 64 == 63:  # what is gone need not be carried along
+            left = kept[rows]
+            inverse, rows = inverse[np.ix_(left, left)], rows[left]
+        able = kept[rows] if among is None else (kept & among)[rows]
+        diagonal = np.diag(inverse)
+        cost = np.where(able, w[rows] ** 2 / np.where(able, diagonal, 1.0), np.inf)
         q = int(np.argmin(cost))
-        column = inverse[:, q] / inverse[q, q]
-        w = w - w[q] * column
-        inverse -= np.outer(column, inverse[q])
-        kept[q] = False
+        row = inverse[q].copy()
+        column = inverse[:, q] / row[q]
+        w[rows] -= w[rows[q]] * column
+        for first in range(0, len(rows), 64):  # in parts that stay in the cache: half the time
+            part = slice(first, first + 64)
+            inverse[part] -= column[part, None] * row
+        kept[rows[q]] = False
         w[~kept] = 0.0
     return w, kept
 

@@ -31,9 +31,9 @@ from neural_golf.referee.frame import parse
 from neural_golf.referee.rules import Limits, Refused
 from neural_golf.referee.scoring import Images, predict
 
-__all__ = ["COUNT", "ENDED", "SCORE", "isolate", "judge", "limit", "main"]
+__all__ = ["BATCHES", "COUNT", "ENDED", "SCORE", "isolate", "judge", "limit", "main"]
 
-COUNT, SCORE = b"c", b"s"
+COUNT, SCORE, BATCHES = b"c", b"s", b"b"
 _NEW_NETWORK, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38  # <linux/sched.h>, <linux/prctl.h>
 ENDED = struct.Struct("<iq")  # the wait status of the fork, and its peak resident memory (KiB on Linux)
 
@@ -61,7 +61,7 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
                 for standard in (0, 1, 2):
                     os.dup2(null, standard)
                 missing = unshared + limit(limits)
-                answer = judge(file_fd, images if request == SCORE else None, limits)
+                answer = judge(file_fd, None if request == COUNT else images, limits, request != BATCHES)
                 _write(answer_fd, json.dumps(answer | {"missing": missing}).encode())
             finally:
                 os._exit(0)
@@ -106,7 +106,7 @@ def limit(limits: Limits) -> list[str]:
     return missing
 
 
-def judge(file_fd: int, images: Images | None, limits: Limits) -> dict[str, Any]:
+def judge(file_fd: int, images: Images | None, limits: Limits, probes: bool = True) -> dict[str, Any]:
     """Read, count and (with images) score one file. Never raises: a refusal is an answer too."""
     answer: dict[str, Any] = {}
     try:
@@ -122,9 +122,10 @@ def judge(file_fd: int, images: Images | None, limits: Limits) -> dict[str, Any]
         answer["count"] = asdict(graph.count)
         answer["drawing"] = drawn(graph)
         if images is not None:
-            found = predict(graph, images)
+            found = predict(graph, images, probes)
             answer["classes"] = base64.b64encode(found.classes.tobytes()).decode()
-            answer["coarse"] = base64.b64encode(found.coarse.tobytes()).decode()
+            if found.coarse is not None:
+                answer["coarse"] = base64.b64encode(found.coarse.tobytes()).decode()
             answer["ties"] = found.ties
     except Refused as refusal:
         answer["refused"] = str(refusal)

@@ -25,7 +25,8 @@ COLUMNS = (
 
 
 def run(config: Config) -> None:
-    """Score every file of results/exported.json on the test images, from the ONNX file alone.
+    """Score every file of results/exported.json, from the ONNX file alone: on the test images as the
+    referee scores anybody's, and on the held-out images in batches.
 
     Writes results/plots/verify.csv (a line per file) and results/metrics/verify.json (means per
     row). Raises GolfError, with nothing written, where the referee refuses a file or finds other
@@ -46,8 +47,12 @@ def run(config: Config) -> None:
     for limits, is_small in ((small, True), (large, False)):
         group = [n for n in names if (listing[n]["bytes"] <= config.verify.max_bytes) == is_small]
         paths = [listing[name]["path"] for name in group]
-        for part in (test, heldout):
-            found = verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores()) if paths else []
+        for part, probes in ((test, True), (heldout, False)):
+            found = (
+                verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores(), probes=probes)
+                if paths
+                else []
+            )
             for name, verdict in zip(group, found, strict=True):
                 verdicts[name].append(verdict)
     problems = [p for name in names for p in compare(name, listing[name], *verdicts[name])]

@@ -136,14 +136,17 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def judge(self, path: str | os.PathLike[str]) -> Answer:
-        """The child's validated answer about one file. A refusal is an answer, not an error."""
+    def judge(self, path: str | os.PathLike[str], probes: bool = True) -> Answer:
+        """The child's validated answer about one file. A refusal is an answer, not an error.
+
+        Without `probes`: from one pass in batches, not image by image and not with rounded parameters.
+        """
         try:
             descriptor = open_untrusted(Path(path), self.limits)
         except Refused as refusal:
             return Answer(refused=str(refusal))
         try:
-            return self._ask(descriptor)
+            return self._ask(descriptor, probes)
         except Refused as refusal:
             self.stop()  # whatever happened in there, the next file gets a new child
             return Answer(refused=str(refusal))
@@ -153,13 +156,13 @@ class Sandbox:
         finally:
             os.close(descriptor)
 
-    def _ask(self, descriptor: int) -> Answer:
+    def _ask(self, descriptor: int, probes: bool) -> Answer:
         control = self._start()
         deadline = time.monotonic() + self.limits.wall_seconds
         read_end, write_end = os.pipe()
         try:
             try:
-                request = b"c" if self.images is None else b"s"
+                request = b"c" if self.images is None else b"s" if probes else b"b"
                 socket.send_fds(control, [request], [descriptor, write_end])
             finally:
                 os.close(write_end)

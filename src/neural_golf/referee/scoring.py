@@ -26,10 +26,10 @@ ROUNDING = 1e-4  # of the largest logit: how far two orders of the same sums may
 
 @dataclass(frozen=True)
 class Predictions:
-    """The class of each image [n], first maximum, and the same with bfloat16 parameters."""
+    """The class of each image [n], first maximum, and the same with bfloat16 parameters (if probed)."""
 
     classes: Classes
-    coarse: Classes
+    coarse: Classes | None
     ties: int  # images whose class differs between single and batch, but only by rounding
 
 
@@ -46,21 +46,29 @@ class Images:
         self.shuffled = np.random.default_rng(PERMUTATION_SEED).permutation(len(images))
 
 
-def predict(graph: Graph, images: Images) -> Predictions:
+def predict(graph: Graph, images: Images, probes: bool = True) -> Predictions:
     """Run the network on the images, one by one; a permuted batch must agree.
 
+    Without `probes` only the permuted batches are run, once: for more images of a file that was probed.
     Raises Refused for a wrong input or output shape, logits that are not finite, an answer that
     depends on the other images of a batch, and whatever onnxruntime will not run.
     """
     pixels = _feed(graph, images)
     free = graph.batch is None
+    order, chunk = (images.shuffled, CHUNK) if free else (images.straight, 1)
     session = _session(rebuild(graph))
+    if not probes:
+        return Predictions(_classes(_run(session, graph, pixels, order, chunk)), None, 0)
     logits = _run(session, graph, pixels, images.straight, 1)
     ties = _agree(logits, _run(session, graph, pixels, images.shuffled, CHUNK)) if free else 0
     session = _session(rebuild(graph, coarse=True))
-    order, chunk = (images.shuffled, CHUNK) if free else (images.straight, 1)
     coarse = _run(session, graph, pixels, order, chunk, finite=False)
-    return Predictions(logits.argmax(1).astype(np.uint8), coarse.argmax(1).astype(np.uint8), ties)
+    return Predictions(_classes(logits), _classes(coarse), ties)
+
+
+def _classes(logits: Array) -> Classes:
+    classes: Classes = logits.argmax(1).astype(np.uint8)
+    return classes
 
 
 def _feed(graph: Graph, images: Images) -> Array:
