@@ -609,10 +609,11 @@ def test_a_warp_shifts_turns_and_stretches() -> None:
     assert (transform(images, index, same, even) == moved).all()
 
 
+@pytest.mark.parametrize("width", [1, 19, 70])  # the kernel does 32 columns at a time
 @pytest.mark.parametrize("knots", [0, 2, 5])
-def test_the_compiled_warp_is_the_plain_one_within_a_grey_level(knots: int) -> None:
+def test_the_compiled_warp_is_the_plain_one_within_a_grey_level(knots: int, width: int) -> None:
     rng = np.random.default_rng(knots)
-    images = rng.integers(0, 256, (50, 2, 28, 19)).astype(np.uint8)
+    images = rng.integers(0, 256, (50, 2, 28, width)).astype(np.uint8)
     index = rng.integers(0, 50, 300)
     affine = (np.eye(2, 3) + rng.normal(size=(300, 2, 3)) * [0.2, 0.2, 4]).astype(np.float32)
     grid = rng.normal(size=(300, 2, knots, knots)).astype(np.float32) * 2 if knots else None

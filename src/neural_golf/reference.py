@@ -6,8 +6,6 @@ learning rate 1, gamma 0.7 per epoch) and its batch size; the epochs are in para
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +34,6 @@ def run(config: Config) -> None:
     train, heldout = data.read("train"), data.read("heldout")
     torch.set_num_threads(1)  # a seed per core beats two cores on one seed
     torch.use_deterministic_algorithms(True)
-    _keep_memory()
     images, held = (_tensor(part.pixels, section.mean, section.std) for part in (train, heldout))
     targets = torch.from_numpy(train.labels.astype(np.int64))
 
@@ -87,17 +84,6 @@ def run(config: Config) -> None:
 
     results = longwork.in_parallel(config.roster.reference, one)
     save("reference", network, results, section.model_dump(exclude={"network"}), len(heldout))
-
-
-def _keep_memory() -> None:
-    """Ask glibc, where it is there, to keep what is freed: fresh pages took an eighth of the time."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in (
-            (-3, 2**30),
-            (-1, 2**31 - 1),
-        ):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD (malloc.h)
-            mallopt(parameter, value)
 
 
 def modules(network: Network, random: torch.Generator) -> torch.nn.Sequential:
