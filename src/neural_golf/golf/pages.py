@@ -45,13 +45,13 @@ def _needed(values: Sequence[float | str]) -> str:
     """Mean and spread; where a seed gave only a bound, every value.
 
     >>> _needed([300.0, 275.2, "over 600", "over 600"])
-    '275, 300, 2 × over 600'
+    '275, 300, 2x over 600'
     """
     known = sorted(value for value in values if not isinstance(value, str))
     if len(known) == len(values):
         return Spread.of(known).text()
     bounds = Counter(value for value in values if isinstance(value, str))
-    told = [f"{n} × {bound}" if n > 1 else bound for bound, n in sorted(bounds.items())]
+    told = [f"{n}x {bound}" if n > 1 else bound for bound, n in sorted(bounds.items())]
     return ", ".join([*(f"{value:.0f}" for value in known), *told])
 
 
