@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import gzip
 import hashlib
 import json
@@ -12,7 +11,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +18,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from nets import W10, linear_net, mean_net, model, node
-from neural_golf import data
 from neural_golf.challenge import Challenge, challenge_names, load_challenge, load_test_set, read_idx
-from neural_golf.config import Config
 from neural_golf.errors import GolfError
-from neural_golf.referee import pipeline
 from neural_golf.referee_cli import add_verify_arguments, run_verify, verdict_table
 from neural_golf.verify import LIMITS, Verdict, verify, verify_many
 
@@ -520,39 +515,3 @@ def test_uint8_and_float_inputs_are_told_apart_by_the_graph(tmp_path: Path) -> N
     (tmp_path / "u.onnx").write_bytes(raw.SerializeToString())
     assert verify(as_float, images, np.zeros(5, np.uint8)).correct == 5  # 0.78 - 100 is negative
     assert verify(tmp_path / "u.onnx", images, np.full(5, 9, np.uint8)).correct == 5
-
-
-def test_the_stage_spares_sizes_that_are_not_entered_the_probes(
-    tmp_path: Path,
-    digits: Digits,
-    linear: tuple[np.ndarray, np.ndarray, int],
-    monkeypatch: pytest.MonkeyPatch,
-    raw: dict[str, Any],
-) -> None:
-    weight, bias, correct = linear
-    content = linear_net(weight, bias).SerializeToString()
-    monkeypatch.chdir(tmp_path)
-    listing = {}
-    for name, entered in (("a", True), ("b", False)):
-        Path(f"{name}.onnx").write_bytes(content)
-        listing[name] = {
-            "row": "golf98", "path": f"{name}.onnx", "bytes": len(content), "parameters": 7850,
-            "nonzero": int(np.count_nonzero(weight) + np.count_nonzero(bias)), "seed": 0, "size": 7850,
-            "heldout_correct": correct, "heldout_ties": 0, "entered": entered, "seconds": 1.0,
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }  # fmt: skip
-    Path("results").mkdir()
-    Path("results/exported.json").write_text(json.dumps(listing))
-    monkeypatch.setattr(data, "read", lambda part: data.Images(*digits))
-    asked = []
-
-    def spy(paths: list[str], *images: Any, probes: bool, **rest: Any) -> list[Verdict]:
-        asked.append((paths, probes))
-        return verify_many(paths, *images, probes=probes, **rest)
-
-    monkeypatch.setattr(pipeline, "verify_many", spy)
-    pipeline.run(Config.model_validate(raw))
-    assert asked == [(["a.onnx"], True), (["b.onnx"], False), (["a.onnx", "b.onnx"], False)]
-    with Path("results/plots/verify.csv").open() as file:
-        scored = [(line["name"], int(line["correct"])) for line in csv.DictReader(file)]
-    assert scored == [("a", correct), ("b", correct)]

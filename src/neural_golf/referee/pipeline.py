@@ -25,8 +25,10 @@ COLUMNS = (
 
 
 def run(config: Config) -> None:
-    """Score every file of results/exported.json, from the ONNX file alone: what is entered on the test
-    images as the referee scores anybody's; the other sizes of descents, and all held-out images, in batches.
+    """Score every file of results/exported.json on the test and the held-out images, from the ONNX file alone.
+
+    In permuted batches: these files are our own. What is entered is scored as anybody's, image by image
+    too and with rounded parameters, by `golf enter` and in every `make test`.
 
     Writes results/plots/verify.csv (a line per file) and results/metrics/verify.json (means per
     row). Raises GolfError, with nothing written, where the referee refuses a file or finds other
@@ -46,14 +48,12 @@ def run(config: Config) -> None:
     verdicts: dict[str, list[Verdict]] = {name: [] for name in names}
     for limits, is_small in ((small, True), (large, False)):
         group = [n for n in names if (listing[n]["bytes"] <= config.verify.max_bytes) == is_small]
-        entered = [name for name in group if listing[name].get("entered", True)]
-        others = sorted(set(group) - set(entered))
-        for part, some, probes in ((test, entered, True), (test, others, False), (heldout, group, False)):
-            if not some:
-                continue
-            paths = [listing[name]["path"] for name in some]
-            found = verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores(), probes=probes)
-            for name, verdict in zip(some, found, strict=True):
+        if not group:
+            continue
+        paths = [listing[name]["path"] for name in group]
+        for part in (test, heldout):
+            found = verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores(), probes=False)
+            for name, verdict in zip(group, found, strict=True):
                 verdicts[name].append(verdict)
     problems = [p for name in names for p in compare(name, listing[name], *verdicts[name])]
     if problems:
