@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 def run(config: Config) -> None:
-    """Score every file of results/exported.json on the test and the held-out images, from the ONNX file alone.
+    """Score every file of results/exported.json, from the ONNX file alone, on test and held-out images.
 
     In permuted batches: these files are our own. What is entered is scored as anybody's, image by image
     too and with rounded parameters, by `golf enter` and in every `make test`.
