@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import gzip
 import hashlib
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +20,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from nets import W10, linear_net, mean_net, model, node
+from neural_golf import data
 from neural_golf.challenge import Challenge, challenge_names, load_challenge, load_test_set, read_idx
+from neural_golf.config import Config
 from neural_golf.errors import GolfError
+from neural_golf.referee import pipeline
 from neural_golf.referee_cli import add_verify_arguments, run_verify, verdict_table
 from neural_golf.verify import LIMITS, Verdict, verify, verify_many
 
@@ -515,3 +520,44 @@ def test_uint8_and_float_inputs_are_told_apart_by_the_graph(tmp_path: Path) -> N
     (tmp_path / "u.onnx").write_bytes(raw.SerializeToString())
     assert verify(as_float, images, np.zeros(5, np.uint8)).correct == 5  # 0.78 - 100 is negative
     assert verify(tmp_path / "u.onnx", images, np.full(5, 9, np.uint8)).correct == 5
+
+
+def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
+    tmp_path: Path,
+    digits: Digits,
+    linear: tuple[np.ndarray, np.ndarray, int],
+    monkeypatch: pytest.MonkeyPatch,
+    raw: dict[str, Any],
+) -> None:
+    weight, bias, correct = linear
+    content = linear_net(weight, bias).SerializeToString()
+    monkeypatch.chdir(tmp_path)
+    Path("a.onnx").write_bytes(content)
+    record = {
+        "row": "golf98", "path": "a.onnx", "bytes": len(content), "parameters": 7850,
+        "nonzero": int(np.count_nonzero(weight) + np.count_nonzero(bias)), "seed": 0, "size": 7850,
+        "heldout_correct": correct, "heldout_ties": 0, "entered": True, "seconds": 1.0,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }  # fmt: skip
+    Path("results").mkdir()
+    Path("results/exported.json").write_text(json.dumps({"a": record}))
+    monkeypatch.setattr(data, "read", lambda part: data.Images(*digits))
+    probed = []
+
+    def spy(paths: list[str], *images: Any, probes: bool = True, **rest: Any) -> list[Verdict]:
+        probed.append(probes)
+        return verify_many(paths, *images, probes=probes, **rest)
+
+    monkeypatch.setattr(pipeline, "verify_many", spy)
+    pipeline.run(Config.model_validate(raw))
+    assert probed == [False, False]  # test and held-out images
+    with Path("results/plots/verify.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["name"], int(line["correct"]), int(line["heldout_correct"])) == ("a", correct, correct)
+
+    Path("results/plots/verify.csv").unlink()
+    wrong = record | {"heldout_correct": correct - 1}
+    Path("results/exported.json").write_text(json.dumps({"a": wrong}))
+    with pytest.raises(GolfError, match=f"a: {correct} held-out images right, {correct - 1} recorded"):
+        pipeline.run(Config.model_validate(raw))
+    assert not Path("results/plots/verify.csv").exists()

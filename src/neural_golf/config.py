@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from neural_golf.errors import GolfError
 from neural_golf.golf.recipe import Augment, Recipe
@@ -135,6 +143,7 @@ class Tune(Section):
     validation: Count
     parallel: Count
     batch: tuple[Count, Count]
+    batch_step: Count
     learning_rate: Range
     step: tuple[Count, Count]
     gamma: tuple[Fraction, Fraction]
@@ -148,6 +157,14 @@ class Tune(Section):
 
     _check = field_validator("network")(_network)
     _order = field_validator("batch", "learning_rate", "step", "gamma")(_ascending)
+
+    @field_validator("batch_step")
+    @classmethod
+    def _divides(cls, step: int, info: ValidationInfo) -> int:
+        low, high = info.data.get("batch", (0, 0))
+        if (high - low) % step:
+            raise ValueError(f"from {low} to {high} is not a whole number of steps of {step}")
+        return step
 
 
 class Prune(Section):

@@ -6,6 +6,7 @@ learning rate 1, gamma 0.7 per epoch) and its batch size; the epochs are in para
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +88,11 @@ def run(config: Config) -> None:
 
 
 def modules(network: Network, random: torch.Generator) -> torch.nn.Sequential:
-    """The network as ordinary PyTorch modules; parameters in the order of the flat vector."""
+    """The network as ordinary PyTorch modules; parameters in the order of the flat vector.
+
+    Where a ReLU stands before max pooling, the pooling comes first: the same values and gradients, of a
+    quarter of the numbers.
+    """
     import torch
     from torch import nn
 
@@ -106,7 +111,11 @@ def modules(network: Network, random: torch.Generator) -> torch.nn.Sequential:
 
     kinds = {"relu": nn.ReLU}
     parts: list[nn.Module] = []
-    for layer in network.layers:
+    layers = list(network.layers)
+    for at, (first, second) in enumerate(itertools.pairwise(network.layers)):
+        if (first.kind, second.kind) == ("relu", "maxpool"):
+            layers[at : at + 2] = second, first
+    for layer in layers:
         c, h, w = layer.in_shape
         match layer.kind:
             case "conv":

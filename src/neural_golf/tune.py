@@ -151,7 +151,7 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _suggest(trial: optuna.Trial, section: Tune) -> optuna.Trial:
-    trial.suggest_int("batch", *section.batch)
+    trial.suggest_int("batch", *section.batch, step=section.batch_step)
     trial.suggest_float("learning_rate", *section.learning_rate, log=True)
     trial.suggest_int("step", *section.step)
     trial.suggest_float("gamma", *section.gamma)

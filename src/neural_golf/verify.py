@@ -92,7 +92,8 @@ def verify_many(
     `jobs` child processes work side by side. The verdicts come in the order of the paths. With `fresh`
     each file gets a new child process: slower, and right for files of several strangers, since one that
     takes over its fork could then reach no verdict but its own. Without `probes` a file is run in batches
-    only, once: right for more images of a file that was probed on others, and a third of the time.
+    only, once, in a third of the time: right for our own files and for more images of a probed one. What
+    looks at the other images of its batch, or hides in the last bits of parameters, is not found then.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
         found = f"{images.dtype} {images.shape}"

@@ -23,11 +23,15 @@ def table(record: dict[str, Any]) -> str:
             rows.append((f"{what}, {t['threads']} threads", _s(all_threads["engine"]),
                          _s(all_threads["torch_eager"]), _x(ratio)))  # fmt: skip
     e, z, study = record["evaluation"], record["zeroing"], record["study"]
-    engine_seconds = e["seconds"]["engine"]
     for batch in e["torch_batches"]:
-        what, torch_seconds = f"evaluating {e['images']:,} images", e["seconds"][f"torch_eager_{batch}"]
-        rows.append((f"{what}, PyTorch in batches of {batch:,}", _s(engine_seconds), _s(torch_seconds),
-                     _x(torch_seconds / engine_seconds)))  # fmt: skip
+        what = f"evaluating {e['images']:,} images, PyTorch in batches of {batch:,}"
+        for s, threads in (
+            (e["seconds"], ""),
+            (e["wall_seconds_on_all_threads"], f", {e['threads']} threads"),
+        ):
+            if s:
+                ours, theirs = s["engine"], s[f"torch_eager_{batch}"]
+                rows.append((what + threads, _s(ours), _s(theirs), _x(theirs / ours)))
     what = f"zeroing {z['candidates']} weights one by one against {z['images']:,} images"
     seconds = z["seconds"]
     rows.append((what, _s(seconds["engine"]), _s(seconds["torch_batch_14"]), _x(z["times_faster"])))

@@ -49,7 +49,8 @@ class Images:
 def predict(graph: Graph, images: Images, probes: bool = True) -> Predictions:
     """Run the network on the images, one by one; a permuted batch must agree.
 
-    Without `probes` only the permuted batches are run, once: for more images of a file that was probed.
+    Without `probes` only the permuted batches are run, once: for our own files, and for more images of a
+    file that was probed.
     Raises Refused for a wrong input or output shape, logits that are not finite, an answer that
     depends on the other images of a batch, and whatever onnxruntime will not run.
     """

@@ -1,0 +1,39 @@
+"""The reference network as PyTorch modules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neural_golf.model import Network, initialise
+
+torch = pytest.importorskip("torch")
+
+
+def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
+    from neural_golf.reference import modules
+
+    network = Network.parse(["conv 3 k3", "relu", "conv 4 k3", "relu", "maxpool 2", "linear 10"])
+    parameters = torch.from_numpy(initialise(network, np.random.default_rng(0)))
+    images = torch.randint(0, 3, (8, 1, 28, 28), generator=torch.Generator().manual_seed(0)).float()
+    images[:, :, :10] = 0  # windows that tie, as in blank borders
+    found = []
+    for module in (
+        modules(network, torch.Generator()),
+        torch.nn.Sequential(
+            torch.nn.Conv2d(1, 3, 3),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(3, 4, 3),
+            torch.nn.ReLU(),
+            torch.nn.MaxPool2d(2),
+            torch.nn.Flatten(),
+            torch.nn.Linear(576, 10),
+        ),
+    ):
+        torch.nn.utils.vector_to_parameters(parameters.clone(), module.parameters())
+        logits = module(images)
+        torch.nn.functional.cross_entropy(logits, torch.arange(8)).backward()
+        found.append([logits, *(p.grad for p in module.parameters())])
+    kinds = [type(m).__name__ for m in modules(network, torch.Generator())]
+    assert kinds == ["Conv2d", "ReLU", "Conv2d", "MaxPool2d", "ReLU", "Flatten", "Linear"]
+    assert all(torch.equal(ours, plain) for ours, plain in zip(*found, strict=True))
