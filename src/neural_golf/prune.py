@@ -128,6 +128,7 @@ def run(config: Config, stage: str) -> None:
 
         def compute(state: Path) -> longwork.Piece:
             start = time.perf_counter()
+            core = engine(network)  # of its own: one engine does one thing at a time
             order = network.weights()
             if order_name == "saliency":
                 images = train[: section.saliency_images]
