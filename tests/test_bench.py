@@ -32,3 +32,8 @@ def test_a_quick_benchmark_writes_its_record_and_its_table(tmp_path: Path) -> No
     assert record["parameters"] == 820
     assert record["zeroing"]["candidates"] == 784
     assert "zeroing 784 weights" in text and "256 images, batch 14" in text
+    evaluation = record["evaluation"]
+    rows = [line for line in text.splitlines() if line.startswith("| evaluating 64 images")]
+    assert len(rows) == len(evaluation["torch_batches"]) * (
+        1 + bool(evaluation["wall_seconds_on_all_threads"])
+    )

@@ -40,7 +40,7 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
         ("baseline", "network", ["conv 4 k9", "linear 10"], "kernels go from 1 to 7"),
         ("baseline", "network", ["conv 4 k3"], "must end in one number per class"),
         ("tune", "gamma", [0.9, 0.1], "the lower end 0.9 is above the upper end 0.1"),
-        ("tune", "batch_step", 7, "tune.batch_step = 7: from 8 to 32 is not a whole number of steps of 7"),
+        ("tune", "batch_step", 7, "tune.batch_step = 7: from 16 to 32 is not a whole number of steps of 7"),
         ("roster", "tuned", [1, 1], "a seed stands twice"),
         ("roster", "tuned", [], "roster.tuned"),
         ("data", "places", {"mnist": []}, "data.places names no place for mnist"),

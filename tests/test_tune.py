@@ -18,7 +18,8 @@ TABLE = Path("results/plots/tune.csv")
 @pytest.fixture
 def small(settings: Config, workplace: Path) -> Config:
     changes = {"network": ("conv 3 k5", "relu", "maxpool 4", "linear 10"), "trials": 8, "epochs": 3,
-               "startup_trials": 2, "warmup_epochs": 0, "finalists": 2, "finalist_seeds": (5, 6)}  # fmt: skip
+               "startup_trials": 2, "warmup_epochs": 0, "parallel": 2, "finalists": 2,
+               "finalist_seeds": (5, 6)}  # fmt: skip
     return settings.model_copy(update={"tune": settings.tune.model_copy(update=changes)})
 
 
