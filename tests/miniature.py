@@ -12,12 +12,13 @@ import numpy as np
 import optuna
 
 from neural_golf import data
+from neural_golf.base.files import write_bytes, write_csv, write_json
 from neural_golf.config import Config
 from neural_golf.engine import engine
-from neural_golf.export import model_proto
-from neural_golf.model import Network, masked
-from neural_golf.records import write_bytes, write_csv, write_json
-from neural_golf.train import Settings, fit
+from neural_golf.net.onnx import model_proto
+from neural_golf.net.parameters import masked
+from neural_golf.net.spec import Network
+from neural_golf.train.fit import Settings, fit
 
 GROUPS = ("baseline", "prelu", "prelu_pruned-test-index")
 

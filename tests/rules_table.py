@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from neural_golf.referee.rules import OPERATORS, Refused
-from neural_golf.verify import count
+from neural_golf.referee.verdict import count
 from test_counting import COUNTED, REFUSED
 
-RULES = Path(__file__).parents[1] / "docs" / "rules.md"
+RULES_VERSION = Path(__file__).parents[1] / "docs" / "rules.md"
 
 
 def counted() -> str:
@@ -45,4 +45,4 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    RULES.write_text(filled(RULES.read_text(encoding="utf-8")), encoding="utf-8")
+    RULES_VERSION.write_text(filled(RULES_VERSION.read_text(encoding="utf-8")), encoding="utf-8")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neural_golf.base.files import write_tensors
 from neural_golf.bench import main, multiply_adds
-from neural_golf.model import Network
-from neural_golf.records import write_tensors
+from neural_golf.net.spec import Network
 
 pytest.importorskip("neural_golf.engine.compiled", reason="the compiled core is not built")
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from neural_golf import cards, config
-from neural_golf.errors import GolfError
-from neural_golf.export import ROWS
+from neural_golf import config
+from neural_golf.base.errors import GolfError
+from neural_golf.results import model_cards
+from neural_golf.results.export import ROWS
 
 ROOT = Path(__file__).parent.parent
 LADDER = config.load(ROOT / "params.yaml").ladder
@@ -33,9 +34,9 @@ def line(
 
 def made(*lines: Line, dataset: str = "mnist") -> tuple[dict[str, Any], str]:
     """Header and text of the card of one variant."""
-    ((variant, group),) = cards.by_variant(lines).items()
+    ((variant, group),) = model_cards.by_variant(lines).items()
     listing = {one["name"]: {"path": f"results/onnx/{one['name']}.onnx"} for one in lines}
-    _, header, text = cards.card_text(dataset, LADDER, variant, group, listing).split("---\n", 2)
+    _, header, text = model_cards.card_text(dataset, LADDER, variant, group, listing).split("---\n", 2)
     return yaml.safe_load(header), text
 
 
@@ -43,21 +44,21 @@ def test_the_test_images_never_choose_among_seeds_of_a_row_they_did_not_judge() 
     best_on_test = line(seed=0, correct=9900, heldout=4890)
     best_on_heldout = line(seed=1, correct=9800, heldout=4910)
     fewest = line(seed=2, nonzero=700, correct=9700, heldout=4800)
-    assert cards.chosen([best_on_test, best_on_heldout]) is best_on_heldout
-    assert cards.chosen([best_on_test, best_on_heldout, fewest]) is fewest
+    assert model_cards.chosen([best_on_test, best_on_heldout]) is best_on_heldout
+    assert model_cards.chosen([best_on_test, best_on_heldout, fewest]) is fewest
 
 
 def test_where_the_test_images_judged_they_choose_the_seed_and_it_is_said() -> None:
     lines = [line("pruned", seed, 600, 9800 + seed, 4900 - seed, "test", "index") for seed in (0, 1)]
-    assert cards.chosen(lines) is lines[1]
-    assert cards.chosen_on(lines) == "test"
-    assert "most test images right" in cards.method(LADDER, ("pruned", "test", "index"), lines)
+    assert model_cards.chosen(lines) is lines[1]
+    assert model_cards.chosen_on(lines) == "test"
+    assert "most test images right" in model_cards.method(LADDER, ("pruned", "test", "index"), lines)
 
 
 def test_what_chose_is_held_out_for_several_seeds_and_train_for_one() -> None:
-    assert cards.chosen_on([line()]) == "train"
-    assert cards.chosen_on([line(), line(seed=1)]) == "held-out"
-    assert cards.chosen_on([line("pruned", judge="heldout", order="index")]) == "held-out"
+    assert model_cards.chosen_on([line()]) == "train"
+    assert model_cards.chosen_on([line(), line(seed=1)]) == "held-out"
+    assert model_cards.chosen_on([line("pruned", judge="heldout", order="index")]) == "held-out"
 
 
 def test_snapshots_that_were_not_entered_have_no_part() -> None:
@@ -65,8 +66,8 @@ def test_snapshots_that_were_not_entered_have_no_part() -> None:
         line("golf98", judge="heldout", entered="False"),
         line("golf98", 1, judge="heldout", entered="True"),
     ]
-    assert cards.by_variant(lines) == {("golf98", "heldout", ""): [lines[1]]}
-    assert cards.by_variant(lines, entered=False) == {("golf98", "heldout", ""): [lines[0]]}
+    assert model_cards.by_variant(lines) == {("golf98", "heldout", ""): [lines[1]]}
+    assert model_cards.by_variant(lines, entered=False) == {("golf98", "heldout", ""): [lines[0]]}
 
 
 def test_a_card_lists_them_as_not_entered(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_card_lists_them_as_not_entered(tmp_path: Path) -> None:
         line("golf98", 1, judge="heldout", entered="True"),
     ]
     listing = {one["name"]: {"path": f"results/onnx/{one['name']}.onnx"} for one in lines}
-    cards.write(tmp_path, "mnist", LADDER, lines, listing)
+    model_cards.write(tmp_path, "mnist", LADDER, lines, listing)
     entered, others = (tmp_path / "golf98-heldout.md").read_text().split("not entered:")
     assert "golf98-heldout-1.onnx" in entered and "golf98-heldout-0" not in entered
     assert "golf98-heldout-0.onnx" in others
@@ -84,7 +85,7 @@ def test_a_card_lists_them_as_not_entered(tmp_path: Path) -> None:
 def test_every_exported_row_has_a_method_in_plain_words() -> None:
     assert set(LADDER.methods) == set(ROWS)
     with pytest.raises(GolfError, match=r"ladder\.methods says nothing about other"):
-        cards.method(LADDER, ("other", "", ""), [line("other")])
+        model_cards.method(LADDER, ("other", "", ""), [line("other")])
 
 
 def test_the_header_is_what_hugging_face_reads() -> None:
@@ -118,7 +119,7 @@ def test_cards_of_rows_that_are_no_more_go(tmp_path: Path) -> None:
     (tmp_path / "old.md").write_text("old")
     lines = [line()]
     listing = {"tuned-0": {"path": "results/onnx/tuned-0.onnx"}}
-    cards.write(tmp_path, "mnist", LADDER, lines, listing)
+    model_cards.write(tmp_path, "mnist", LADDER, lines, listing)
     assert [path.name for path in tmp_path.iterdir()] == ["tuned.md"]
 
 
@@ -126,5 +127,5 @@ def test_the_committed_cards_are_of_the_committed_results() -> None:
     if not (ROOT / "results/cards").is_dir():
         pytest.skip("there is no results/cards yet: `make results` writes it")
     with (ROOT / "results/plots/verify.csv").open(newline="") as file:
-        variants = cards.by_variant(list(csv.DictReader(file)))
-    assert {p.stem for p in (ROOT / "results/cards").iterdir()} == set(map(cards.name_of, variants))
+        variants = model_cards.by_variant(list(csv.DictReader(file)))
+    assert {p.stem for p in (ROOT / "results/cards").iterdir()} == set(map(model_cards.name_of, variants))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from neural_golf import cli, config
-from neural_golf.records import read_tensors
+from neural_golf.base.files import read_tensors
 
 
 @pytest.mark.parametrize(

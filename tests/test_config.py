@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from neural_golf import cli, config
-from neural_golf.errors import GolfError
+from neural_golf.base.errors import GolfError
 
 ROOT = Path(__file__).parent.parent
 

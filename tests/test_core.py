@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from nets import mean_net
-from neural_golf.challenge import load_challenge
+from neural_golf.referee.challenge import load_challenge
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

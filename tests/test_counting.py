@@ -12,9 +12,9 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from nets import W10, linear_net, mean_net, model, node
-from neural_golf.errors import GolfError
+from neural_golf.base.errors import GolfError
 from neural_golf.referee.rules import OPERATORS, OPSETS
-from neural_golf.verify import Count, Limits, Refused, count, verify_many
+from neural_golf.referee.verdict import Count, Limits, Refused, count, verify_many
 
 F = np.float32
 I64 = np.int64

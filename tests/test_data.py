@@ -13,8 +13,8 @@ import pytest
 from torchvision import datasets
 
 from neural_golf import data
+from neural_golf.base.errors import GolfError
 from neural_golf.config import Config, merged
-from neural_golf.errors import GolfError
 
 
 def idx(array: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neural_golf.base.errors import GolfError
 from neural_golf.engine import engine, transform
-from neural_golf.engine.base import Engine
+from neural_golf.engine.interface import Engine
 from neural_golf.engine.warp import transform_plain
-from neural_golf.errors import GolfError
-from neural_golf.model import Network, initialise
+from neural_golf.net.parameters import initialise
+from neural_golf.net.spec import Network
 
 compiled = pytest.importorskip("neural_golf.engine.compiled", reason="the compiled core is not built")
 twin = pytest.importorskip("neural_golf.engine.twin", reason="the twin needs torch")
@@ -265,9 +266,9 @@ def test_micro_gradients_are_the_gradients_of_their_parts(micro_batch: int) -> N
 def turned_spec(rng: np.random.Generator) -> list[str]:
     """Turned kernels after turned or plain ones, padded or not, with what `random_spec` has besides."""
     spec: list[str] = []
-    word, places = [("turns", 4), ("turns mirrors", 8)][rng.integers(2)]
+    word, orbit = [("turns", 4), ("turns mirrors", 8)][rng.integers(2)]
     for _ in range(rng.integers(1, 4)):
-        spec.append(f"conv {places * rng.integers(1, 3)} k3{rng.choice(['', ' same'])} {word}")
+        spec.append(f"conv {orbit * rng.integers(1, 3)} k3{rng.choice(['', ' same'])} {word}")
         spec.append(str(rng.choice(["abs", "relu", "prelu"])))
         spec += ["maxpool 2"] * int(rng.random() < 0.4)
     return [*spec, "linear 10"]
@@ -324,9 +325,9 @@ def test_zeros_cost_nothing_and_change_nothing(seed: int) -> None:
 def test_normalised_turned_kernels_are_those_of_pytorch_in_float64(seed: int) -> None:
     """Dense, without max pooling: where norm makes 0 of a dead map, and at ties, rounding decides."""
     rng = np.random.default_rng(seed)
-    word, places = [("turns", 4), ("turns mirrors", 8)][seed % 2]
-    spec = [f"conv {places} k3 {word}", "norm", str(rng.choice(["abs", "prelu"])), "avgpool 2"]
-    spec += [f"conv {2 * places} k3 same {word}", "norm", str(rng.choice(["abs", "relu"])), "linear 10"]
+    word, orbit = [("turns", 4), ("turns mirrors", 8)][seed % 2]
+    spec = [f"conv {orbit} k3 {word}", "norm", str(rng.choice(["abs", "prelu"])), "avgpool 2"]
+    spec += [f"conv {2 * orbit} k3 same {word}", "norm", str(rng.choice(["abs", "relu"])), "linear 10"]
     shape, n = (1, 14, 14), int(rng.integers(1, 40))
     network = Network.parse(spec, shape)
     parameters, labels = random_parameters(rng, network), rng.integers(0, CLASSES, n)

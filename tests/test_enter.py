@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from nets import W10, mean_net
-from neural_golf import cli, enter
-from neural_golf.challenge import Challenge, load_challenge
-from neural_golf.errors import GolfError
-from neural_golf.leaderboard import load_card
+from neural_golf import cli
+from neural_golf.base.errors import GolfError
+from neural_golf.leaderboard import enter
+from neural_golf.leaderboard.entries import load_card
+from neural_golf.referee.challenge import Challenge, load_challenge
 from test_cards import line
 
 ROOT = Path(__file__).parent.parent

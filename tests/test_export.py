@@ -9,9 +9,11 @@ import pytest
 
 from neural_golf.config import Config
 from neural_golf.engine import engine
-from neural_golf.export import config_digest, model_proto, name_of
-from neural_golf.model import Network, initialise, masked
-from neural_golf.verify import count
+from neural_golf.net.onnx import model_proto
+from neural_golf.net.parameters import initialise, masked
+from neural_golf.net.spec import Network
+from neural_golf.referee.verdict import count
+from neural_golf.results.export import config_digest, name_of
 
 SPECS = {
     "blog": [

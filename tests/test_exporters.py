@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from nets import model, node
-from neural_golf.verify import Refused, count, verify
+from neural_golf.referee.verdict import Refused, count, verify
 
 F = np.float32
 I64 = np.int64

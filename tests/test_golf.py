@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from neural_golf.base.statistics import interval
+from neural_golf.compress.augmentation import augmented
+from neural_golf.compress.descent import Descent, price, soft_targets
+from neural_golf.compress.optimiser import FullAdam
+from neural_golf.compress.plan import Epoch, plan
+from neural_golf.compress.surgeon import choose, fisher, operate, regain
 from neural_golf.config import Config
-from neural_golf.data import Images
+from neural_golf.config.recipe import Augment, Recipe
+from neural_golf.data import Split
 from neural_golf.engine import engine
-from neural_golf.export import model_proto
-from neural_golf.golf import pages
-from neural_golf.golf.augment import augmented
-from neural_golf.golf.descent import Descent, price, soft_targets
-from neural_golf.golf.front import interval, markdown, points, price_of_honesty
-from neural_golf.golf.handbook import fold, size_needed, summary
-from neural_golf.golf.optimiser import FullAdam
-from neural_golf.golf.plan import Epoch, plan
-from neural_golf.golf.recipe import Augment, Recipe
-from neural_golf.golf.surgeon import choose, fisher, operate, regain
-from neural_golf.model import Network, initialise
+from neural_golf.experiments import pages
+from neural_golf.experiments.handbook import fold, size_needed, summary
+from neural_golf.net.onnx import model_proto
+from neural_golf.net.parameters import initialise
+from neural_golf.net.spec import Network
+from neural_golf.results.front import markdown, points, price_of_honesty
 
 ROOT = Path(__file__).parent.parent
 TURNED = [
@@ -43,9 +45,9 @@ def quadratic(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def train(digits: tuple[np.ndarray, np.ndarray]) -> Images:
+def train(digits: tuple[np.ndarray, np.ndarray]) -> Split:
     images, labels = digits
-    return Images(np.ascontiguousarray(images[:1200]), labels[:1200])
+    return Split(np.ascontiguousarray(images[:1200]), labels[:1200])
 
 
 def recipe(**change: object) -> Recipe:
@@ -134,7 +136,7 @@ def test_regain_finds_the_weight_that_brute_force_would_give_back(rng: np.random
     assert found.tolist() == [best] and np.allclose(second, h, rtol=1e-4, atol=1e-4)
 
 
-def test_the_fisher_matrix_is_the_gauss_newton_matrix_of_a_linear_softmax(train: Images) -> None:
+def test_the_fisher_matrix_is_the_gauss_newton_matrix_of_a_linear_softmax(train: Split) -> None:
     """For logits = W x + b the Fisher matrix is E[(diag p - p p') x x'] exactly."""
     network = Network.parse(["maxpool 14", "linear 10 nobias"], train.pixels.shape[1:])
     w = np.random.default_rng(0).normal(size=network.size).astype(np.float32)
@@ -179,7 +181,7 @@ def test_a_step_of_the_optimiser_is_never_longer_than_the_rate_in_any_direction(
 def test_a_turned_network_is_its_unrolled_network_and_stores_each_weight_once() -> None:
     network = Network.parse(TURNED)
     plain, source = network.unrolled()
-    assert network.shares and not plain.shares and len(source) == plain.size
+    assert network.equivariant and not plain.equivariant and len(source) == plain.size
     # Kernels 2x1x9 and, for both tied layers, 2x8x9; three times 8 biases; the head.
     assert network.size == 18 + 144 + 24 + (8 * 25 * 10 + 10)
     assert plain.size == 72 + 576 + 24 + 2010
@@ -215,7 +217,7 @@ def test_turning_the_image_turns_the_maps_of_turned_kernels(word: str, rng: np.r
 @pytest.mark.parametrize("spec", [TURNED, MIRRORED])
 @pytest.mark.parametrize("core", ["auto", "torch"])
 def test_the_gradient_of_turned_and_tied_weights_is_the_slope_of_the_loss(
-    core: str, spec: list[str], train: Images
+    core: str, spec: list[str], train: Split
 ) -> None:
     network = Network.parse(spec)
     maker = engine(network, core=core)  # type: ignore[arg-type]
@@ -234,7 +236,7 @@ def test_the_gradient_of_turned_and_tied_weights_is_the_slope_of_the_loss(
 
 
 @pytest.mark.parametrize("spec", [TURNED, MIRRORED, ["conv 4 k4", "abs", "maxpool 3", "linear 10"]])
-def test_the_exported_network_answers_as_the_engine_does(spec: list[str], train: Images) -> None:
+def test_the_exported_network_answers_as_the_engine_does(spec: list[str], train: Split) -> None:
     runtime = pytest.importorskip("onnxruntime")
     network = Network.parse(spec)
     p = initialise(network, np.random.default_rng(0))
@@ -261,7 +263,7 @@ def test_the_plan_falls_to_the_last_size_and_rests_at_every_snapshot() -> None:
      {"smoothing": 0.1}, {"average": 0.0}, {"network": TURNED, "sizes": (800, 700), "fast_to": 800}],
 )  # fmt: skip
 def test_every_technique_gives_snapshots_of_the_sizes_asked_for(
-    change: dict[str, object], train: Images
+    change: dict[str, object], train: Split
 ) -> None:
     small = {"dense_epochs": 1, "fast_epochs": 2, "slow_epochs": 2, "settle": 1}
     wanted = recipe(**{**small, **change})
@@ -272,7 +274,7 @@ def test_every_technique_gives_snapshots_of_the_sizes_asked_for(
         assert np.all(shot.parameters[~shot.mask] == 0) and np.isfinite(shot.parameters).all()
 
 
-def test_a_descent_learns_and_is_the_same_twice(train: Images) -> None:
+def test_a_descent_learns_and_is_the_same_twice(train: Split) -> None:
     one, two = (Descent(recipe(), train, 1).run(lambda step, epoch, loss: None) for _ in range(2))
     for a, b in zip(one, two, strict=True):
         assert np.array_equal(a.parameters, b.parameters) and np.array_equal(a.mask, b.mask)
@@ -281,9 +283,7 @@ def test_a_descent_learns_and_is_the_same_twice(train: Images) -> None:
 
 
 @pytest.mark.parametrize("killed_after", [3, 9, 12])
-def test_a_killed_descent_goes_on_to_the_same_result(
-    killed_after: int, train: Images, tmp_path: Path
-) -> None:
+def test_a_killed_descent_goes_on_to_the_same_result(killed_after: int, train: Split, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
 
@@ -318,7 +318,7 @@ def test_soft_targets_mix_labels_and_teacher() -> None:
 
 
 def test_transformed_images_are_the_images_where_nothing_may_change(
-    train: Images, rng: np.random.Generator
+    train: Split, rng: np.random.Generator
 ) -> None:
     rows = np.array([5, 3])
     assert np.array_equal(augmented(train.pixels, rows, Augment(), rng), train.pixels[rows])
@@ -362,7 +362,7 @@ def test_the_pages_of_the_handbook_name_arms_that_exist_and_are_filled(
         assert "| 300, over 600 |" in copy.read_text()
 
 
-def test_folds_judge_every_image_once(train: Images) -> None:
+def test_folds_judge_every_image_once(train: Split) -> None:
     judged = [fold(train, k, 5)[1] for k in range(5)]
     assert sum(len(part) for part in judged) == len(train)
     assert all(len(fold(train, k, 5)[0]) + len(judged[k]) == len(train) for k in range(5))
@@ -414,10 +414,10 @@ def test_a_recipe_refuses_sizes_that_do_not_fall_and_networks_that_cannot_be() -
             recipe(**change)
 
 
-@pytest.mark.parametrize(("word", "places"), [("turns", 4), ("turns mirrors", 8)])
-def test_the_positions_of_a_kernel_are_all_different(word: str, places: int) -> None:
+@pytest.mark.parametrize(("word", "orbit"), [("turns", 4), ("turns mirrors", 8)])
+def test_the_positions_of_a_kernel_are_all_different(word: str, orbit: int) -> None:
     _, source = Network.parse([f"conv 8 k3 {word} nobias", "gap"], (1, 5, 5)).unrolled()
-    found = source.reshape(8 // places, places, 9).tolist()
+    found = source.reshape(8 // orbit, orbit, 9).tolist()
     for kernel in found:
         assert all(a != b for a, b in itertools.combinations(kernel, 2))
         assert len({tuple(sorted(place)) for place in kernel}) == 1

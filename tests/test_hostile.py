@@ -18,12 +18,12 @@ import pytest
 
 from hostile import FILES, SPECIAL, bomb, good, make_special, model_bytes
 from nets import node
-from neural_golf.errors import GolfError
+from neural_golf.base.errors import GolfError
 from neural_golf.referee import sandbox as sandbox_module
+from neural_golf.referee.cli import verdict_table
 from neural_golf.referee.rules import Limits
 from neural_golf.referee.sandbox import Answer, Sandbox
-from neural_golf.referee_cli import verdict_table
-from neural_golf.verify import verify, verify_many
+from neural_golf.referee.verdict import verify, verify_many
 
 SECONDS = 10  # for one file, on a busy machine
 PEAK = 1 << 20  # KiB of resident memory: 1 GiB, a third of the address space it may ask for

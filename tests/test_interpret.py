@@ -14,12 +14,14 @@ import onnxruntime
 import pytest
 
 import miniature
-from neural_golf import config, data, interpret
+from neural_golf import config, data
+from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
-from neural_golf.errors import GolfError
-from neural_golf.look import anatomy, measure
-from neural_golf.look.subject import Subject, choose, read_subject, unpack
-from neural_golf.model import Network, initialise
+from neural_golf.look import anatomy, interpret, measure
+from neural_golf.look.subject import Subject, choose, read_subject
+from neural_golf.net.onnx import unpack
+from neural_golf.net.parameters import initialise
+from neural_golf.net.spec import Network
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +72,14 @@ STROKES = config.Strokes(angles=24, width=3.0, radius=11.0, shift=3, selective=0
     ],
 )
 def test_an_edge_detector_is_named_by_its_angle(kernel: np.ndarray, kind: str, digits: tuple) -> None:
-    few = data.Images(digits[0][:50], digits[1][:50])
+    few = data.Split(digits[0][:50], digits[1][:50])
     (tuned,) = measure.tuning(single(kernel), STROKES, few)
     assert tuned.kind(STROKES.selective) == kind
     assert not tuned.inverted
 
 
 def test_a_channel_that_is_high_where_there_is_no_ink_is_inverted(digits: tuple) -> None:
-    few = data.Images(digits[0][:50], digits[1][:50])
+    few = data.Split(digits[0][:50], digits[1][:50])
     (tuned,) = measure.tuning(single(-np.ones((4, 4)), bias=16.0), STROKES, few)
     assert tuned.inverted
     (silent,) = measure.tuning(single(np.zeros((4, 4))), STROKES, few)
@@ -111,7 +113,7 @@ def test_a_file_that_was_not_scored_is_not_drawn(here: Path) -> None:
 
 
 def test_the_parameters_come_out_of_the_file_as_they_went_in() -> None:
-    from neural_golf.export import model_proto
+    from neural_golf.net.onnx import model_proto
 
     network = Network.parse(["conv 2 k5", "prelu", "maxpool 4", "linear 10"])
     parameters = initialise(network, np.random.default_rng(0))

@@ -13,21 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from nets import W10, mean_net
-from neural_golf import leaderboard, referee_cli
-from neural_golf.challenge import Challenge, load_challenge, load_test_set
-from neural_golf.errors import GolfError
-from neural_golf.leaderboard import (
-    Card,
-    Entry,
-    load_card,
-    outdated,
-    render,
-    render_graphs,
-    submit,
-    tables,
-    verified_entries,
-)
-from neural_golf.verify import Verdict
+from neural_golf.base.errors import GolfError
+from neural_golf.leaderboard import cli, entries
+from neural_golf.leaderboard.entries import Card, Entry, load_card, submit, verified_entries
+from neural_golf.leaderboard.tables import outdated, render, render_graphs, tables
+from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
+from neural_golf.referee.verdict import Verdict
 
 ROOT = Path(__file__).parent.parent
 F = np.float32
@@ -42,9 +33,9 @@ TEST_SET: TestSet = (IMAGES, np.full(20, 9, np.uint8))
 def small(monkeypatch: pytest.MonkeyPatch) -> Challenge:
     """mnist-98 with 20 images, wherever it is loaded."""
     made = load_challenge("mnist-98").model_copy(update={"images": 20, "threshold": 20})
-    monkeypatch.setattr(leaderboard, "load_challenge", lambda name: made.model_copy(update={"name": name}))
-    monkeypatch.setattr(referee_cli, "load_challenge", lambda name: made)
-    monkeypatch.setattr(referee_cli, "load_test_set", lambda *_: TEST_SET)
+    monkeypatch.setattr(entries, "load_challenge", lambda name: made.model_copy(update={"name": name}))
+    monkeypatch.setattr(cli, "load_challenge", lambda name: made)
+    monkeypatch.setattr(cli, "load_test_set", lambda *_: TEST_SET)
     return made
 
 
@@ -216,8 +207,8 @@ def test_a_tie_in_rank_needs_the_same_nonzero_only() -> None:
 
 def command(which: str, *words: str) -> int:
     parser = argparse.ArgumentParser()
-    getattr(referee_cli, f"add_{which}_arguments")(parser)
-    code: int = getattr(referee_cli, f"run_{which}")(parser.parse_args(words))
+    getattr(cli, f"add_{which}_arguments")(parser)
+    code: int = getattr(cli, f"run_{which}")(parser.parse_args(words))
     return code
 
 

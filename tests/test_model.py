@@ -7,11 +7,13 @@ import doctest
 import numpy as np
 import pytest
 
-from neural_golf import model, prune
+from neural_golf.base import statistics
+from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
 from neural_golf.engine import engine
-from neural_golf.errors import GolfError
-from neural_golf.model import Network, fold_normalisation, initialise, masked
+from neural_golf.net import spec
+from neural_golf.net.parameters import fold_normalisation, initialise, masked
+from neural_golf.net.spec import Network
 
 BLOG = [
     "conv 4 k4",
@@ -27,7 +29,7 @@ BLOG = [
 
 
 def test_doctests() -> None:
-    for module in (model, prune):
+    for module in (spec, statistics):
         result = doctest.testmod(module)
         assert result.attempted
         assert not result.failed

@@ -17,12 +17,13 @@ import pytest
 import yaml
 
 import miniature
-from neural_golf import config, data, interpret, page
+from neural_golf import config, data
 from neural_golf.config import Config
-from neural_golf.golf import pages
+from neural_golf.experiments import pages
+from neural_golf.look import interpret
 from neural_golf.look.subject import Subject
-from neural_golf.model import Network
-from neural_golf.web import board, runtime, words
+from neural_golf.net.spec import Network
+from neural_golf.site import board, build, runtime, words
 
 ROOT = Path(__file__).parent.parent
 IMAGES = 200
@@ -46,7 +47,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     with contextlib.chdir(folder):
         interpret.run(plain)
-        page.run(plain)
+        build.run(plain)
     return folder
 
 
@@ -71,10 +72,10 @@ def visit(
     if request.param == "miniature":
         with contextlib.chdir(run_folder):
             (run_folder / "node_modules").symlink_to(ROOT / "node_modules")
-            page.run(settings(inference=True))
-        path = run_folder / page.PAGE
+            build.run(settings(inference=True))
+        path = run_folder / build.PAGE
     else:
-        path = ROOT / page.PAGE
+        path = ROOT / build.PAGE
         if not path.exists() or 'id="wasm-gz"></script>' in path.read_text():
             pytest.skip("the real page is not built here, or was built without npm: `make results` builds it")
     mnist = (ROOT / "data/test.safetensors").exists()
@@ -175,10 +176,10 @@ def test_without_npm_the_page_is_built_and_says_so(
     monkeypatch.setattr(runtime.shutil, "which", lambda name: None)
     monkeypatch.setattr(runtime, "installed", lambda version: None)
     with contextlib.chdir(run_folder):
-        before = page.PAGE.read_bytes()
-        page.run(settings(inference=True))
-        text = page.PAGE.read_text()
-        page.PAGE.write_bytes(before)
+        before = build.PAGE.read_bytes()
+        build.run(settings(inference=True))
+        text = build.PAGE.read_text()
+        build.PAGE.write_bytes(before)
     assert "cannot answer to drawings: npm was not there" in text
     assert len(text) < 3_000_000
 
@@ -228,10 +229,10 @@ def test_the_first_network_is_the_record_holder_and_not_simply_the_smallest() ->
         line(160, 9790, "heldout", name="too small", size=160),
     ]
     subjects = [subject(k, told) for k, told in enumerate(lines)]
-    assert page.shown_first(subjects, lines, 0.98) == 3
-    assert page.shown_first(subjects, lines, 0.99) == 0
-    assert page.shown_first(subjects, lines, 0.999) == 4  # nobody holes it
-    assert page.shown_first(subjects[:2], lines, 0.98) == 0  # the holder has no figures here
+    assert build.shown_first(subjects, lines, 0.98) == 3
+    assert build.shown_first(subjects, lines, 0.99) == 0
+    assert build.shown_first(subjects, lines, 0.999) == 4  # nobody holes it
+    assert build.shown_first(subjects[:2], lines, 0.98) == 0  # the holder has no figures here
 
 
 def board_of(author: str, **more: object) -> dict[str, Any]:

@@ -7,23 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_golf import data, prune, train
+from neural_golf import data
+from neural_golf.base.errors import GolfError
+from neural_golf.compress import zeroing
 from neural_golf.config import Config
 from neural_golf.engine import engine
-from neural_golf.errors import GolfError
-from neural_golf.model import Network
-from neural_golf.records import Checkpoint, read_checkpoint, write_checkpoint
+from neural_golf.net.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from neural_golf.net.spec import Network
+from neural_golf.train import fit
 
 SPEC = ["conv 3 k5", "relu", "maxpool 4", "linear 10"]
-SETTINGS = train.Settings(epochs=6, batch=16, learning_rate=0.01, step=3, gamma=0.5, mean=0.13, std=0.31)
+SETTINGS = fit.Settings(epochs=6, batch=16, learning_rate=0.01, step=3, gamma=0.5, mean=0.13, std=0.31)
 
 
 @pytest.fixture
 def dense(workplace: Path) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    return train.fit(Network.parse(SPEC), data.read("train"), SETTINGS, 0, lambda *_: True)
+    return fit.fit(Network.parse(SPEC), data.read("train"), SETTINGS, 0, lambda *_: True)
 
 
-def naive(parameters: np.ndarray, order: np.ndarray, images: data.Images, threshold: int) -> np.ndarray:
+def naive(parameters: np.ndarray, order: np.ndarray, images: data.Split, threshold: int) -> np.ndarray:
     core = engine(Network.parse(SPEC))
     now = parameters.copy()
     for q in order:
@@ -40,7 +42,7 @@ def test_the_pass_decides_as_the_naive_loop_and_never_below_the_threshold(
     core = engine(network)
     threshold = core.correct(dense, test.pixels, test.labels) - 20
     order = network.weights()
-    tensors, _ = prune.zero("pruned", "x", core, dense, order, test, threshold, tmp_path / "s")
+    tensors, _ = zeroing.zero("pruned", "x", core, dense, order, test, threshold, tmp_path / "s")
     want = naive(dense, order, test, threshold)
     assert np.array_equal(np.where(tensors["mask"], dense, 0), want)
     assert core.correct(want, test.pixels, test.labels) >= threshold
@@ -58,7 +60,7 @@ def test_a_killed_pass_goes_on_to_the_same_mask(
     network, test = Network.parse(SPEC), data.read("test")
     core, order = engine(network), network.weights()
     threshold = core.correct(dense, test.pixels, test.labels) - 20
-    want, _ = prune.zero("pruned", "x", core, dense, order, test, threshold, tmp_path / "a")
+    want, _ = zeroing.zero("pruned", "x", core, dense, order, test, threshold, tmp_path / "a")
 
     class Killed(BaseException):
         pass
@@ -67,10 +69,10 @@ def test_a_killed_pass_goes_on_to_the_same_mask(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(prune.longwork, "say", kill)
+        patch.setattr(zeroing.longwork, "say", kill)
         with pytest.raises(Killed):
-            prune.zero("pruned", "x", core, dense, order, test, threshold, tmp_path / "b")
-    have, _ = prune.zero("pruned", "x", core, dense, order, test, threshold, tmp_path / "b")
+            zeroing.zero("pruned", "x", core, dense, order, test, threshold, tmp_path / "b")
+    have, _ = zeroing.zero("pruned", "x", core, dense, order, test, threshold, tmp_path / "b")
     assert np.array_equal(have["mask"], want["mask"])
     assert np.array_equal(have["curve"], want["curve"])
 
@@ -83,7 +85,7 @@ def test_saliency_is_the_diagonal_fisher(dense: np.ndarray) -> None:
         _, gradient = core.loss_gradient(dense, images.pixels, images.labels, np.array([row]))
         square += gradient.astype(np.float64) ** 2
     np.testing.assert_allclose(
-        prune.saliency(core, dense, images), dense**2 * square / 50 / 2, rtol=1e-3, atol=1e-12
+        zeroing.saliency(core, dense, images), dense**2 * square / 50 / 2, rtol=1e-3, atol=1e-12
     )
 
 
@@ -97,7 +99,7 @@ def stage_files(settings: Config, parameters: np.ndarray) -> Config:
 
 
 def test_the_stage_prunes_by_every_judge_in_every_order(dense: np.ndarray, settings: Config) -> None:
-    prune.run(stage_files(settings, dense), "pruned")
+    zeroing.run(stage_files(settings, dense), "pruned")
     found = read_checkpoint(Path("results/models/pruned.safetensors"))
     assert [(run["judge"], run["order"]) for run in found.runs] == [
         ("test", "index"), ("test", "saliency"), ("heldout", "index"), ("heldout", "saliency"),
@@ -106,7 +108,7 @@ def test_the_stage_prunes_by_every_judge_in_every_order(dense: np.ndarray, setti
     for number, run in enumerate(found.runs):
         images = data.read(run["judge"])
         have = engine(found.network).correct(found.baked(number), images.pixels, images.labels)
-        goal = prune.needed(thresholds[run["judge"]], len(images))
+        goal = zeroing.needed(thresholds[run["judge"]], len(images))
         assert have == run[f"{run['judge']}_correct"] >= goal
 
 
@@ -119,11 +121,11 @@ def test_a_network_below_the_threshold_has_nothing_to_give_and_that_is_said(
         GolfError,
         match=r"no tuned network reaches prune\.threshold = 0\.85 on the test images.*nothing to give",
     ):
-        prune.run(poor, "pruned")
+        zeroing.run(poor, "pruned")
     assert not Path("results/models/pruned.safetensors").exists()
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(dense: np.ndarray, settings: Config) -> None:
     stage_files(settings, dense)
     with pytest.raises(GolfError, match="another architecture"):
-        prune.run(settings, "pruned")
+        zeroing.run(settings, "pruned")

@@ -7,17 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_golf.errors import GolfError
-from neural_golf.model import Network
-from neural_golf.records import (
-    Checkpoint,
-    read_checkpoint,
-    read_json,
-    read_tensors,
-    write_bytes,
-    write_checkpoint,
-    write_tensors,
-)
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import read_json, read_tensors, write_bytes, write_tensors
+from neural_golf.net.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from neural_golf.net.spec import Network
 
 SMALL = ["conv 2 k5", "relu", "maxpool 4", "linear 10"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neural_golf.model import Network, initialise
+from neural_golf.net.parameters import initialise
+from neural_golf.net.spec import Network
 
 torch = pytest.importorskip("torch")
 
 
 def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
-    from neural_golf.reference import modules
+    from neural_golf.train.reference import modules
 
     network = Network.parse(["conv 3 k3", "relu", "conv 4 k3", "relu", "maxpool 2", "linear 10"])
     parameters = torch.from_numpy(initialise(network, np.random.default_rng(0)))

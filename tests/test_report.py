@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from neural_golf import report
+from neural_golf.base.errors import GolfError
 from neural_golf.config import Blog
-from neural_golf.errors import GolfError
+from neural_golf.results import ladder
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,22 +24,22 @@ def line(
 
 
 def test_spread_has_the_sample_deviation() -> None:
-    spread = report.Spread.of([1.0, 2.0, 3.0])
+    spread = ladder.Spread.of([1.0, 2.0, 3.0])
     assert (spread.mean, spread.sd, spread.least, spread.greatest, spread.n) == (2.0, 1.0, 1.0, 3.0, 3)
-    assert report.Spread.of([5.0]).sd == 0.0
+    assert ladder.Spread.of([5.0]).sd == 0.0
     assert spread.text(1) == "2.0 ± 1.0"
-    assert report.Spread.of([807, 807]).text() == "807"
+    assert ladder.Spread.of([807, 807]).text() == "807"
 
 
 def test_rows_come_in_the_blogs_order_with_their_means() -> None:
-    table = report.rows([line("prelu", 0, 9820), line("tuned", 0, 9800), line("tuned", 1, 9810)], {})
+    table = ladder.rows([line("prelu", 0, 9820), line("tuned", 0, 9800), line("tuned", 1, 9810)], {})
     assert [row["name"] for row in table] == ["tuned", "prelu"]
     assert table[0]["test_correct"]["mean"] == 9805
     assert table[0]["seeds"] == [0, 1]
 
 
 def test_images_that_chose_nothing_are_the_held_out_ones_where_test_images_chose() -> None:
-    table = report.rows(
+    table = ladder.rows(
         [line("pruned", 0, 9800, 600, "test", "index"), line("pruned", 0, 9790, 600, "heldout", "index")], {}
     )
     by_test, by_heldout = table
@@ -56,7 +56,7 @@ def test_images_that_chose_nothing_are_the_held_out_ones_where_test_images_chose
 def test_the_blogs_figure_stands_only_beside_the_blogs_protocol() -> None:
     blog = {"pruned": Blog(parameters=807, nonzero=672, accuracy=0.98)}
     lines = [line("pruned", 0, 9800, 600, j, o) for j in ("test", "heldout") for o in ("index", "saliency")]
-    with_blog = [row["name"] for row in report.rows(lines, blog) if "blog" in row]
+    with_blog = [row["name"] for row in ladder.rows(lines, blog) if "blog" in row]
     assert with_blog == ["pruned-test-index"]
 
 
@@ -68,11 +68,11 @@ def test_the_readme_is_changed_between_its_markers_only(
     source.write_text("| new |\n")
     begin, end = "<!-- ladder: written by `golf ladder` -->", "<!-- end of ladder -->"
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    report.update_readme("ladder", source)
+    ladder.update_readme("ladder", source)
     assert readme.read_text() == f"before\n{begin}\n\n| new |\n\n{end}\nafter\n"
     readme.write_text("no markers")
     with pytest.raises(GolfError, match="no place for it"):
-        report.update_readme("ladder", source)
+        ladder.update_readme("ladder", source)
 
 
 @pytest.mark.parametrize("name", ["ladder", "bench"])

@@ -8,10 +8,10 @@ import pytest
 
 from neural_golf.referee import counting, scoring
 from neural_golf.referee.rules import LIMITS, OPSETS
-from neural_golf.referee.rules import RULES as VERSION
-from rules_table import RULES, filled
+from neural_golf.referee.rules import RULES_VERSION as VERSION
+from rules_table import RULES_VERSION, filled
 
-TEXT = RULES.read_text(encoding="utf-8") if RULES.exists() else ""
+TEXT = RULES_VERSION.read_text(encoding="utf-8") if RULES_VERSION.exists() else ""
 
 
 def test_the_examples_are_those_of_the_tests() -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_golf import data, train
+from neural_golf import data
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import read_json, write_json
 from neural_golf.config import Config
 from neural_golf.engine import engine
-from neural_golf.errors import GolfError
-from neural_golf.model import Network
-from neural_golf.records import read_checkpoint, read_json, write_json
-from neural_golf.train import Settings
+from neural_golf.net.checkpoint import read_checkpoint
+from neural_golf.net.spec import Network
+from neural_golf.train import fit
+from neural_golf.train.fit import Settings
 
 SPEC = ["conv 3 k5", "relu", "maxpool 4", "linear 10"]
 SETTINGS = Settings(epochs=4, batch=16, learning_rate=0.01, step=2, gamma=0.5, mean=0.13, std=0.31)
@@ -28,7 +30,7 @@ def keep_going(epoch: int, loss: float, parameters: object) -> bool:
 
 
 def test_the_rate_falls_in_steps() -> None:
-    rates = [train.learning_rate(SETTINGS, epoch) for epoch in range(5)]
+    rates = [fit.learning_rate(SETTINGS, epoch) for epoch in range(5)]
     assert rates == [0.01, 0.01, 0.005, 0.005, 0.0025]
 
 
@@ -40,7 +42,7 @@ def test_training_learns(workplace: Path) -> None:
         losses.append(loss)
         return True
 
-    parameters = train.fit(network, images, SETTINGS, 0, note)
+    parameters = fit.fit(network, images, SETTINGS, 0, note)
     assert losses[-1] < losses[0] / 2
     test = data.read("test")
     assert engine(network).correct(parameters, test.pixels, test.labels) > 0.8 * len(test)
@@ -48,7 +50,7 @@ def test_training_learns(workplace: Path) -> None:
 
 def test_a_killed_training_goes_on_to_the_same_bits(workplace: Path) -> None:
     network, images = Network.parse(SPEC), data.read("train")
-    want = train.fit(network, images, SETTINGS, 3, keep_going)
+    want = fit.fit(network, images, SETTINGS, 3, keep_going)
 
     def kill_in_the_second(epoch: int, loss: float, parameters: object) -> bool:
         if epoch == 1:
@@ -57,27 +59,27 @@ def test_a_killed_training_goes_on_to_the_same_bits(workplace: Path) -> None:
 
     state = workplace / "state"
     with pytest.raises(Killed):
-        train.fit(network, images, SETTINGS, 3, kill_in_the_second, state)
+        fit.fit(network, images, SETTINGS, 3, kill_in_the_second, state)
     epochs: list[int] = []
 
     def note(epoch: int, loss: float, parameters: object) -> bool:
         epochs.append(epoch)
         return True
 
-    assert np.array_equal(train.fit(network, images, SETTINGS, 3, note, state), want)
+    assert np.array_equal(fit.fit(network, images, SETTINGS, 3, note, state), want)
     assert epochs == [1, 2, 3]  # the first, which was whole, was not trained again
 
 
 def test_seeds_differ(workplace: Path) -> None:
     network, images = Network.parse(SPEC), data.read("train")
-    one, other = (train.fit(network, images, SETTINGS, seed, keep_going) for seed in (0, 1))
+    one, other = (fit.fit(network, images, SETTINGS, seed, keep_going) for seed in (0, 1))
     assert not np.array_equal(one, other)
 
 
 def test_divergence_is_said(workplace: Path) -> None:
     wild = Settings(**{**vars(SETTINGS), "learning_rate": 1e30})
     with pytest.raises(GolfError, match=r"diverged|finite"):
-        train.fit(Network.parse(SPEC), data.read("train"), wild, 0, keep_going)
+        fit.fit(Network.parse(SPEC), data.read("train"), wild, 0, keep_going)
 
 
 def test_the_stage_writes_one_run_per_seed_and_trains_only_new_seeds(
@@ -89,13 +91,13 @@ def test_the_stage_writes_one_run_per_seed_and_trains_only_new_seeds(
             "roster": settings.roster.model_copy(update={"baseline": (4, 2)}),
         }
     )
-    train.run(small, "baseline")
+    fit.run(small, "baseline")
     path = Path("results/models/baseline.safetensors")
     before = read_checkpoint(path)
     assert [run["seed"] for run in before.runs] == [4, 2]
     assert read_json(Path("results/metrics/baseline.json"))["parameters"] == 1055
     capsys.readouterr()
-    train.run(
+    fit.run(
         small.model_copy(update={"roster": settings.roster.model_copy(update={"baseline": (4, 2, 9)})}),
         "baseline",
     )
@@ -115,7 +117,7 @@ def test_tuned_takes_its_settings_from_the_study(workplace: Path, settings: Conf
             "roster": settings.roster.model_copy(update={"tuned": (0,)}),
         }
     )
-    train.run(small, "tuned")
+    fit.run(small, "tuned")
     assert read_json(Path("results/metrics/tuned.json"))["settings"] == {
         **best, "epochs": 1, "mean": settings.tuned.mean, "std": settings.tuned.std,
     }  # fmt: skip
@@ -124,5 +126,5 @@ def test_tuned_takes_its_settings_from_the_study(workplace: Path, settings: Conf
 def test_score_counts_near_ties(workplace: Path) -> None:
     network = Network.parse(SPEC)
     images = data.read("heldout")
-    found = train.score(engine(network), np.zeros(network.size, np.float32), heldout=images)
+    found = fit.score(engine(network), np.zeros(network.size, np.float32), heldout=images)
     assert found == {"heldout_correct": int((images.labels == 0).sum()), "heldout_ties": len(images)}

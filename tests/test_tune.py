@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from neural_golf import longwork, tune
+from neural_golf.base import longwork
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import read_json
 from neural_golf.config import Config
-from neural_golf.errors import GolfError
-from neural_golf.records import read_json
+from neural_golf.train import tune
 
 TABLE = Path("results/plots/tune.csv")
 

@@ -21,12 +21,12 @@ from onnx import TensorProto
 
 from nets import W10, linear_net, mean_net, model, node
 from neural_golf import data
-from neural_golf.challenge import Challenge, challenge_names, load_challenge, load_test_set, read_idx
+from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
-from neural_golf.errors import GolfError
-from neural_golf.referee import pipeline
-from neural_golf.referee_cli import add_verify_arguments, run_verify, verdict_table
-from neural_golf.verify import LIMITS, Verdict, verify, verify_many
+from neural_golf.referee.challenge import Challenge, challenge_names, load_challenge, load_test_set, read_idx
+from neural_golf.referee.cli import add_verify_arguments, run_verify, verdict_table
+from neural_golf.referee.verdict import LIMITS, Verdict, verify, verify_many
+from neural_golf.results import verify as stage
 
 F = np.float32
 Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -340,7 +340,7 @@ sys.exit(f"loaded: {sorted(bad)}" if bad else 0)
 
 
 def test_importing_the_public_face_does_not_even_load_onnxruntime() -> None:
-    code = "import sys, neural_golf.verify; sys.exit('onnxruntime' in sys.modules)"
+    code = "import sys, neural_golf.referee.verdict; sys.exit('onnxruntime' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -541,15 +541,15 @@ def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
     }  # fmt: skip
     Path("results").mkdir()
     Path("results/exported.json").write_text(json.dumps({"a": record}))
-    monkeypatch.setattr(data, "read", lambda part: data.Images(*digits))
+    monkeypatch.setattr(data, "read", lambda part: data.Split(*digits))
     probed = []
 
     def spy(paths: list[str], *images: Any, probes: bool = True, **rest: Any) -> list[Verdict]:
         probed.append(probes)
         return verify_many(paths, *images, probes=probes, **rest)
 
-    monkeypatch.setattr(pipeline, "verify_many", spy)
-    pipeline.run(Config.model_validate(raw))
+    monkeypatch.setattr(stage, "verify_many", spy)
+    stage.run(Config.model_validate(raw))
     assert probed == [False, False]  # test and held-out images
     with Path("results/plots/verify.csv").open(newline="") as file:
         (line,) = csv.DictReader(file)
@@ -559,5 +559,5 @@ def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
     wrong = record | {"heldout_correct": correct - 1}
     Path("results/exported.json").write_text(json.dumps({"a": wrong}))
     with pytest.raises(GolfError, match=f"a: {correct} held-out images right, {correct - 1} recorded"):
-        pipeline.run(Config.model_validate(raw))
+        stage.run(Config.model_validate(raw))
     assert not Path("results/plots/verify.csv").exists()

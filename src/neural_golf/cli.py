@@ -11,32 +11,32 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from neural_golf.errors import GolfError
+from neural_golf.base.errors import GolfError
 
 __all__ = ["main"]
 
 # stage: (module, what it does). The module has `run(settings)`, or `run(settings, stage)` if it is SHARED.
 STAGES = {
     "data": ("data", "fetch and split the data set"),
-    "reference": ("reference", "train PyTorch's MNIST example"),
-    "baseline": ("train", "train the blog's hand-made network"),
-    "tune": ("tune", "search batch size, learning rate and schedule"),
-    "tuned": ("train", "train 4-5-4 with the best settings"),
-    "pruned": ("prune", "zero the weights of tuned, one by one"),
-    "prelu": ("train", "train 4-5-4 with PReLU"),
-    "prelu_pruned": ("prune", "zero the weights of prelu, one by one"),
-    "teacher": ("golf.teacher", "train a large network that small ones can be taught by"),
-    "golf98": ("golf.stage", "descend to the fewest parameters at 98 %"),
-    "golf99": ("golf.stage", "descend to the fewest parameters at 99 %"),
-    "export": ("export", "write every network to ONNX"),
-    "handbook": ("golf.handbook", "measure what each technique is worth (not part of the default)"),
-    "search": ("golf.search", "search topologies and recipes (not part of the default)"),
-    "front": ("golf.front", "accuracy against size, and what honesty costs"),
-    "ladder": ("report", "write the table of all networks, and their model cards"),
-    "interpret": ("interpret", "draw what the networks look at"),
-    "page": ("page", "put everything on one page"),
+    "reference": ("train.reference", "train PyTorch's MNIST example"),
+    "baseline": ("train.fit", "train the blog's hand-made network"),
+    "tune": ("train.tune", "search batch size, learning rate and schedule"),
+    "tuned": ("train.fit", "train 4-5-4 with the best settings"),
+    "pruned": ("compress.zeroing", "zero the weights of tuned, one by one"),
+    "prelu": ("train.fit", "train 4-5-4 with PReLU"),
+    "prelu_pruned": ("compress.zeroing", "zero the weights of prelu, one by one"),
+    "teacher": ("experiments.teacher", "train a large network that small ones can be taught by"),
+    "golf98": ("compress.frontier", "descend to the fewest parameters at 98 %"),
+    "golf99": ("compress.frontier", "descend to the fewest parameters at 99 %"),
+    "export": ("results.export", "write every network to ONNX"),
+    "handbook": ("experiments.handbook", "measure what each technique is worth (not part of the default)"),
+    "search": ("experiments.search", "search topologies and recipes (not part of the default)"),
+    "front": ("results.front", "accuracy against size, and what honesty costs"),
+    "ladder": ("results.ladder", "write the table of all networks, and their model cards"),
+    "interpret": ("look.interpret", "draw what the networks look at"),
+    "page": ("site.build", "put everything on one page"),
 }
-SHARED = {"train", "prune", "golf.stage"}
+SHARED = {"train.fit", "compress.zeroing", "compress.frontier"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,14 +89,16 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument(
                 "--check", action="store_true", help="only see whether some place has the data set"
             )
-    from neural_golf import config, enter
-    from neural_golf import referee_cli as referee
+    from neural_golf import config
+    from neural_golf.leaderboard import cli as board_cli
+    from neural_golf.leaderboard import enter
+    from neural_golf.referee import cli as referee
 
     verify = "score an ONNX file; without one, the stage: every exported file"
     referee.add_verify_arguments(commands.add_parser("verify", help=verify))
-    referee.add_submit_arguments(commands.add_parser("submit", help="put an ONNX file on the leaderboard"))
+    board_cli.add_submit_arguments(commands.add_parser("submit", help="put an ONNX file on the leaderboard"))
     board = "verify all entries again and write the leaderboard"
-    referee.add_leaderboard_arguments(commands.add_parser("leaderboard", help=board))
+    board_cli.add_leaderboard_arguments(commands.add_parser("leaderboard", help=board))
     enter.add_enter_arguments(commands.add_parser("enter", help="put our own networks on the leaderboard"))
     bench = commands.add_parser("bench", help="measure the engine beside PyTorch")
     bench.add_argument(
@@ -114,25 +116,25 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     match options.command:
         case "verify" if options.file:
-            from neural_golf.referee_cli import run_verify
+            from neural_golf.referee.cli import run_verify
 
             return run_verify(options)
         case "verify":
             from neural_golf import config
-            from neural_golf.referee import pipeline
+            from neural_golf.results import verify
 
-            pipeline.run(config.load())
+            verify.run(config.load())
             return 0
         case "submit":
-            from neural_golf.referee_cli import run_submit
+            from neural_golf.leaderboard.cli import run_submit
 
             return run_submit(options)
         case "leaderboard":
-            from neural_golf.referee_cli import run_leaderboard
+            from neural_golf.leaderboard.cli import run_leaderboard
 
             return run_leaderboard(options)
         case "enter":
-            from neural_golf.enter import run_enter
+            from neural_golf.leaderboard.enter import run_enter
 
             return run_enter(options)
         case "bench":
@@ -159,15 +161,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _bench(quick: bool) -> int:
-    from neural_golf import bench, report
-    from neural_golf.records import write_bytes
+    from neural_golf import bench
+    from neural_golf.base.files import write_bytes
+    from neural_golf.results import ladder
 
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch, "bench.json") if quick else Path("results/bench.json")
         table = bench.main(Path("data/train.safetensors"), Path("data/test.safetensors"), out, quick=quick)
     if not quick:
         write_bytes(Path("results/bench.md"), table.encode())
-        report.update_readme("bench", Path("results/bench.md"))
+        ladder.update_readme("bench", Path("results/bench.md"))
     print(table)
     return 0
 

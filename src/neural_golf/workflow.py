@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from neural_golf import config
-from neural_golf.errors import GolfError
-from neural_golf.records import write_bytes
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import write_bytes
 
 __all__ = ["Stages", "make_workspace", "run_stage"]
 

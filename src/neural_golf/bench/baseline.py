@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.errors import GolfError
-from neural_golf.model import Network
+from neural_golf.base.errors import GolfError
+from neural_golf.net.spec import Network
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from neural_golf.base.errors import GolfError
 from neural_golf.bench.baseline import NORMAL
 from neural_golf.bench.machine import BLOG, Clock, Set, busy, in_turns, read, trained
 from neural_golf.engine import engine
-from neural_golf.errors import GolfError
-from neural_golf.model import Network, initialise
+from neural_golf.net.parameters import initialise
+from neural_golf.net.spec import Network
 
 __all__ = ["growth", "memory", "multiply_adds", "resident"]
 

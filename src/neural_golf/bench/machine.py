@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_golf.base.files import read_tensors
 from neural_golf.engine import Engine
-from neural_golf.model import initialise
-from neural_golf.records import read_tensors
+from neural_golf.net.parameters import initialise
 
 __all__ = ["BLOG", "Clock", "Set", "busy", "in_turns", "peak", "processor", "read", "trained"]
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_golf.base.errors import GolfError
 from neural_golf.bench.baseline import NORMAL, compiled_module, module_of, normalised, torch_correct
 from neural_golf.bench.growth import multiply_adds
 from neural_golf.bench.machine import Set, busy, in_turns
 from neural_golf.engine import Engine, engine
-from neural_golf.errors import GolfError
-from neural_golf.model import Network, initialise, masked
+from neural_golf.net.parameters import initialise, masked
+from neural_golf.net.spec import Network
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

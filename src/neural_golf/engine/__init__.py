@@ -15,10 +15,10 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
-from neural_golf.engine.base import Engine, Progress
+from neural_golf.base.errors import GolfError
+from neural_golf.engine.interface import Engine, Progress
 from neural_golf.engine.warp import transform
-from neural_golf.errors import GolfError
-from neural_golf.model import Network
+from neural_golf.net.spec import Network
 
 __all__ = ["Engine", "Progress", "engine", "transform"]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.engine.base import Floats, Images, Integers, Mask, Progress
+from neural_golf.engine.interface import Floats, Integers, Mask, Pixels, Progress
 
 interface: int
 
@@ -26,12 +26,12 @@ class Core:
         threads: int,
         instructions: str,
     ) -> None: ...
-    def logits(self, parameters: Floats, images: Images, index: Integers | None, out: Floats) -> None: ...
-    def correct(self, parameters: Floats, images: Images, labels: Integers) -> int: ...
+    def logits(self, parameters: Floats, images: Pixels, index: Integers | None, out: Floats) -> None: ...
+    def correct(self, parameters: Floats, images: Pixels, labels: Integers) -> int: ...
     def loss_gradient(
         self,
         parameters: Floats,
-        images: Images,
+        images: Pixels,
         targets: NDArray[Any],
         index: Integers | None,
         smoothing: float,
@@ -41,7 +41,7 @@ class Core:
     def micro_gradients(
         self,
         parameters: Floats,
-        images: Images,
+        images: Pixels,
         targets: NDArray[Any],
         index: Integers | None,
         micro_batch: int,
@@ -54,7 +54,7 @@ class Core:
         m: Floats,
         v: Floats,
         step: int,
-        images: Images,
+        images: Pixels,
         targets: NDArray[Any],
         order: Integers,
         batch: int,
@@ -69,7 +69,7 @@ class Core:
         self,
         parameters: Floats,
         candidates: Integers,
-        images: Images,
+        images: Pixels,
         labels: Integers,
         threshold: int,
         progress: Progress | None,
@@ -81,7 +81,7 @@ class Core:
         self,
         parameters: Floats,
         candidates: Integers,
-        images: Images,
+        images: Pixels,
         labels: Integers,
         correct: Integers,
         loss: NDArray[np.float64],

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_golf.base.errors import GolfError
 from neural_golf.engine import _core
-from neural_golf.engine.base import Engine, Floats, Images, Integers, Mask, Progress
-from neural_golf.errors import GolfError
-from neural_golf.model import Layer, Network
+from neural_golf.engine.interface import Engine, Floats, Integers, Mask, Pixels, Progress
+from neural_golf.net.spec import Layer, Network
 
 __all__ = ["Compiled", "instruction_sets"]
 
@@ -44,25 +44,25 @@ class Compiled(Engine):
     ) -> None:
         super().__init__(network, mean, std, threads)
         wanted = os.environ.get("GOLF_INSTRUCTIONS", "") if instructions is None else instructions
-        plain, source = network.unrolled() if network.shares else (network, None)
+        plain, source = network.unrolled() if network.equivariant else (network, None)
         layers = [_as_tuple(layer) for layer in plain.layers]
-        places = None if source is None else source.astype(np.int32)
-        self._core = _core.Core(layers, plain.size, places, network.size, mean, std, threads, wanted)
+        sources = None if source is None else source.astype(np.int32)
+        self._core = _core.Core(layers, plain.size, sources, network.size, mean, std, threads, wanted)
         self.sweep_bytes = 4 << 30  # memory for the maps of zero_one_by_one; beyond it, it is slower
         self.instructions: str = self._core.instructions
 
-    def _logits(self, parameters: Floats, images: Images, index: Integers | None) -> Floats:
+    def _logits(self, parameters: Floats, images: Pixels, index: Integers | None) -> Floats:
         out = np.empty((len(images) if index is None else len(index), self.network.classes), np.float32)
         self._core.logits(parameters, images, index, out)
         return out
 
-    def _correct(self, parameters: Floats, images: Images, labels: Integers) -> int:
+    def _correct(self, parameters: Floats, images: Pixels, labels: Integers) -> int:
         return int(self._core.correct(parameters, images, labels))
 
     def _loss_gradient(
         self,
         parameters: Floats,
-        images: Images,
+        images: Pixels,
         targets: NDArray[Any],
         index: Integers | None,
         smoothing: float,
@@ -75,7 +75,7 @@ class Compiled(Engine):
     def _micro_gradients(
         self,
         parameters: Floats,
-        images: Images,
+        images: Pixels,
         targets: NDArray[Any],
         index: Integers | None,
         micro_batch: int,
@@ -91,7 +91,7 @@ class Compiled(Engine):
         m: Floats,
         v: Floats,
         step: int,
-        images: Images,
+        images: Pixels,
         targets: NDArray[Any],
         order: Integers,
         batch: int,
@@ -111,13 +111,13 @@ class Compiled(Engine):
         self,
         parameters: Floats,
         candidates: Integers,
-        images: Images,
+        images: Pixels,
         labels: Integers,
         threshold: int,
         progress: Progress | None,
         every: int,
     ) -> Mask:
-        if self.network.shares:  # a parameter stands in many places; the sweep knows of one
+        if self.network.equivariant:  # a parameter stands in many positions; the sweep knows of one
             return super()._zero_one_by_one(
                 parameters, candidates, images, labels, threshold, progress, every
             )
@@ -128,9 +128,9 @@ class Compiled(Engine):
         return mask
 
     def _zero_alone(
-        self, parameters: Floats, candidates: Integers, images: Images, labels: Integers
+        self, parameters: Floats, candidates: Integers, images: Pixels, labels: Integers
     ) -> tuple[Integers, NDArray[np.float64]]:
-        if self.network.shares:
+        if self.network.equivariant:
             return super()._zero_alone(parameters, candidates, images, labels)
         correct = np.empty(len(candidates), np.int64)
         loss = np.empty(len(candidates), np.float64)

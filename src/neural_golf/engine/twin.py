@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from neural_golf.engine.base import Engine, Floats, Images, Integers, Mask
-from neural_golf.errors import GolfError
-from neural_golf.model import Network
+from neural_golf.base.errors import GolfError
+from neural_golf.engine.interface import Engine, Floats, Integers, Mask, Pixels
+from neural_golf.net.spec import Network
 
 __all__ = ["Twin"]
 
@@ -37,7 +37,7 @@ class Twin(Engine):
         super().__init__(network, mean, std, threads)
         self.dtype = torch.float64 if dtype == "float64" else torch.float32
         self._plain, self._source = network, None  # with turned kernels: unrolled, and what stands where
-        if network.shares:
+        if network.equivariant:
             self._plain, source = network.unrolled()
             self._source = torch.from_numpy(source)
         torch.set_num_threads(threads)
@@ -77,7 +77,7 @@ class Twin(Engine):
                     raise GolfError(f"the PyTorch core does not know the layer {kind!r}")
         return x.flatten(1)
 
-    def _input(self, images: Images, index: Integers | None) -> Tensor:
+    def _input(self, images: Pixels, index: Integers | None) -> Tensor:
         rows = images if index is None else images[index]
         x = torch.from_numpy(rows).view(-1, *self.network.in_shape).to(self.dtype)
         if rows.dtype == np.uint8:
@@ -86,10 +86,10 @@ class Twin(Engine):
             raise GolfError("engine: an image has a value that is not a finite number")
         return x
 
-    def _logits(self, parameters: Floats, images: Images, index: Integers | None) -> Floats:
+    def _logits(self, parameters: Floats, images: Pixels, index: Integers | None) -> Floats:
         return self.exact_logits(parameters, images, index).astype(np.float32)
 
-    def exact_logits(self, parameters: Floats, images: Images, index: Integers | None = None) -> NDArray[Any]:
+    def exact_logits(self, parameters: Floats, images: Pixels, index: Integers | None = None) -> NDArray[Any]:
         """Logits [n, classes] in the twin's own precision."""
         rows = np.arange(len(images)) if index is None else index
         p = torch.from_numpy(parameters).to(self.dtype)
@@ -103,7 +103,7 @@ class Twin(Engine):
     def _loss_gradient(
         self,
         parameters: Floats,
-        images: Images,
+        images: Pixels,
         targets: NDArray[Any],
         index: Integers | None,
         smoothing: float,
@@ -116,7 +116,7 @@ class Twin(Engine):
     def exact_loss_gradient(
         self,
         parameters: Floats,
-        images: Images,
+        images: Pixels,
         targets: NDArray[Any],
         index: Integers | None = None,
         smoothing: float = 0.0,

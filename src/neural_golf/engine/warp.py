@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.errors import GolfError
+from neural_golf.base.errors import GolfError
 
 __all__ = ["transform", "transform_plain"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neural_golf.look.style import INK, MINUS, PALE, PLUS, beside, canvas
 from neural_golf.look.subject import Subject
-from neural_golf.model import Layer, Network, Tensor
+from neural_golf.net.spec import Layer, Network, Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

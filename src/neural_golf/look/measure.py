@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.config import Excite, Strokes
-from neural_golf.data import Images
+from neural_golf.data import Split
 from neural_golf.engine import engine
 from neural_golf.look.subject import Subject
-from neural_golf.model import Layer, Network
+from neural_golf.net.spec import Layer, Network
 
 __all__ = [
     "Tuning",
@@ -83,7 +83,7 @@ def features(network: Network) -> Layer:
     return before[-1] if before else network.layers[last]
 
 
-def logits(subject: Subject, images: Images) -> NDArray[np.float32]:
+def logits(subject: Subject, images: Split) -> NDArray[np.float32]:
     return engine(subject.network).logits(subject.parameters, images.pixels)
 
 
@@ -99,7 +99,7 @@ def losses(scores: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np
     return np.asarray(total - z[np.arange(len(z)), labels])
 
 
-def samples(images: Images, seed: int) -> Images:
+def samples(images: Split, seed: int) -> Split:
     """One image of every class, drawn by seed."""
     rng = np.random.default_rng(seed)
     rows = [int(rng.choice(np.flatnonzero(images.labels == label))) for label in np.unique(images.labels)]
@@ -160,7 +160,7 @@ class Tuning:
         return self.alive and self.agreement < 0
 
 
-def tuning(subject: Subject, settings: Strokes, digits: Images) -> list[Tuning]:
+def tuning(subject: Subject, settings: Strokes, digits: Split) -> list[Tuning]:
     """The stroke angles that each channel of the first convolution answers to, after its activation."""
     network = subject.network
     conv, active = convolutions(network)[0]
@@ -288,7 +288,7 @@ def _ascend(
     return np.asarray(x.detach().numpy()[:, 0], np.float32)
 
 
-def worth(subject: Subject, images: Images) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+def worth(subject: Subject, images: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """What each surviving parameter is worth: indices [k], images lost without it [k], images right
     with all.
     """

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf import cards
 from neural_golf.config import Ladder, Record
 from neural_golf.look.style import COLOURS, INK, MARKS, MINUS, PALE, PLUS, beside, canvas, settle
 from neural_golf.look.subject import Line
+from neural_golf.results import model_cards
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,7 +152,7 @@ def _marks(axes: Axes, lines: Sequence[Line]) -> None:
     """
     groups: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: -int(line["nonzero"])):
-        name = cards.name_of((line["row"], line["judge"], line["order"]))
+        name = model_cards.name_of((line["row"], line["judge"], line["order"]))
         groups.setdefault(name, []).append(line)
     for k, (name, some) in enumerate(groups.items()):
         colour, mark = COLOURS[k % len(COLOURS)], MARKS[k % len(MARKS)]

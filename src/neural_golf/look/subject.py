@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf import cards
-from neural_golf.errors import GolfError
-from neural_golf.model import Network
-from neural_golf.records import read_json
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import read_json
+from neural_golf.net.onnx import unpack
+from neural_golf.net.spec import Network
+from neural_golf.results import model_cards
 
 __all__ = ["Line", "Subject", "choose", "group", "read_lines", "read_subject"]
 
@@ -43,7 +44,7 @@ class Subject:
 
     def written_out(self) -> Subject:
         """The same network with every turned kernel in each of its places: what it does, not what counts."""
-        if not self.network.shares:
+        if not self.network.equivariant:
             return self
         network, source = self.network.unrolled()
         return replace(self, network=network, parameters=self.parameters[source])
@@ -58,9 +59,9 @@ def read_lines(path: Path = VERIFIED) -> list[Line]:
         raise GolfError(f"{path} is missing: the stage verify has not run (`snakemake` runs it)") from None
 
 
-def group(line: cards.Line) -> str:
+def group(line: model_cards.Line) -> str:
     """The row and variant of the ladder that a file belongs to: baseline, pruned-test-index."""
-    return cards.name_of(cards.variant_of(line))
+    return model_cards.name_of(model_cards.variant_of(line))
 
 
 def choose(lines: Sequence[Line], wanted: Sequence[str]) -> list[Line]:
@@ -97,19 +98,3 @@ def read_subject(line: Line) -> Subject:
         raise GolfError(f"{path} is not the file that the referee scored: run the stage verify again")
     network, parameters = unpack(content, path.name)
     return Subject(group(line), line["name"], path, network, parameters, line)
-
-
-def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
-    """The layers and the parameters [n] of an ONNX file that this project's `export` wrote."""
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load_from_string(content)
-    props = {prop.key: prop.value for prop in model.metadata_props}
-    if "network" not in props:
-        raise GolfError(f"{name} has no `network` in its model card, so its layers cannot be named")
-    network = Network.parse([words.strip() for words in props["network"].split(",")])
-    shapes = {tensor.name: tensor.shape for tensor in network.tensors}
-    named = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-    reshaped = {key: value.reshape(shapes[key]) for key, value in named.items() if key in shapes}
-    return network, network.pack(reshaped)

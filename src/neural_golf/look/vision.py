@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.data import Images
+from neural_golf.data import Split
 from neural_golf.look.measure import Tuning, convolutions, features
 from neural_golf.look.style import COLOURS, INK, MARKS, PALE, PLUS, canvas, mosaic, picture
 from neural_golf.look.subject import Subject
-from neural_golf.model import Layer
+from neural_golf.net.spec import Layer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["angles", "channels", "classes", "excite", "mistakes"]
 
 
-def channels(subject: Subject, digits: Images, maps: Mapping[str, NDArray[np.float32]]) -> Figure:
+def channels(subject: Subject, digits: Split, maps: Mapping[str, NDArray[np.float32]]) -> Figure:
     """What each channel makes of ten test digits, after its activation: darker is more, each row on
     its own scale.
     """
@@ -130,7 +130,7 @@ def _padded(tiles: NDArray[np.float32], columns: int) -> NDArray[np.float64]:
 
 
 def mistakes(
-    subject: Subject, test: Images, scores: NDArray[np.float32], loss: NDArray[np.float64], worst: int,
+    subject: Subject, test: Split, scores: NDArray[np.float32], loss: NDArray[np.float64], worst: int,
     parent: tuple[str, NDArray[np.float32]] | None,
 ) -> Figure:  # fmt: skip
     """What it gets wrong: counts of test images by digit and answer, and the mistakes it was surest

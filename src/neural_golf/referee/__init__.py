@@ -1,3 +1,1 @@
-"""The referee's parts. The public face is `neural_golf.verify`; nothing here loads torch."""
-
-__all__: list[str] = []
+"""The referee: counts and scores anyone's ONNX file. Nothing here loads torch."""

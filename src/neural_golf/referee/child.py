@@ -29,7 +29,7 @@ from neural_golf.referee.counting import inspect
 from neural_golf.referee.drawing import drawn
 from neural_golf.referee.frame import parse
 from neural_golf.referee.rules import Limits, Refused
-from neural_golf.referee.scoring import Images, predict
+from neural_golf.referee.scoring import TestImages, predict
 
 __all__ = ["BATCHES", "COUNT", "ENDED", "SCORE", "isolate", "judge", "limit", "main"]
 
@@ -45,7 +45,7 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
     if images_fd >= 0:
         with open(images_fd, "rb") as file:
             file.seek(0)
-            images = Images(np.frombuffer(file.read(), np.uint8).reshape(shape))
+            images = TestImages(np.frombuffer(file.read(), np.uint8).reshape(shape))
     unshared = isolate()
     control.sendall(b"+")
     while True:
@@ -106,7 +106,7 @@ def limit(limits: Limits) -> list[str]:
     return missing
 
 
-def judge(file_fd: int, images: Images | None, limits: Limits, probes: bool = True) -> dict[str, Any]:
+def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool = True) -> dict[str, Any]:
     """Read, count and (with images) score one file. Never raises: a refusal is an answer too."""
     answer: dict[str, Any] = {}
     try:

@@ -7,21 +7,21 @@ from typing import Final
 
 import onnx
 
-from neural_golf.errors import GolfError
+from neural_golf.base.errors import GolfError
 
 __all__ = [
     "INTEGERS_TO_INTEGERS",
     "LIMITS",
     "OPERATORS",
     "OPSETS",
-    "RULES",
+    "RULES_VERSION",
     "Limits",
     "Refused",
     "describe",
     "quoted",
 ]
 
-RULES: Final = 1  # the version of the counting rule; a challenge names the one it is played under
+RULES_VERSION: Final = 1  # the version of the counting rule; a challenge names the one it is played under
 
 
 class Refused(GolfError):

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from neural_golf.errors import GolfError
+from neural_golf.base.errors import GolfError
 from neural_golf.referee.drawing import LINE
 from neural_golf.referee.rules import LIMITS, Limits, Refused
 

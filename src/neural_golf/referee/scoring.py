@@ -13,7 +13,7 @@ from onnx import TensorProto
 from neural_golf.referee.counting import Graph, rebuild
 from neural_golf.referee.rules import Refused
 
-__all__ = ["Images", "Predictions", "predict"]
+__all__ = ["Predictions", "TestImages", "predict"]
 
 Array = NDArray[Any]
 Classes = NDArray[np.uint8]
@@ -33,7 +33,7 @@ class Predictions:
     ties: int  # images whose class differs between single and batch, but only by rounding
 
 
-class Images:
+class TestImages:
     """Test images [n, 1, 28, 28] as both kinds of input, raw bytes and float32 from 0 to 1, and two orders.
 
     Made once, before the forks, which share it.
@@ -46,7 +46,7 @@ class Images:
         self.shuffled = np.random.default_rng(PERMUTATION_SEED).permutation(len(images))
 
 
-def predict(graph: Graph, images: Images, probes: bool = True) -> Predictions:
+def predict(graph: Graph, images: TestImages, probes: bool = True) -> Predictions:
     """Run the network on the images, one by one; a permuted batch must agree.
 
     Without `probes` only the permuted batches are run, once: for our own files, and for more images of a
@@ -72,7 +72,7 @@ def _classes(logits: Array) -> Classes:
     return classes
 
 
-def _feed(graph: Graph, images: Images) -> Array:
+def _feed(graph: Graph, images: TestImages) -> Array:
     """Pixels [n, ...] as the graph declares its input. One channel, so the layouts share their bytes."""
     n, _, height, width = images.raw.shape
     accepted = {(1, height, width), (height, width, 1), (height, width), (height * width,)}

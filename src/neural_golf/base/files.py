@@ -1,0 +1,117 @@
+"""Files in and out: every file appears whole or not at all, and says what made it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from neural_golf.base.errors import GolfError
+
+__all__ = [
+    "parse_yaml",
+    "read_json",
+    "read_tensors",
+    "write_bytes",
+    "write_csv",
+    "write_json",
+    "write_tensors",
+]
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a temporary file beside `path`, then rename it: a kill leaves the old file or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def write_json(path: Path, payload: Mapping[str, Any]) -> None:
+    write_bytes(path, (json.dumps(payload, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Raises GolfError if the file is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GolfError(
+            f"{path} is missing: the stage that writes it has not run (`snakemake` runs it)"
+        ) from None
+    except ValueError as error:
+        raise GolfError(f"{path} is not JSON: {error}") from None
+
+
+def parse_yaml(text: str) -> Any:
+    """The values of a YAML text. Raises GolfError, in one line, for whatever a stranger may write.
+
+    PyYAML lets other errors than its own through for a wrong date or number, or for deep nesting.
+    A key that stands twice is an error too, where PyYAML silently takes the last one.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
+        raise GolfError(f"not YAML ({' '.join(str(error).split())})") from None
+
+
+class _Loader(yaml.SafeLoader):
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = [key for key, count in keys.items() if count > 1]
+        if twice:
+            problem = f"the key {twice[0]} stands more than once"
+            raise yaml.constructor.ConstructorError(problem, node.start_mark)
+        return node
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None
+) -> None:
+    """A safetensors file."""
+    from safetensors.numpy import save
+
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    write_bytes(path, save(contiguous, dict(metadata or {})))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Tensors and metadata of a safetensors file. Raises GolfError if it is missing or not one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise GolfError(
+            f"{path} is missing: the stage that writes it has not run (`snakemake` runs it)"
+        ) from None
+    except (SafetensorError, OSError) as error:
+        raise GolfError(f"{path} is not a whole safetensors file: {error}") from None

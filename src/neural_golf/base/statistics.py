@@ -1,0 +1,50 @@
+"""Numbers about numbers: mean and spread, an interval, how many images a share of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Spread", "interval", "needed"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, standard deviation (n − 1), least and greatest of n values."""
+
+    mean: float
+    sd: float
+    least: float
+    greatest: float
+    n: int
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Spread:
+        array = np.asarray(values, float)
+        sd = float(array.std(ddof=1)) if len(array) > 1 else 0.0
+        return Spread(float(array.mean()), sd, float(array.min()), float(array.max()), len(array))
+
+    def text(self, digits: int = 0, scale: float = 1) -> str:
+        """`672 ± 9`, or only the value where all are equal."""
+        mean = f"{scale * self.mean:,.{digits}f}"
+        return mean if self.least == self.greatest else f"{mean} ± {scale * self.sd:.{digits}f}"
+
+
+def needed(threshold: float, images: int) -> int:
+    """The least number of correct images that is at least `threshold` of all: no rounding up on the way.
+
+    >>> needed(0.98, 10_000), needed(0.98, 5_000), needed(0.9, 7)
+    (9800, 4900, 7)
+    """
+    return int(np.ceil(np.round(threshold * images, 6)))
+
+
+def interval(correct: int, images: int, rng: np.random.Generator, times: int = 10_000) -> list[int]:
+    """95 % bootstrap interval of the number of correct images (Efron 1979).
+
+    Drawing `images` answers with replacement, right with probability correct / images, is a binomial.
+    """
+    drawn = rng.binomial(images, correct / images, times)
+    return [int(v) for v in np.percentile(drawn, (2.5, 97.5))]

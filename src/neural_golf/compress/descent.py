@@ -1,0 +1,281 @@
+"""One descent: a network trained, and its weights removed a few at a time while training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf import data
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import read_tensors, write_tensors
+from neural_golf.compress.augmentation import augmented
+from neural_golf.compress.optimiser import FullAdam
+from neural_golf.compress.plan import Epoch, plan
+from neural_golf.compress.surgeon import choose, fisher, operate, regain
+from neural_golf.config.recipe import Recipe
+from neural_golf.engine import Engine, engine
+from neural_golf.net.parameters import initialise
+from neural_golf.net.spec import Network
+
+__all__ = ["Descent", "Snapshot", "price", "soft_targets"]
+
+Vector = NDArray[np.float32]
+PARTS = 8  # of an epoch, between two looks of the average at plain Adam's weights
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The averaged weights [n] when `size` of them were left, and which those are."""
+
+    size: int
+    parameters: Vector
+    mask: NDArray[np.bool_]
+
+
+def soft_targets(labels: NDArray[np.integer[Any]], teacher: Vector | None, share: float) -> NDArray[Any]:
+    """Targets of the loss: the labels [N], or (1 − share) label + share teacher [N, classes].
+
+    Distillation (Hinton, Vinyals & Dean 2015, arXiv:1503.02531) with the temperatures matched at 1:
+    `teacher` are probabilities, and the student is asked for exactly these.
+    """
+    if share == 0:
+        return labels.astype(np.int64)
+    if teacher is None:
+        raise GolfError("distil is above 0, but there is no teacher")
+    hard = np.eye(teacher.shape[1], dtype=np.float32)[labels]
+    mixed: Vector = ((1 - share) * hard + share * teacher).astype(np.float32)
+    return mixed
+
+
+def price(weights: NDArray[np.float64], penalty: float, knee: float = 0.1) -> NDArray[np.float64]:
+    """Gradient [k] of penalty · Σ log(1 + |w| / knee) / log(1 + 1 / knee).
+
+    The log-sum penalty of reweighted ℓ1 (Candès, Wakin & Boyd 2008): a large weight pays little more
+    than a middling one, a small weight is pushed to 0. It makes room before the surgeon comes.
+    """
+    return np.asarray(penalty * np.sign(weights) / (np.abs(weights) + knee) / np.log1p(1 / knee))
+
+
+class Descent:
+    """The state of one descent; `run` takes it from the start, or from where it was killed, to the end.
+
+    train: the images that gradients, Fisher matrices and nothing else see.
+    teacher: probabilities [N, classes] of a large network, for recipes that distil.
+    """
+
+    def __init__(
+        self, recipe: Recipe, train: data.Split, seed: int, teacher: Vector | None = None,
+        core: Engine | None = None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.train, self.seed = recipe, train, seed
+        self.network = Network.parse(recipe.network, train.pixels.shape[1:])
+        self.core = core or engine(self.network)
+        self.targets = soft_targets(train.labels, teacher, recipe.distil)
+        size = self.network.size
+        self.weights = initialise(self.network, self._rng("start")).astype(np.float64)
+        self.average = self.weights.copy()
+        self.alive = np.arange(size)
+        self.moments = [np.zeros(size, np.float32), np.zeros(size, np.float32)]
+        self.adam_steps = 0
+        self.full: FullAdam | None = None
+        self.epoch = 0
+        rate = recipe.dense_rate
+        half = [1 - 0.5 * k / recipe.dense_epochs for k in range(recipe.dense_epochs + 1)]
+        dense = [Epoch(size, (rate * half[k], rate * half[k + 1])) for k in range(recipe.dense_epochs)]
+        self.plan = dense + plan(recipe, size)
+
+    def run(
+        self, each_epoch: Callable[[Epoch, int, float], None], state: Path | None = None, every: int = 5
+    ) -> list[Snapshot]:
+        """All epochs; returns the snapshots, largest first.
+
+        each_epoch(what it was, its number from 1, its mean loss) is called after every epoch. With
+        `state`, a folder, the state is written there after every `every`th epoch and at snapshots.
+        """
+        path = state / "descent.safetensors" if state else None
+        snapshots = self._load(path) if path and path.exists() else []
+        while self.epoch < len(self.plan):
+            step = self.plan[self.epoch]
+            self._resize(step)
+            loss = self._train(step)
+            if not np.isfinite(self.weights).all():
+                raise GolfError(
+                    f"descent diverged in epoch {self.epoch + 1} (seed {self.seed}): lower the rate"
+                )
+            self.epoch += 1
+            if step.snapshot:
+                snapshots.append(Snapshot(len(self.alive), self._whole(self.average), self._mask()))
+            each_epoch(step, self.epoch, loss)
+            if path and (step.snapshot or self.epoch % every == 0):
+                self._save(path, snapshots)
+        return snapshots
+
+    def _rng(self, purpose: str) -> np.random.Generator:
+        """A generator for one purpose in one epoch: nothing has to be remembered to go on."""
+        epoch = getattr(self, "epoch", 0)
+        return np.random.default_rng([self.seed, epoch, *purpose.encode()])
+
+    def _whole(self, weights: NDArray[np.float64]) -> Vector:
+        """All parameters as the engine takes them, removed ones exactly 0."""
+        whole = np.zeros(self.network.size, np.float32)
+        whole[self.alive] = weights[self.alive]
+        return whole
+
+    def _mask(self) -> NDArray[np.bool_]:
+        mask = np.zeros(self.network.size, bool)
+        mask[self.alive] = True
+        return mask
+
+    def _resize(self, step: Epoch) -> None:
+        """Bring the network to the size of this epoch: give weights back, then remove."""
+        recipe = self.recipe
+        if self.full and recipe.regrow and not step.snapshot and self.epoch % recipe.regrow_every == 0:
+            self._regrow(int(recipe.regrow * step.size))
+        if step.size >= len(self.alive):
+            return
+        whole, count = self._whole(self.average), len(self.alive) - step.size
+        # The Fisher matrix of many parameters is taken from fewer images, in bounded time.
+        images = min(recipe.fisher_images, int(25e9 / len(self.alive) ** 2), len(self.train))
+        rows = self._rng("rows").permutation(len(self.train))[:images]
+        curvature = fisher(self.core, whole, self.alive, self.train.pixels, rows, self._rng("labels"))
+        kept_weights = self.average[self.alive]
+        if recipe.removal == "surgeon":
+            moved, kept = operate(kept_weights, curvature, count, recipe.damping)
+        else:
+            moved, kept = choose(recipe.removal, kept_weights, curvature, count)
+            if recipe.compensate:
+                moved, kept = operate(kept_weights, curvature, count, recipe.damping, among=~kept)
+        if not recipe.compensate:
+            moved = np.where(kept, kept_weights, 0.0)
+        self.weights = np.zeros(self.network.size)
+        self.weights[self.alive] = moved
+        self.average = self.weights.copy()
+        if self.full:
+            self.full.keep(kept)
+        self.alive = self.alive[kept]
+
+    def _regrow(self, count: int) -> None:
+        """Give back the weights whose absence costs most, at 0; the next removals decide anew."""
+        rows = self._rng("regrow").permutation(len(self.train))
+        rows = rows[: len(rows) // 8 * 8]
+        gradients = self.core.micro_gradients(
+            self._whole(self.average), self.train.pixels, self.targets, rows, 8
+        )
+        found, second = regain(gradients, self.alive, count, self.recipe.damping, 8)
+        assert self.full
+        together = np.concatenate([self.alive, found])
+        order = np.argsort(together)
+        self.full.grow(second[np.ix_(found, together)] * (8 / self.recipe.batch), order)
+        self.alive = together[order]
+
+    def _train(self, step: Epoch) -> float:
+        recipe = self.recipe
+        order = self._order()
+        pixels, targets = self.train.pixels, self.targets
+        if recipe.augment.on:
+            pixels = augmented(pixels, order, recipe.augment, self._rng("augment"))
+            targets, order = targets[order], np.arange(len(order))
+        if recipe.optimiser == "diagonal" or len(self.alive) > recipe.full_below:
+            return self._adam(step, pixels, targets, order)
+        return self._full_adam(step, pixels, targets, order)
+
+    def _order(self) -> NDArray[np.int64]:
+        """The images of this epoch. With `hard`, that share is drawn by how wrong the network is.
+
+        Importance sampling without the correction (cf. Katharopoulos & Fleuret 2018,
+        arXiv:1803.00942): an image counts as often as it is drawn, hard ones more.
+        """
+        rng, n = self._rng("order"), len(self.train)
+        order = rng.permutation(n)
+        hard = int(self.recipe.hard * n)
+        if not hard:
+            return order
+        logits = self.core.logits(self._whole(self.average), self.train.pixels).astype(np.float64)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        wrong = 1 - odds[np.arange(n), self.train.labels] / odds.sum(axis=1)
+        drawn = rng.choice(n, hard, p=(wrong + 1e-6) / (wrong + 1e-6).sum())
+        return rng.permutation(np.concatenate([order[: n - hard], drawn]))
+
+    def _adam(self, step: Epoch, pixels: Any, targets: Any, order: NDArray[np.int64]) -> float:
+        """Plain Adam, in the compiled core."""
+        recipe, batch = self.recipe, self.recipe.batch
+        steps = -(-len(order) // batch)
+        rates = np.linspace(*step.rate, steps)
+        if recipe.optimiser == "full" and step.size < self.network.size:
+            rates = rates * 0.6  # the full-matrix rate suits plain Adam less
+        mask, whole = self._mask(), self._whole(self.weights)
+        total, length = 0.0, -(-steps // PARTS)
+        for first in range(0, steps, length):
+            rows = order[first * batch : (first + length) * batch]
+            total += len(rows) * self.core.adam_epoch(
+                whole, self.moments[0], self.moments[1], self.adam_steps, pixels, targets, rows, batch,
+                rates[first : first + length], mask=mask, smoothing=recipe.smoothing,
+            )  # fmt: skip
+            self.adam_steps += -(-len(rows) // batch)
+            self._take(whole, -(-len(rows) // batch), self.adam_steps)
+        self.weights = whole.astype(np.float64)
+        return total / len(order)
+
+    def _full_adam(self, step: Epoch, pixels: Any, targets: Any, order: NDArray[np.int64]) -> float:
+        recipe, batch, mask = self.recipe, self.recipe.batch, self._mask()
+        if self.full is None:
+            self.full = FullAdam(len(self.alive), beta2=recipe.beta2, every=recipe.every)
+            rows = order[: len(order) // 16 * 16]
+            first = self.core.micro_gradients(self._whole(self.weights), pixels, targets, rows, 16, mask)
+            self.full.warm(first[:, self.alive], batch / 16)
+        starts = range(0, len(order) - batch + 1, batch) or range(1)
+        total, penalty = 0.0, recipe.penalty * (step.rate[0] == step.rate[1])  # not while it settles
+        for k, rate in zip(starts, np.linspace(*step.rate, len(starts)), strict=True):
+            rows = order[k : k + batch]
+            loss, gradient = self.core.loss_gradient(
+                self._whole(self.weights), pixels, targets, rows, recipe.smoothing, mask
+            )
+            slope = gradient[self.alive] + price(self.weights[self.alive], penalty)
+            self.weights[self.alive] -= rate * self.full.direction(slope)
+            self._take(self.weights, 1, self.full.steps)
+            total += loss
+        self.full.rest()
+        return total / len(starts)
+
+    def _take(self, weights: NDArray[Any], steps: int, since_start: int) -> None:
+        """Weights [n] into the average (Polyak & Juditsky 1992; here it forgets exponentially).
+
+        The first steps are forgotten fast: where a network starts says nothing.
+        """
+        memory = min(self.recipe.average, since_start / (since_start + 10))
+        self.average += (1 - memory**steps) * (weights - self.average)
+
+    def _save(self, path: Path, snapshots: list[Snapshot]) -> None:
+        tensors: dict[str, NDArray[Any]] = {
+            "weights": self.weights,
+            "average": self.average,
+            "alive": self.alive,
+        }
+        tensors |= {
+            "m": self.moments[0],
+            "v": self.moments[1],
+            "count": np.array([self.epoch, self.adam_steps]),
+        }
+        if self.full:
+            tensors |= {f"full.{name}": array for name, array in self.full.state().items()}
+        if snapshots:
+            tensors["snapshots.parameters"] = np.stack([s.parameters for s in snapshots])
+            tensors["snapshots.mask"] = np.stack([s.mask for s in snapshots])
+        write_tensors(path, tensors)
+
+    def _load(self, path: Path) -> list[Snapshot]:
+        t, _ = read_tensors(path)
+        self.weights, self.average, self.alive = t["weights"], t["average"], t["alive"]
+        self.moments = [t["m"].copy(), t["v"].copy()]
+        self.epoch, self.adam_steps = map(int, t["count"])
+        full = {name.removeprefix("full."): array for name, array in t.items() if name.startswith("full.")}
+        if full:
+            self.full = FullAdam(len(self.alive), beta2=self.recipe.beta2, every=self.recipe.every)
+            self.full.restore(full)
+        pairs = zip(t.get("snapshots.parameters", []), t.get("snapshots.mask", []), strict=True)
+        return [Snapshot(int(mask.sum()), parameters, mask.astype(bool)) for parameters, mask in pairs]

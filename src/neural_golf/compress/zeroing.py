@@ -1,0 +1,168 @@
+"""Zeroing one weight at a time: the stages pruned and prelu_pruned.
+
+As the blog did it: one pass over the convolution and linear weights (not biases, not slopes); each
+is set to zero and stays zero if the network still has the accuracy asked for. No retraining.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf import data
+from neural_golf.base import longwork
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import read_tensors, write_csv, write_json, write_tensors
+from neural_golf.base.statistics import needed
+from neural_golf.config import Config
+from neural_golf.engine import Engine, engine
+from neural_golf.net.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from neural_golf.net.parameters import masked
+from neural_golf.net.spec import Network
+from neural_golf.train.fit import METRICS, MODELS, PLOTS, Vector, score
+
+__all__ = ["run", "saliency", "zero"]
+
+SOURCES = {"pruned": "tuned", "prelu_pruned": "prelu"}
+Judge = Literal["test", "heldout"]
+CHUNK = 100  # candidates between two saves of the state
+
+
+def saliency(core: Engine, parameters: Vector, images: data.Split) -> Vector:
+    """About how much the loss rises when one parameter alone is zeroed: w² · E[g²] / 2, [n].
+
+    Optimal Brain Damage (LeCun, Denker & Solla 1990) with the diagonal of the empirical Fisher
+    matrix, from one gradient per image, as the second derivative.
+    """
+    index = np.arange(len(images))
+    gradients = core.micro_gradients(parameters, images.pixels, images.labels, index, micro_batch=1)
+    fisher = np.square(gradients, dtype=np.float64).mean(axis=0)
+    return np.asarray(np.square(parameters, dtype=np.float64) * fisher / 2, np.float32)
+
+
+def zero(
+    stage: str, name: str, core: Engine, parameters: Vector, order: NDArray[np.int64],
+    judge: data.Split, threshold: int, state: Path,
+) -> longwork.Piece:  # fmt: skip
+    """One pass over `order`; goes on from `state`. Returns mask [n] and the curve of accepted zeros.
+
+    curve: int [accepted, 2], number of zeros so far and images correct then.
+    """
+    path = state / "pass.safetensors"
+    if path.exists():
+        saved, metadata = read_tensors(path)
+        mask, curve, first = saved["mask"].astype(bool), saved["curve"], int(metadata["done"])
+    else:
+        mask, curve, first = np.ones(len(parameters), bool), np.empty((0, 2), np.int64), 0
+    for start in range(first, len(order), CHUNK):
+        chunk = order[start : start + CHUNK]
+        accepted: list[tuple[int, int]] = []
+
+        def note(done: int, zeroed: int, correct: int, first: int = len(curve)) -> None:
+            if zeroed > len(accepted):  # noqa: B023 (called before the next chunk begins)
+                accepted.append((first + zeroed, correct))  # noqa: B023
+
+        now = masked(parameters, mask)
+        mask = mask & core.zero_one_by_one(now, chunk, judge.pixels, judge.labels, threshold, note)
+        curve = np.concatenate([curve, np.array(accepted, np.int64).reshape(-1, 2)])
+        write_tensors(path, {"mask": mask, "curve": curve}, {"done": str(start + len(chunk))})
+        longwork.say(stage, name, f"{start + len(chunk)}/{len(order)} weights tried, {len(curve)} zeroed")
+    return {"mask": mask, "curve": curve}, {}
+
+
+def run(config: Config, stage: str) -> None:
+    """Prune every run of the source row, by every judge and in every order of params.yaml."""
+    source = SOURCES[stage]
+    section = config.prune
+    dense = read_checkpoint(MODELS / f"{source}.safetensors", network=_expected(config, source))
+    network = dense.network
+    core = engine(network)
+    parts = {judge: data.read(judge) for judge in section.judges}
+    heldout, train = data.read("heldout"), data.read("train")
+    thresholds = {"test": section.threshold, "heldout": section.heldout_threshold}
+    goals = {judge: needed(thresholds[judge], len(part)) for judge, part in parts.items()}
+    able = []
+    for run, judge in itertools.product(range(len(dense.runs)), section.judges):
+        correct = core.correct(dense.parameters[run], parts[judge].pixels, parts[judge].labels)
+        if correct >= goals[judge]:
+            able += [(judge, order, run) for order in section.orders]
+        else:
+            print(
+                f"{stage}: left out {source} seed {dense.runs[run]['seed']}: it has {correct} of "
+                f"{len(parts[judge])} {judge} images right, below the {goals[judge]} asked for, "
+                "so pruning has nothing to give"
+            )
+    missing = [judge for judge in section.judges if judge not in {job[0] for job in able}]
+    if missing:
+        judge = missing[0]
+        key = "threshold" if judge == "test" else "heldout_threshold"
+        raise GolfError(
+            f"no {source} network reaches prune.{key} = {thresholds[judge]:g} on the {judge} "
+            f"images, so pruning has nothing to give: lower prune.{key} in params.yaml, or train {source} "
+            "longer"
+        )
+
+    def one(job: tuple[Judge, str, int]) -> longwork.Piece:
+        judge, order_name, run = job
+        seed = dense.runs[run]["seed"]
+        name = f"{judge} {order_name} seed {seed}"
+        parameters = dense.parameters[run]
+
+        def compute(state: Path) -> longwork.Piece:
+            start = time.perf_counter()
+            core = engine(network)  # of its own: one engine does one thing at a time
+            order = network.weights()
+            if order_name == "saliency":
+                images = train[: section.saliency_images]
+                order = order[np.argsort(saliency(core, parameters, images)[order], kind="stable")]
+            tensors, _ = zero(stage, name, core, parameters, order, parts[judge], goals[judge], state)
+            baked = masked(parameters, tensors["mask"].astype(bool))
+            return tensors, {
+                "seed": seed,
+                "judge": judge,
+                "order": order_name,
+                **score(core, baked, **{"train": train, "heldout": heldout, judge: parts[judge]}),
+                "seconds": round(time.perf_counter() - start, 2),
+            }
+
+        key = longwork.folder(
+            stage, settings=section.model_dump(exclude={"judges", "orders"}), job=job,
+            parameters=parameters.tobytes().hex(), data=data.digest(),
+        )  # fmt: skip
+        return longwork.finished(key, compute)
+
+    able.sort(key=lambda job: (section.judges.index(job[0]), section.orders.index(job[1]), job[2]))
+    results = longwork.in_parallel(able, one)
+    masks = np.stack([tensors["mask"] for tensors, _ in results]).astype(bool)
+    parameters = np.stack([dense.parameters[run] for _, _, run in able])
+    runs = tuple(record for _, record in results)
+    write_checkpoint(MODELS / f"{stage}.safetensors", Checkpoint(network, parameters, masks, runs))
+    curve = [
+        (
+            f"{record['judge']}-{record['order']}",
+            record["seed"],
+            network.size - zeros,
+            correct / len(parts[record["judge"]]),
+        )
+        for tensors, record in results
+        for zeros, correct in tensors["curve"].tolist()
+    ]
+    write_csv(PLOTS / f"{stage}.csv", ("variant", "seed", "nonzero", "accuracy"), curve)
+    write_json(METRICS / f"{stage}.json", _summary(runs, masks))
+
+
+def _expected(config: Config, source: str) -> Network:
+    return Network.parse(getattr(config, source).network)
+
+
+def _summary(runs: tuple[dict[str, object], ...], masks: NDArray[np.bool_]) -> dict[str, object]:
+    """Mean non-zero parameters of each variant."""
+    variants: dict[str, list[int]] = {}
+    for record, mask in zip(runs, masks, strict=True):
+        variants.setdefault(f"{record['judge']}-{record['order']}", []).append(int(mask.sum()))
+    return {name: {"nonzero": round(float(np.mean(v)), 2), "runs": len(v)} for name, v in variants.items()}

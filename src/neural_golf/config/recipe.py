@@ -1,0 +1,78 @@
+"""The settings of a descent; params.yaml is read into these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from neural_golf.base.errors import GolfError
+from neural_golf.net.spec import Network
+
+__all__ = ["Augment", "Recipe"]
+
+Count = Annotated[int, Field(ge=1)]
+Zero = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Augment(BaseModel):
+    """Largest change of an image, drawn anew for every image and epoch; all 0 is off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    shift: Annotated[float, Field(ge=0)] = 0.0  # pixels
+    turn: Annotated[float, Field(ge=0)] = 0.0  # degrees
+    scale: Share = 0.0
+    elastic: Annotated[float, Field(ge=0)] = 0.0  # pixels, at 5 by 5 knots
+
+    @property
+    def on(self) -> bool:
+        return any((self.shift, self.turn, self.scale, self.elastic))
+
+
+class Recipe(BaseModel):
+    """The settings of one descent; each technique of the handbook is a field."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    network: tuple[str, ...]
+    batch: Count
+    dense_epochs: Count  # before the first weight goes
+    dense_rate: Positive
+    fast_to: Count  # size until which weights go fast
+    fast_epochs: Count
+    slow_epochs: Zero  # from there to the last of `sizes`
+    sizes: Annotated[tuple[Count, ...], Field(min_length=1)]  # where a snapshot is kept, falling
+    settle: Zero  # epochs of falling rate before every snapshot
+    rate: Positive  # of the full-matrix phase at 500 parameters and more; falls as size^0.75
+    optimiser: Literal["full", "diagonal"] = "full"
+    every: Count = 50  # steps between two eigendecompositions
+    beta2: Share = 0.998
+    full_below: Count = 600  # size from which the optimiser is `full`
+    removal: Literal["surgeon", "saliency", "magnitude"] = "surgeon"
+    compensate: bool = True  # move the weights that stay
+    damping: Positive = 1e-3
+    fisher_images: Count = 16000
+    average: Share = 0.998  # exponential average of the weights, per step; 0: off
+    penalty: Annotated[float, Field(ge=0)] = 0.0  # price of a weight, while weights are removed
+    smoothing: Share = 0.0
+    distil: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the teacher's answer in the targets
+    augment: Augment = Augment()
+    hard: Share = 0.0  # share of every epoch drawn from what the network finds hardest
+    regrow: Share = 0.0  # share of the weights given back at every `regrow_every`th epoch
+    regrow_every: Count = 4
+
+    @field_validator("network")
+    @classmethod
+    def _network(cls, spec: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            Network.parse(spec)
+        except GolfError as error:
+            raise ValueError(str(error)) from None
+        return spec
+
+    @model_validator(mode="after")
+    def _falling(self) -> Recipe:
+        if list(self.sizes) != sorted(set(self.sizes), reverse=True):
+            raise ValueError("sizes must fall")
+        return self

@@ -1,0 +1,1 @@
+"""Experiments that no record depends on: the handbook, the search, the teacher."""

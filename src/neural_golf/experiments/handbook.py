@@ -1,0 +1,128 @@
+"""The stage `handbook`: what each technique is worth, everything else equal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neural_golf import data
+from neural_golf.base import longwork
+from neural_golf.base.files import write_csv, write_json
+from neural_golf.base.statistics import Spread
+from neural_golf.compress.descent import Descent
+from neural_golf.compress.plan import Epoch
+from neural_golf.config import Config
+from neural_golf.config.recipe import Recipe
+from neural_golf.experiments import pages
+from neural_golf.experiments.teacher import probabilities
+
+__all__ = ["fold", "run", "size_needed"]
+
+Curve = Sequence[tuple[int, float]]  # (size, accuracy)
+
+
+def fold(everything: data.Split, number: int, folds: int) -> tuple[data.Split, data.Split]:
+    """Images to train on and to judge by: cross-validation, each image judges in one seed."""
+    judged = np.arange(len(everything)) % folds == number
+    return everything[np.flatnonzero(~judged)], everything[np.flatnonzero(judged)]
+
+
+def size_needed(curve: Curve, accuracy: float) -> float | str:
+    """The size at which the accuracy falls below `accuracy`, linear in the logarithm between snapshots.
+
+    The curve is read from its largest size down to the last snapshot that is good enough. Where none is, or
+    where the smallest still is, only a bound is known.
+
+    >>> size_needed([(400, 0.985), (200, 0.975)], 0.98)
+    282.8
+    >>> size_needed([(400, 0.985), (200, 0.981)], 0.98)
+    'under 200'
+    """
+    falling = sorted(curve, reverse=True)
+    good = [k for k, (_, value) in enumerate(falling) if value >= accuracy]
+    if not good:
+        return f"over {falling[0][0]}"
+    if good[-1] == len(falling) - 1:
+        return f"under {falling[-1][0]}"
+    (above, high), (below, low) = falling[good[-1]], falling[good[-1] + 1]
+    share = (high - accuracy) / (high - low)
+    return round(float(above * (below / above) ** share), 1)
+
+
+def run(config: Config) -> None:
+    """Every arm with every seed; seed k trains on all but fold k of the training images."""
+    section = config.handbook
+    parts = [data.read("train"), data.read("heldout")]
+    everything = data.Split(
+        np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts])
+    )
+    base = section.recipe.model_dump()
+    recipes = {name: Recipe(**{**base, **change}) for name, change in section.arms.items()}
+    # Seed by seed, so that a run that is stopped early has something of every arm.
+    jobs = [(name, seed) for seed in range(section.seeds) for name in recipes]
+
+    def one(job: tuple[str, int]) -> longwork.Piece:
+        name, seed = job
+        recipe = recipes[name]
+
+        def compute(state: Path) -> longwork.Piece:
+            train, judged = fold(everything, seed, section.seeds)
+            start = time.perf_counter()
+            descent = Descent(recipe, train, seed, probabilities(train) if recipe.distil else None)
+
+            def each_epoch(step: Epoch, epoch: int, loss: float) -> None:
+                if step.snapshot:
+                    longwork.say("handbook", f"{name} seed {seed}", f"{step.size} left, loss {loss:.4f}")
+
+            curve = [
+                (shot.size, descent.core.correct(shot.parameters, judged.pixels, judged.labels) / len(judged))
+                for shot in descent.run(each_epoch, state)
+            ]
+            return {}, {"curve": curve, "seconds": round(time.perf_counter() - start, 2)}
+
+        key = longwork.folder(
+            "golf98", what="handbook", recipe=recipe.model_dump(), seed=seed, data=data.digest()
+        )
+        return longwork.finished(key, compute)
+
+    results = longwork.in_parallel(jobs, one)
+    records: dict[str, list[dict[str, Any]]] = {name: [] for name in recipes}
+    for (name, _), (_, record) in zip(jobs, results, strict=True):
+        records[name].append(record)
+    lines = [
+        (name, seed, size, accuracy)
+        for name, runs in records.items()
+        for seed, record in enumerate(runs)
+        for size, accuracy in record["curve"]
+    ]
+    write_csv(Path("results/plots/handbook.csv"), ("arm", "seed", "nonzero", "accuracy"), lines)
+    first = next(iter(records.values()))
+    found = {name: summary(runs, first, section.accuracies, section.at) for name, runs in records.items()}
+    write_json(Path("results/metrics/handbook.json"), found)
+    pages.update(found, section.accuracies, section.at)
+
+
+def summary(
+    runs: Sequence[dict[str, Any]], first: Sequence[dict[str, Any]], accuracies: Sequence[float], at: int
+) -> dict[str, Any]:
+    """The size that each seed needed for each accuracy, and the accuracy at the size `at`.
+
+    The latter also as the difference from the first arm's, seed by seed: both were judged by the same
+    fold, and folds differ more than arms.
+    """
+
+    def there(records: Sequence[dict[str, Any]]) -> list[float]:
+        return [value for record in records for size, value in record["curve"] if size == at]
+
+    own, other = there(runs), there(first)
+    differences = [a - b for a, b in zip(own, other, strict=True)] if len(own) == len(other) else []
+    return {
+        "needed": {f"{a:.4g}": [size_needed(record["curve"], a) for record in runs] for a in accuracies},
+        f"accuracy_at_{at}": vars(Spread.of(own)) if own else None,
+        "against_first": vars(Spread.of(differences)) if differences else None,
+        "seconds": round(float(np.mean([record["seconds"] for record in runs])), 1),
+    }

@@ -1,1 +1,0 @@
-"""The frontier: the fewest non-zero parameters at a given accuracy, chosen without the test set."""

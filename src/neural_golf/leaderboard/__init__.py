@@ -1,0 +1,1 @@
+"""Anybody's networks, each verified again every time."""

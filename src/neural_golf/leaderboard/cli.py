@@ -1,0 +1,91 @@
+"""`golf submit` and `golf leaderboard`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.leaderboard.entries import Card, load_card, submit, verified_entries
+from neural_golf.leaderboard.tables import outdated, write_tables
+from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
+from neural_golf.referee.cli import add_challenge, add_data, folders, verdict_table
+
+__all__ = [
+    "add_leaderboard",
+    "add_leaderboard_arguments",
+    "add_submit_arguments",
+    "run_leaderboard",
+    "run_submit",
+]
+
+
+def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `golf submit`."""
+    parser.description = "Verify an ONNX file and, if it passes, write it and its card into the leaderboard."
+    parser.add_argument("file", type=Path, help="the ONNX file")
+    parser.add_argument("--name", required=True, help="the entry's folder: a-z, 0-9, dot, dash, underscore")
+    parser.add_argument(
+        "--card",
+        type=Path,
+        required=True,
+        help="a YAML file: author, method, chosen_on (train, held-out or test), licence, and links if any",
+    )
+    parser.add_argument("--replace", action="store_true", help="replace the entry of that name")
+    add_challenge(parser)
+    add_data(parser)
+    add_leaderboard(parser)
+
+
+def run_submit(args: argparse.Namespace) -> int:
+    """Run `golf submit`; returns 0. Raises GolfError where the file does not pass."""
+    challenge = load_challenge(args.challenge)
+    card: Card = load_card(args.card)
+    test_set = load_test_set(challenge, *folders(args))
+    entry = submit(args.file, args.name, card, challenge, test_set, args.leaderboard, replace=args.replace)
+    print(verdict_table(entry.verdict))
+    print(f"written to {args.leaderboard / challenge.name / entry.name}; next: golf leaderboard")
+    return 0
+
+
+def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `golf leaderboard`."""
+    parser.description = (
+        "Verify every entry again and write the leaderboard's README.md and leaderboard.json."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if the written tables are not these"
+    )
+    add_data(parser)
+    add_leaderboard(parser)
+
+
+def run_leaderboard(args: argparse.Namespace) -> int:
+    """Run `golf leaderboard`; returns 1 if an entry does not pass or, with --check, a table is old."""
+
+    def test_set(challenge: Challenge) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return load_test_set(challenge, *folders(args))
+
+    entries = verified_entries(args.leaderboard, test_set)
+    for entry in entries:
+        print(f"{entry.verdict.verdict}: {entry.challenge}/{entry.name}: {entry.verdict.reason}")
+    old = outdated(entries, args.leaderboard)
+    if args.check:
+        for name in old:
+            print(f"{args.leaderboard / name} is not up to date; run: golf leaderboard")
+    else:
+        write_tables(entries, args.leaderboard)
+    broken = any(entry.verdict.verdict != "PASS" for entry in entries)
+    return int(broken or (args.check and bool(old)))
+
+
+def add_leaderboard(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--leaderboard",
+        type=Path,
+        default=Path("leaderboard"),
+        metavar="FOLDER",
+        help="the leaderboard's folder (default: %(default)s)",
+    )

@@ -1,0 +1,106 @@
+"""`golf enter`: our own networks as entries of the leaderboard, of every row one, chosen before it is scored.
+
+Of each row and variant of the ladder the run that `model_cards.chosen` names is entered for every challenge that it
+passes. If it does not pass, the row has no entry, though another seed might: to look for that one would be to
+choose on the test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from neural_golf import config
+from neural_golf.base.errors import GolfError
+from neural_golf.config import Config
+from neural_golf.leaderboard.cli import add_leaderboard
+from neural_golf.leaderboard.entries import Card, Entry, TestSet, submit
+from neural_golf.referee.challenge import Challenge, challenge_names, load_challenge, load_test_set
+from neural_golf.referee.cli import add_data, folders
+from neural_golf.results import model_cards
+
+__all__ = ["add_enter_arguments", "enter", "run_enter"]
+
+
+def add_enter_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `golf enter`."""
+    parser.description = (
+        "Enter the networks of the ladder: of every row the one that held-out images choose, "
+        "for every challenge that it passes."
+    )
+    parser.add_argument(
+        "workspace",
+        nargs="*",
+        type=Path,
+        default=[Path()],
+        help="folders with params.yaml and results (default: this one); `make fashion` makes results/fashion",
+    )
+    add_data(parser)
+    add_leaderboard(parser)
+
+
+def run_enter(args: argparse.Namespace) -> int:
+    """Run `golf enter`; returns 0. Raises GolfError where there are no results to enter."""
+    for workspace in args.workspace:
+        for text in enter(workspace, args.leaderboard, folders(args)):
+            print(text)
+    print("next: golf leaderboard")
+    return 0
+
+
+def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
+    """Enter a workspace's networks under root; yields a line on each row and challenge."""
+    settings = config.load(workspace / "params.yaml")
+    table = workspace / "results/plots/verify.csv"
+    if not table.exists():
+        raise GolfError(f"enter: {table} is missing; the pipeline has to run first")
+    with table.open(newline="") as file:
+        variants = model_cards.by_variant(list(csv.DictReader(file)))
+    challenges = [c for c in map(load_challenge, challenge_names()) if c.dataset == settings.data.dataset]
+    if not challenges:
+        raise GolfError(f"enter: there is no challenge on {settings.data.dataset}")
+    for challenge in challenges:
+        test_set = load_test_set(challenge, *data)
+        for variant, group in variants.items():
+            run = model_cards.chosen(group)
+            name, entry = run["name"], f"{challenge.name}/{model_cards.name_of(variant)}"
+            path = workspace / "results/onnx" / f"{name}.onnx"
+            if int(run["correct"]) < challenge.threshold:
+                what = f"{name} has {int(run['correct']):,} right, {challenge.threshold:,} needed"
+            elif not path.exists():
+                what = f"{path} is not there, as it is larger than the referee's limit"
+            else:
+                card = _card(settings, variant, group)
+                made = _submit(path, run, card, challenge, test_set, root, model_cards.name_of(variant))
+                yield f"entered {entry}: {made.verdict.nonzero} non-zero, {made.verdict.reason}"
+                continue
+            stays = root / challenge.name / model_cards.name_of(variant)
+            yield f"no entry {entry}: {what}" + (f"; {stays} is of an earlier run" if stays.exists() else "")
+
+
+def _card(settings: Config, variant: model_cards.Variant, group: Sequence[model_cards.Line]) -> Card:
+    ladder = settings.ladder
+    return Card(
+        author=ladder.author,
+        method=model_cards.method(ladder, variant, group),
+        chosen_on=model_cards.chosen_on(group),
+        licence=ladder.licence,
+        links=list(ladder.links),
+    )
+
+
+def _submit(
+    path: Path,
+    run: model_cards.Line,
+    card: Card,
+    challenge: Challenge,
+    test_set: TestSet,
+    root: Path,
+    name: str,
+) -> Entry:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != run["sha256"]:
+        raise GolfError(f"enter: {path} is not the file that `golf verify` scored; run the pipeline again")
+    return submit(path, name, card, challenge, test_set, root, replace=True)

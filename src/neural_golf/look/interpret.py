@@ -1,0 +1,292 @@
+"""The stage `interpret`: what the networks look at, as figures, and as numbers in results/interpret.json.
+
+    golf interpret
+
+Reads verified ONNX files and records; writes results/figures/interpret/. What is drawn of which
+network is a list (`drawings`), from which Snakemake's report and the page take their captions.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neural_golf import data
+from neural_golf.base.files import write_bytes, write_json
+from neural_golf.base.longwork import cores
+from neural_golf.compress.zeroing import SOURCES
+from neural_golf.config import Config
+from neural_golf.look import anatomy, measure, overview, vision
+from neural_golf.look.claims import claims
+from neural_golf.look.figures import save_figure
+from neural_golf.look.style import applied, settle
+from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
+from neural_golf.results.ladder import update_readme
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FIGURES", "OVERVIEW", "PORTRAIT", "Drawing", "caption_file", "drawings", "run"]
+
+FIGURES = Path("results/figures/interpret")
+FINDINGS = Path("results/interpret.json")
+CLAIMS = Path("results/interpret.md")
+DOCUMENT = Path("docs/interpretability.md")
+PLOTS = Path("results/plots")
+
+# Kind of figure: what draws it, and the category it stands under. OVERVIEW is drawn once, PORTRAIT
+# for every network.
+OVERVIEW: dict[str, tuple[Callable[..., Figure], str]] = {
+    "front": (overview.front, "All networks"),
+    "training": (overview.training, "All networks"),
+    "pruning": (overview.pruning, "All networks"),
+    "study": (overview.study, "Tuning"),
+    "slices": (overview.slices, "Tuning"),
+}
+PORTRAIT: dict[str, tuple[Callable[..., Figure], str]] = {
+    "flow": (anatomy.flow, "The whole network"),
+    "kernels": (anatomy.kernels, "The whole network"),
+    "survivors": (anatomy.survivors, "The whole network"),
+    "channels": (vision.channels, "What it sees"),
+    "angles": (vision.angles, "What it sees"),
+    "classes": (vision.classes, "What it sees"),
+    "excite": (vision.excite, "What it sees"),
+    "mistakes": (vision.mistakes, "What it gets wrong"),
+    "worth": (anatomy.worth, "What each weight is worth"),
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure: its file, its kind, the network it is of ("" for all), caption and category."""
+
+    path: Path
+    kind: str
+    network: str
+    caption: str
+    category: str
+
+
+def drawings(config: Config) -> list[Drawing]:
+    """Every figure that the stage draws with these settings, whether or not it exists yet."""
+    kinds = [(kind, "", *OVERVIEW[kind]) for kind in OVERVIEW]
+    kinds += [(kind, name, *PORTRAIT[kind]) for name in config.interpret.networks for kind in PORTRAIT]
+    return [
+        Drawing(FIGURES / f"{'-'.join(filter(None, (kind, name)))}.svg", kind, name, caption(draw), category)
+        for kind, name, draw, category in kinds
+    ]
+
+
+def caption(draw: Callable[..., Any]) -> str:
+    """The first paragraph of a function's docstring."""
+    return " ".join((inspect.getdoc(draw) or "").partition("\n\n")[0].split())
+
+
+def caption_file(drawing: Drawing) -> str:
+    """The caption as a file, for Snakemake's report; written if it is not there yet."""
+    path = Path(".golf/captions") / f"{drawing.kind}.rst"
+    text = f"{drawing.caption}\n".encode()
+    if not path.exists() or path.read_bytes() != text:
+        write_bytes(path, text)
+    return path.absolute().as_posix()
+
+
+def run(config: Config) -> None:
+    """Draw every figure of `drawings`; write results/interpret.json."""
+    names = config.interpret.networks
+    choose(read_lines(), names)  # a wrong name ends here, before any work
+    # Processes, since most of the time goes into drawing, in Python. Spawned: a fork would inherit threads.
+    with ProcessPoolExecutor(min(cores(), len(names)), get_context("spawn")) as pool:
+        overview_done = pool.submit(_survey, config)
+        found = dict(pool.map(partial(_portrait, config), names))
+        overview_done.result()
+    wanted = {drawing.path for drawing in drawings(config)}
+    for path in FIGURES.glob("*.svg"):
+        if path not in wanted:
+            path.unlink()
+    write_json(FINDINGS, found)
+    write_bytes(CLAIMS, claims(found).encode())
+    if DOCUMENT.exists():  # not in the demo's workspace
+        update_readme("interpret", CLAIMS, DOCUMENT)
+
+
+def _survey(config: Config) -> None:
+    with applied():
+        survey(config, read_lines())
+
+
+def _portrait(config: Config, name: str) -> tuple[str, dict[str, Any]]:
+    """One network in a process of its own: its group, and what was measured."""
+    lines = read_lines()
+    subject = read_subject(choose(lines, [name])[0])
+    with applied():
+        return subject.group, portrait(config, subject, lines, data.read("test"), data.read("heldout"))
+
+
+def survey(config: Config, lines: list[Line]) -> None:
+    """The figures of all networks together."""
+    rows = {
+        name: overview.read(PLOTS / f"{name}.csv") for name in ("reference", "baseline", "tuned", "prelu")
+    }
+    goals = {"test": config.prune.threshold, "heldout": config.prune.heldout_threshold}
+    trials = overview.read(PLOTS / "tune.csv")
+    curves = {name: overview.read(PLOTS / f"{name}.csv") for name in SOURCES}
+    figures = {
+        "front": overview.front(lines, config.ladder, config.interpret.records),
+        "training": overview.training({name: some for name, some in rows.items() if some}),
+        "pruning": overview.pruning({name: some for name, some in curves.items() if some}, goals),
+        "study": overview.study(trials, importances(Path("results/models/tune-journal.log"))),
+        "slices": overview.slices(trials),
+    }
+    for kind, figure in figures.items():
+        settle(figure)
+        save_figure(figure, FIGURES / f"{kind}.svg")
+
+
+def importances(journal: Path) -> dict[str, float]:
+    """How much of the differences between the study's trials each setting explains."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    study = optuna.load_study(study_name="tune", storage=storage)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+
+
+def portrait(
+    config: Config, subject: Subject, lines: list[Line], test: data.Split, heldout: data.Split
+) -> dict[str, Any]:
+    """Draw every figure of one network; returns what was measured on the way."""
+    section = config.interpret
+    full = subject.written_out()
+    network = full.network
+    digits = measure.samples(test, section.sample_seed)
+    tunings = measure.tuning(full, section.strokes, test[:1000])
+    degrees, _ = measure.strokes(section.strokes, network.in_shape[1])
+    reads = measure.features(network)
+    seen = measure.activations(full, test.pixels)
+    means = measure.class_means(seen[reads.name], test.labels)
+    centres = measure.class_means(measure.activations(full, heldout.pixels)[reads.name], heldout.labels)
+    exciting = measure.excite(full, section.excite)
+    scores = measure.logits(subject, test)
+    loss = measure.losses(scores, test.labels)
+    parent = _parent(subject, lines, test)
+    index, lost, right = measure.worth(subject, heldout)
+    figures: Mapping[str, Figure] = {
+        "flow": anatomy.flow(full, subject.nonzero),
+        "kernels": anatomy.kernels(subject),
+        "survivors": anatomy.survivors(subject),
+        "channels": vision.channels(full, digits, measure.activations(full, digits.pixels)),
+        "angles": vision.angles(subject, degrees, tunings, section.strokes.selective),
+        "classes": vision.classes(full, means),
+        "excite": vision.excite(full, exciting),
+        "mistakes": vision.mistakes(subject, test, scores, loss, section.worst, parent),
+        "worth": anatomy.worth(subject, index, lost, len(heldout)),
+    }
+    for kind, figure in figures.items():
+        settle(figure)
+        save_figure(figure, FIGURES / f"{kind}-{subject.group}.svg")
+    print(f"interpret: {len(figures)} figures of {subject.name}")
+    found = findings(
+        config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout)
+    )
+    found["features"]["nearest_mean_correct"] = measure.nearest_mean(seen[reads.name], test.labels, centres)
+    if "features" in exciting:
+        found["features"]["excited_beyond_every_test_image"] = measure.beyond(
+            full, exciting["features"], seen
+        )
+    return found
+
+
+def _parent(subject: Subject, lines: list[Line], test: data.Split) -> tuple[str, Any] | None:
+    """The name and the logits of the network that a pruned one was made from, if this run has it."""
+    source = SOURCES.get(subject.line["row"])
+    found = [line for line in lines if line["row"] == source and line["seed"] == subject.line["seed"]]
+    if not found:
+        return None
+    dense = read_subject(found[0])
+    return dense.name, measure.logits(dense, test)
+
+
+def findings(
+    config: Config, subject: Subject, tunings: list[measure.Tuning], means: Any, scores: Any,
+    parent: tuple[str, Any] | None, worth: tuple[Any, Any, int], test: data.Split, heldout: int,
+) -> dict[str, Any]:  # fmt: skip
+    """What was measured, as plain values."""
+    index, lost, right = worth
+    answers = scores.argmax(axis=1)
+    wrong = answers != test.labels
+    pairs: dict[str, int] = {}
+    for digit, answer in zip(test.labels[wrong].tolist(), answers[wrong].tolist(), strict=True):
+        pairs[f"{digit} → {answer}"] = pairs.get(f"{digit} → {answer}", 0) + 1
+    flat = means.reshape(len(means), -1)  # [classes, features]
+    spread = flat.max(axis=0) - flat.min(axis=0)
+    high = (flat - flat.min(axis=0)) / np.maximum(spread, 1e-9) > 0.5
+    order = np.argsort(-lost, kind="stable")[:5]
+    named = []
+    for k in order:
+        tensor, at = anatomy.tensor_of(subject.network, int(index[k]))
+        named.append({"parameter": f"{tensor.name}{list(at)}", "images_lost": int(lost[k])})
+    result: dict[str, Any] = {
+        "name": subject.name,
+        "file": subject.path.as_posix(),
+        "network": ", ".join(subject.network.spec),
+        "parameters": subject.network.size,
+        "nonzero": subject.nonzero,
+        "test_correct": int((~wrong).sum()),
+        "test_images": len(test),
+        "tensors": {
+            t.name: {"size": t.size, "nonzero": int(np.count_nonzero(subject.parameters[t.slice]))}
+            for t in subject.network.tensors
+        },
+        "channels": [
+            {
+                "channel": k + 1,
+                "answers_to": t.kind(config.interpret.strokes.selective),
+                "selectivity": round(t.selectivity, 3),
+                "preferred_degrees": round(t.preferred, 1),
+                "agreement_with_ink": round(t.agreement, 3),
+                "inverted": t.inverted,
+            }
+            for k, t in enumerate(tunings)
+        ],
+        "features": {
+            "count": int(flat.shape[1]),
+            "silent": int((spread < 1e-6).sum()),
+            "digits_each_is_high_for": round(float(high[:, spread >= 1e-6].sum(axis=0).mean()), 2)
+            if spread.max() > 0
+            else 0,
+            "high_for_one_digit_only": int((high.sum(axis=0) == 1).sum()),
+        },
+        "mistakes": {
+            "wrong": int(wrong.sum()),
+            "commonest": dict(sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:5]),
+        },
+        "worth": {
+            "images": heldout,
+            "correct_with_all": right,
+            "costs_nothing_alone": int((lost <= 0).sum()),
+            "helps_when_removed": int((lost < 0).sum()),
+            "median_images_lost": float(np.median(lost)),
+            "dearest": named,
+        },
+    }
+    if parent:
+        fine = parent[1].argmax(axis=1) == test.labels
+        result["pruning"] = {
+            "from": parent[0],
+            "lost": int((wrong & fine).sum()),
+            "won": int((~wrong & ~fine).sum()),
+        }
+    return json.loads(json.dumps(result))  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""Networks as data: specs, layer kinds, parameters, checkpoints, ONNX in and out."""

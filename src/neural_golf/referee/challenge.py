@@ -1,0 +1,152 @@
+"""Challenges as data: which test images, how many must be right, under which rules.
+
+A challenge is a small YAML file (challenges/*.yaml). Its test files are known by their MD5, so a
+verdict never rests on altered data; they are read here with numpy and gzip alone.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+import zlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import parse_yaml
+from neural_golf.referee.rules import RULES_VERSION
+
+__all__ = ["Challenge", "DataFile", "challenge_names", "load_challenge", "load_test_set", "read_idx"]
+
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+_FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+_FOLDER = resources.files("neural_golf.referee") / "challenges"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DataFile(_Strict):
+    """A published file: its name and the MD5 of its compressed bytes."""
+
+    name: _FileName
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Files(_Strict):
+    """The test set's two idx files: images [n, height, width] and labels [n]."""
+
+    images: DataFile
+    labels: DataFile
+
+
+class Challenge(_Strict):
+    """One challenge: PASS needs `threshold` of `images` right, under version `rules` of docs/rules.md."""
+
+    name: _Name
+    title: Annotated[str, Field(min_length=1, max_length=100)]
+    dataset: _Name
+    split: Literal["test"]
+    files: Files
+    images: Annotated[int, Field(ge=1, le=1_000_000)]
+    threshold: Annotated[int, Field(ge=1)]
+    score: Literal["nonzero"]
+    rules: Literal[1] = RULES_VERSION
+
+    @model_validator(mode="after")
+    def _possible(self) -> Challenge:
+        if self.threshold > self.images:
+            raise ValueError(f"threshold {self.threshold} is above the {self.images} images")
+        return self
+
+
+def challenge_names() -> list[str]:
+    """The names of the challenges that come with the package."""
+    return sorted(f.name.removesuffix(".yaml") for f in _FOLDER.iterdir() if f.name.endswith(".yaml"))
+
+
+def load_challenge(name: str) -> Challenge:
+    """A challenge by its name, or from a path that ends in .yaml. Raises GolfError."""
+    if name.endswith(".yaml"):
+        path = Path(name)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise GolfError(f"challenge {name}: the file cannot be read ({error})") from error
+    elif name in challenge_names():
+        text = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise GolfError(f"challenge {name!r} does not exist; there are {', '.join(challenge_names())}")
+    try:
+        return Challenge.model_validate(parse_yaml(text))
+    except GolfError as error:
+        raise GolfError(f"challenge {name}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "challenge"
+        raise GolfError(f"challenge {name}: {where}: {first['msg']}") from error
+
+
+def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images [n, 1, height, width] and labels [n], uint8, from the published files anywhere in the folders.
+
+    Data sets whose files have one name are told apart by their MD5. Raises GolfError where a file is
+    missing or altered.
+    """
+    images, labels = (
+        _find(challenge, file, folders) for file in (challenge.files.images, challenge.files.labels)
+    )
+    if images.ndim != 3 or labels.ndim != 1 or not len(images) == len(labels) == challenge.images:
+        raise GolfError(
+            f"challenge {challenge.name}: {challenge.images} images and labels expected, "
+            f"found {images.shape} and {labels.shape}"
+        )
+    return images[:, None], labels
+
+
+def _find(challenge: Challenge, file: DataFile, folders: Sequence[Path]) -> NDArray[np.uint8]:
+    wrong: GolfError | None = None
+    for path in (found for folder in folders for found in sorted(folder.rglob(file.name))):
+        try:
+            return read_idx(path, file.md5)
+        except GolfError as error:
+            wrong = error
+    raise wrong or GolfError(
+        f"data: no {file.name} in {', '.join(map(str, folders))}; download the published "
+        f"{challenge.dataset} test files there, run `golf data`, or name their folder with --data"
+    )
+
+
+def read_idx(path: Path, md5: str | None = None) -> NDArray[np.uint8]:
+    """A gzip-compressed idx file of bytes as a uint8 array of the shape its header states.
+
+    With `md5` the compressed file must be that one, bit for bit. Raises GolfError for a file that is
+    missing, altered, cut off or of another format.
+    """
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise GolfError(f"data: {path} cannot be read ({error.strerror})") from error
+    found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+    if md5 is not None and found != md5:
+        raise GolfError(f"data: {path} is not the published file (MD5 {found}, not {md5}); download it again")
+    try:
+        data = gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise GolfError(f"data: {path} is cut off or not gzip ({error}); download it again") from error
+    rank = data[3] if len(data) > 3 and data[:3] == b"\x00\x00\x08" else 0
+    if not 1 <= rank <= 4 or len(data) < 4 + 4 * rank:
+        raise GolfError(f"data: {path} is not an idx file of bytes")
+    shape: tuple[Any, ...] = struct.unpack_from(f">{rank}I", data, 4)
+    body = np.frombuffer(data, np.uint8, offset=4 + 4 * rank)
+    if body.size != int(np.prod(shape, dtype=object)):
+        raise GolfError(f"data: {path} states {'x'.join(map(str, shape))} numbers and holds {body.size}")
+    return body.reshape(shape)

@@ -1,0 +1,1 @@
+"""From checkpoints to verified results: ONNX files, the referee's word, tables and model cards."""

@@ -1,0 +1,1 @@
+"""Training: the one loop, the reference network, the study of its settings."""
