@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from neural_golf.base.errors import GolfError
 
@@ -120,7 +121,9 @@ def _rows_and_workspaces() -> list[tuple[str, str]]:
         raw = config.read(Path("params.yaml"))
     except GolfError:
         return [("demo", "run the whole pipeline on small data (in the project's folder)")]
-    tables = [raw.get(key) if isinstance(raw.get(key), dict) else {} for key in ("rows", "workspaces")]
+    tables: list[Any] = [
+        raw.get(key) if isinstance(raw.get(key), dict) else {} for key in ("rows", "workspaces")
+    ]
     rows = [(name, f"make the row {name} of the ladder") for name in tables[0] or {}]
     return rows + [
         (name, f"run the whole pipeline in results/{name}, as params.yaml says") for name in tables[1] or {}

@@ -37,7 +37,7 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
     from torchvision import datasets
 
     kind: Any = getattr(datasets, str(dataset.torchvision), None)
-    if not isinstance(kind, type):
+    if not callable(kind):
         raise GolfError(f"params.yaml: datasets.{name}.torchvision: there is no {dataset.torchvision} there")
     if not dataset.places:  # torchvision's own addresses
         return _torchvision_sets(name, kind)
