@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
+from neural_golf.net.kind import Layer
 from neural_golf.net.parameters import fold_normalisation, initialise
 from neural_golf.net.spec import Network
 from neural_golf.train.fit import save
@@ -32,6 +33,8 @@ def run(config: Config) -> None:
     """Train the reference network once per seed of its roster."""
     import torch
 
+    from neural_golf.engine.modules import sequential
+
     section = config.reference
     network = Network.parse(section.network)
     train, heldout = data.read("train"), data.read("heldout")
@@ -44,7 +47,7 @@ def run(config: Config) -> None:
         def compute(state: Path) -> longwork.Piece:
             start = time.perf_counter()
             random = torch.Generator().manual_seed(seed)  # of dropout; PyTorch's own is shared by threads
-            module = modules(network, random)
+            module = sequential(pooled_first(network.layers), random)
             torch.nn.utils.vector_to_parameters(
                 torch.from_numpy(initialise(network, np.random.default_rng(seed))), module.parameters()
             )
@@ -89,61 +92,15 @@ def run(config: Config) -> None:
     save("reference", network, results, section.model_dump(exclude={"network"}), len(heldout))
 
 
-def modules(network: Network, random: torch.Generator) -> torch.nn.Sequential:
-    """The network as ordinary PyTorch modules; parameters in the order of the flat vector.
-
-    Where a ReLU stands before max pooling, the pooling comes first: the same values and gradients, of a
+def pooled_first(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers with max pooling before ReLU where it stands after: the same values and gradients, of a
     quarter of the numbers.
     """
-    import torch
-    from torch import nn
-
-    class Dropout(nn.Module):
-        """nn.Dropout with a generator of its own (Srivastava et al. 2014)."""
-
-        def __init__(self, rate: float) -> None:
-            super().__init__()
-            self.rate = rate
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if not self.training:
-                return x
-            keep = torch.rand(x.shape, generator=random) >= self.rate
-            return x * keep / (1 - self.rate)
-
-    kinds = {"relu": nn.ReLU}
-    parts: list[nn.Module] = []
-    layers = list(network.layers)
-    for at, (first, second) in enumerate(itertools.pairwise(network.layers)):
+    found = list(layers)
+    for at, (first, second) in enumerate(itertools.pairwise(layers)):
         if (first.kind, second.kind) == ("relu", "maxpool"):
-            layers[at : at + 2] = second, first
-    for layer in layers:
-        c, h, w = layer.in_shape
-        match layer.kind:
-            case "conv":
-                parts.append(
-                    nn.Conv2d(
-                        c,
-                        layer.out_shape[0],
-                        layer.kernel,
-                        1,
-                        layer.pad,
-                        1,
-                        layer.groups,
-                        layer.bias is not None,
-                    )
-                )
-            case "linear":
-                parts += [nn.Flatten(), nn.Linear(c * h * w, layer.out_shape[0], layer.bias is not None)]
-            case "maxpool":
-                parts.append(nn.MaxPool2d(layer.kernel))
-            case "dropout":
-                parts.append(Dropout(layer.value))
-            case kind if kind in kinds:
-                parts.append(kinds[kind]())
-            case kind:
-                raise GolfError(f"params.yaml: reference.network: {kind!r} is not for the reference network")
-    return nn.Sequential(*parts)
+            found[at : at + 2] = second, first
+    return found
 
 
 def _tensor(pixels: NDArray[np.uint8], mean: float, std: float) -> torch.Tensor:
