@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch")
 
 
 def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
-    from neural_golf.train.reference import modules
+    from neural_golf.engine.modules import sequential
+    from neural_golf.train.reference import pooled_first
 
     network = Network.parse(["conv 3 k3", "relu", "conv 4 k3", "relu", "maxpool 2", "linear 10"])
     parameters = torch.from_numpy(initialise(network, np.random.default_rng(0)))
@@ -24,7 +25,7 @@ def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
     images[:, :, :10] = 0  # windows that tie, as in blank borders
     found = []
     for module in (
-        modules(network, torch.Generator()),
+        sequential(pooled_first(network.layers)),
         torch.nn.Sequential(
             torch.nn.Conv2d(1, 3, 3),
             torch.nn.ReLU(),
@@ -39,7 +40,7 @@ def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
         logits = module(images)
         torch.nn.functional.cross_entropy(logits, torch.arange(8)).backward()
         found.append([logits, *(p.grad for p in module.parameters())])
-    kinds = [type(m).__name__ for m in modules(network, torch.Generator())]
+    kinds = [type(m).__name__ for m in sequential(pooled_first(network.layers))]
     assert kinds == ["Conv2d", "ReLU", "Conv2d", "MaxPool2d", "ReLU", "Flatten", "Linear"]
     assert all(torch.equal(ours, plain) for ours, plain in zip(*found, strict=True))
 

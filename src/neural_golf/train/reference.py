@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_tensors
 from neural_golf.config import Config
 from neural_golf.config.sections import Reference
 from neural_golf.net.checkpoint import Run
+from neural_golf.net.kind import Layer
 from neural_golf.net.parameters import fold_normalisation, initialise
 from neural_golf.net.spec import Network
 from neural_golf.train.stage import Trained, save
@@ -82,9 +83,11 @@ class Example:
     def __init__(self, network: Network, section: Reference, seed: int, images: int) -> None:
         import torch
 
+        from neural_golf.engine.modules import sequential
+
         self.section, self.seed, self.images = section, seed, images
         self.random = torch.Generator().manual_seed(seed)  # PyTorch's own generator is shared by threads
-        self.module = modules(network, self.random)
+        self.module = sequential(pooled_first(network.layers), self.random)
         start = torch.from_numpy(initialise(network, np.random.default_rng(seed)))
         torch.nn.utils.vector_to_parameters(start, self.module.parameters())
         self.module = self.module.to(memory_format=torch.channels_last)  # twice as fast on a CPU
@@ -145,61 +148,15 @@ class Example:
         return curve
 
 
-def modules(network: Network, random: torch.Generator) -> torch.nn.Sequential:
-    """The network as ordinary PyTorch modules; parameters in the order of the flat vector.
-
-    Where a ReLU stands before max pooling, the pooling comes first: the same values and gradients, of a
+def pooled_first(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers with max pooling before ReLU where it stands after: the same values and gradients, of a
     quarter of the numbers.
     """
-    import torch
-    from torch import nn
-
-    class Dropout(nn.Module):
-        """nn.Dropout with a generator of its own (Srivastava et al. 2014)."""
-
-        def __init__(self, rate: float) -> None:
-            super().__init__()
-            self.rate = rate
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if not self.training:
-                return x
-            keep = torch.rand(x.shape, generator=random) >= self.rate
-            return x * keep / (1 - self.rate)
-
-    kinds = {"relu": nn.ReLU}
-    parts: list[nn.Module] = []
-    layers = list(network.layers)
-    for at, (first, second) in enumerate(itertools.pairwise(network.layers)):
+    found = list(layers)
+    for at, (first, second) in enumerate(itertools.pairwise(layers)):
         if (first.kind, second.kind) == ("relu", "maxpool"):
-            layers[at : at + 2] = second, first
-    for layer in layers:
-        c, h, w = layer.in_shape
-        match layer.kind:
-            case "conv":
-                parts.append(
-                    nn.Conv2d(
-                        c,
-                        layer.out_shape[0],
-                        layer.kernel,
-                        1,
-                        layer.pad,
-                        1,
-                        layer.groups,
-                        layer.bias is not None,
-                    )
-                )
-            case "linear":
-                parts += [nn.Flatten(), nn.Linear(c * h * w, layer.out_shape[0], layer.bias is not None)]
-            case "maxpool":
-                parts.append(nn.MaxPool2d(layer.kernel))
-            case "dropout":
-                parts.append(Dropout(layer.value))
-            case kind if kind in kinds:
-                parts.append(kinds[kind]())
-            case kind:
-                raise GolfError(f"params.yaml: reference.network: {kind!r} is not for the reference network")
-    return nn.Sequential(*parts)
+            found[at : at + 2] = second, first
+    return found
 
 
 def _tensor(pixels: NDArray[np.uint8], mean: float, std: float) -> torch.Tensor:
@@ -209,7 +166,7 @@ def _tensor(pixels: NDArray[np.uint8], mean: float, std: float) -> torch.Tensor:
 
 
 def _correct(module: torch.nn.Module, images: torch.Tensor, labels: NDArray[np.uint8]) -> tuple[int, int]:
-    """Correct of the images and near ties (see train.score), in float32."""
+    """Correct of the images and near ties (see data.score), in float32."""
     import torch
 
     module.eval()
