@@ -24,7 +24,7 @@ from neural_golf.base.files import PLOTS, write_bytes, write_json
 from neural_golf.base.longwork import cores
 from neural_golf.config import Config, load
 from neural_golf.config.sections import Record
-from neural_golf.look import anatomy, measure, overview, vision
+from neural_golf.look import anatomy, ascent, measure, overview, vision
 from neural_golf.look.claims import claims
 from neural_golf.look.figures import save_figure
 from neural_golf.look.style import applied, settle
@@ -186,10 +186,12 @@ def portrait(
     tunings = measure.tuning(full, section.strokes, test[:1000])
     degrees, _ = measure.strokes(section.strokes, network.in_shape[1])
     reads = measure.features(network)
-    seen = measure.activations(full, test.pixels)
+    told = [reads.name, network.layers[measure.convolutions(network)[-1][0]].name]
+    seen = measure.activations(full, test.pixels, told)
     means = measure.class_means(seen[reads.name], test.labels)
-    centres = measure.class_means(measure.activations(full, heldout.pixels)[reads.name], heldout.labels)
-    exciting = measure.excite(full, section.excite)
+    held = measure.activations(full, heldout.pixels, told[:1])
+    centres = measure.class_means(held[reads.name], heldout.labels)
+    exciting = ascent.excite(full, section.excite)
     scores = measure.logits(subject, test)
     loss = measure.losses(scores, test.labels)
     parent = _parent(config, subject, results, test)

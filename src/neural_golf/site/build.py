@@ -22,7 +22,8 @@ from neural_golf.config import Config
 from neural_golf.look.interpret import FINDINGS, Drawing, drawings
 from neural_golf.look.measure import samples
 from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
-from neural_golf.net.spec import Layer
+from neural_golf.net.kind import Layer
+from neural_golf.net.layers import KINDS
 from neural_golf.site import board, words
 from neural_golf.site.runtime import Runtime, find_runtime
 
@@ -127,7 +128,7 @@ def shown_first(subjects: Sequence[Subject], lines: Sequence[Line], goal: float)
 def network(subject: Subject) -> dict[str, Any]:
     """What the page needs to run one network and to light its layers."""
     line = subject.line
-    layers = [layer for layer in subject.network.layers if layer.kind != "dropout"]
+    layers = [layer for layer in subject.network.layers if not KINDS[layer.kind].training]
     return {
         "group": subject.group,
         "title": words.title(subject),
@@ -168,7 +169,12 @@ def layer_of(layer: Layer, last: bool) -> dict[str, Any]:
     shape = list(layer.out_shape)
     if last:  # the scores: one strip rather than one square per class
         shape = [1, 1, layer.out_shape[0]]
-    return {"name": "logits" if last else layer.name, "label": layer.name, "kind": layer.kind, "shape": shape}
+    return {
+        "name": "logits" if last else layer.name,
+        "label": layer.name,
+        "title": KINDS[layer.kind].title,
+        "shape": shape,
+    }
 
 
 def points(config: Config, lines: Sequence[Line]) -> list[dict[str, Any]]:
