@@ -220,7 +220,7 @@ rule search:
     input:
         stages.outputs("data"),
     output:
-        update(["results/plots/search.csv", "results/metrics/search.json", "results/figures/search.svg"]),
+        update(["results/plots/search.csv", "results/metrics/search.json"]),
     threads: workflow.cores
     shell:
         "golf {rule}"
