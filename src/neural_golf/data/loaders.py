@@ -115,8 +115,8 @@ def from_npz(name: str, dataset: Dataset) -> Loaded:
         raise GolfError(f"params.yaml: datasets.{name}.npz: {path} cannot be read: {told}") from None
     if not {"x_train", "y_train"} <= arrays.keys() or ("x_test" in arrays) != ("y_test" in arrays):
         raise GolfError(
-            f"{path} holds {', '.join(arrays) or 'none'} of x_train, y_train, x_test and y_test; it needs the "
-            "first two, and both others if there is a test part"
+            f"{path} holds {', '.join(arrays) or 'none'} of x_train, y_train, x_test and y_test; it needs "
+            "the first two, and both others if there is a test part"
         )
     parts = ["train", "test"] if "x_test" in arrays else ["train"]
     splits, classes = _splits(name, [arrays[f"x_{p}"] for p in parts], [arrays[f"y_{p}"] for p in parts])
@@ -179,8 +179,8 @@ def _splits(
             pixels = np.round(pixels * 255).astype(np.uint8)
         if own.shape != (len(pixels),) or own.dtype.kind not in "iuU":
             raise GolfError(
-                f"data set {name}: labels of shape {own.shape} and type {own.dtype} for {len(pixels)} images; "
-                "whole numbers or texts [n] are needed"
+                f"data set {name}: labels of shape {own.shape} and type {own.dtype} for {len(pixels)} "
+                "images; whole numbers or texts [n] are needed"
             )
         made.append((np.ascontiguousarray(pixels), own))
     if any(pixels.shape[1:] != made[0][0].shape[1:] for pixels, _ in made):

@@ -219,7 +219,8 @@ def point(count: int, right: float, name: str, ours: bool, hollow: bool, text: s
 
 
 def figure(drawing: Drawing) -> str:
-    command = f"snakemake results/figures/interpret/{drawing.kind}{'-…' if drawing.network else ''}.svg"
+    name = f"{drawing.kind}{'-…' if drawing.network else ''}{drawing.path.suffix}"
+    command = f"snakemake {drawing.path.with_name(name).as_posix()}"
     return figure_html(drawing.kind, drawing.caption, command)
 
 
@@ -233,8 +234,13 @@ def figure_html(kind: str, caption: str, command: str) -> str:
 
 
 def figure_texts(drawn: Sequence[Drawing]) -> dict[str, str]:
-    """The SVG text of every figure, by file name without its ending."""
-    return {d.path.stem: d.path.read_text(encoding="utf-8") for d in drawn}
+    """Every figure by file name without its ending: the text of an SVG, or a picture as a data: address."""
+    return {
+        d.path.stem: d.path.read_text(encoding="utf-8")
+        if d.path.suffix == ".svg"
+        else f"data:image/png;base64,{base64.b64encode(d.path.read_bytes()).decode()}"
+        for d in drawn
+    }
 
 
 def zipped(content: bytes) -> str:

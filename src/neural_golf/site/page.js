@@ -342,7 +342,7 @@ async function figures(k) {
     const kind = image.dataset.kind;
     const text = all[kind] ?? all[`${kind}-${networks[k].group}`];
     if (!text) continue;
-    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+    image.src = text.startsWith("data:") ? text : `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
     const caption = image.closest("figure").querySelector("figcaption span").textContent;
     image.alt = kind in all ? caption : `${networks[k].title}. ${caption}`;
   }
