@@ -88,5 +88,5 @@ clean:
 	rm -rf $(VENV) .golf .snakemake build results/demo results/fashion
 
 lock:
-	uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-annotate --no-header -o requirements.lock
+	uv pip compile pyproject.toml --extra train --extra torch --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements.lock
