@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from neural_golf.base.errors import GolfError
 
-__all__ = ["main"]
+__all__ = ["MAKERS", "STAGES", "main"]
 
-# stage: (module, what it does). The module has `run(settings)`, or `run(settings, stage)` if it is SHARED.
+# What is run for a stage, and what it does: a module with `run(config)`.
 STAGES = {
-    "data": ("data", "fetch and split the data set"),
-    "reference": ("train.reference", "train PyTorch's MNIST example"),
-    "baseline": ("train.fit", "train the blog's hand-made network"),
+    "data": ("data.stage", "fetch and split the data set"),
     "tune": ("train.tune", "search batch size, learning rate and schedule"),
-    "tuned": ("train.fit", "train 4-5-4 with the best settings"),
-    "pruned": ("compress.zeroing", "zero the weights of tuned, one by one"),
-    "prelu": ("train.fit", "train 4-5-4 with PReLU"),
-    "prelu_pruned": ("compress.zeroing", "zero the weights of prelu, one by one"),
-    "teacher": ("experiments.teacher", "train a large network that small ones can be taught by"),
-    "golf98": ("compress.frontier", "descend to the fewest parameters at 98 %"),
-    "golf99": ("compress.frontier", "descend to the fewest parameters at 99 %"),
     "export": ("results.export", "write every network to ONNX"),
-    "handbook": ("experiments.handbook", "measure what each technique is worth (not part of the default)"),
-    "search": ("experiments.search", "search topologies and recipes (not part of the default)"),
-    "front": ("results.front", "accuracy against size, and what honesty costs"),
+    "verify": ("results.verify", "score an ONNX file; without one, the stage: every exported file"),
+    "front": ("results.front", "show accuracy against size, and what honesty costs"),
     "ladder": ("results.ladder", "write the table of all networks, and their model cards"),
     "interpret": ("look.interpret", "draw what the networks look at"),
     "page": ("site.build", "put everything on one page"),
+    "handbook": ("experiments.handbook", "measure what each technique is worth (not part of the default)"),
+    "search": ("experiments.search", "search topologies and recipes (not part of the default)"),
 }
-SHARED = {"train.fit", "compress.zeroing", "compress.frontier"}
+# What makes a row of the ladder, by the row's `by` in params.yaml: a module with `run(config, row)`.
+MAKERS = {
+    "reference": "train.reference",
+    "training": "train.stage",
+    "zeroing": "compress.zeroing",
+    "descent": "compress.frontier",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,26 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _one_thread_of_linear_algebra()
     options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        return int(options.run(options))
     except GolfError as error:
         print(f"golf {options.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("neural_golf"):
             raise
-        hint = "pip install '.[train]' in the project's folder"
+        extra = "torch" if error.name in ("torch", "torchvision") else "train"
+        hint = f"pip install '.[{extra}]' in the project's folder"
         print(f"golf {options.command}: {error.name} is not installed: {hint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"golf {options.command}: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-
-
-def _needs(*modules: str) -> None:
-    """Raise ModuleNotFoundError for a module that only a child process would miss, in its own words."""
-    for name in modules:
-        if importlib.util.find_spec(name) is None:
-            raise ModuleNotFoundError(name=name)
 
 
 def _one_thread_of_linear_algebra() -> None:
@@ -78,112 +73,137 @@ def _one_thread_of_linear_algebra() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from neural_golf.leaderboard import cli as leaderboard
+    from neural_golf.leaderboard import enter
+    from neural_golf.referee import cli as referee
+
     parser = argparse.ArgumentParser(
         prog="golf", description="Reach an accuracy with the fewest non-zero parameters."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, text) in STAGES.items():
-        what = text.replace("%", "%%")  # argparse would fill it in
-        made = commands.add_parser(name, help=f"stage: {what}", description=f"Stage of the pipeline: {what}.")
-        if name == "data":
-            made.add_argument(
-                "--check", action="store_true", help="only see whether some place has the data set"
-            )
-    from neural_golf import config
-    from neural_golf.leaderboard import cli as board_cli
-    from neural_golf.leaderboard import enter
-    from neural_golf.referee import cli as referee
 
-    verify = "score an ONNX file; without one, the stage: every exported file"
-    referee.add_verify_arguments(commands.add_parser("verify", help=verify))
-    board_cli.add_submit_arguments(commands.add_parser("submit", help="put an ONNX file on the leaderboard"))
-    board = "verify all entries again and write the leaderboard"
-    board_cli.add_leaderboard_arguments(commands.add_parser("leaderboard", help=board))
-    enter.add_enter_arguments(commands.add_parser("enter", help="put our own networks on the leaderboard"))
-    bench = commands.add_parser("bench", help="measure the engine beside PyTorch")
-    bench.add_argument(
+    def add(name: str, text: str, run: object) -> argparse.ArgumentParser:
+        shown = text.replace("%", "%%")  # argparse would fill it in
+        made = commands.add_parser(
+            name, help=shown, description=f"{text[:1].upper()}{text[1:]}.".replace("%", "%%")
+        )
+        made.set_defaults(run=run)
+        return made
+
+    made = {name: add(name, text, _stage) for name, (_, text) in STAGES.items()}
+    made["data"].add_argument(
+        "--check", action="store_true", help="only see whether some place has the data set"
+    )
+    referee.add_verify_arguments(made["verify"])
+    for name, text in _rows_and_workspaces():
+        add(name, text, _row_or_workspace)
+    leaderboard.add_submit_arguments(
+        add("submit", "put an ONNX file on the leaderboard", leaderboard.run_submit)
+    )
+    leaderboard.add_leaderboard_arguments(
+        add("leaderboard", "verify all entries again and write the leaderboard", leaderboard.run_leaderboard)
+    )
+    enter.add_enter_arguments(add("enter", "put our own networks on the leaderboard", enter.run_enter))
+    add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
-    stage = commands.add_parser(
-        "stage", help="let DVC run, restore or skip one stage (what a Snakemake rule calls)"
-    )
-    stage.add_argument("name")
-    for name, dataset in config.WORKSPACES.items():
-        commands.add_parser(name, help=f"run the whole pipeline on {dataset}, in results/{name}")
+    add(
+        "stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage
+    ).add_argument("name")
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
-    match options.command:
-        case "verify" if options.file:
-            from neural_golf.referee.cli import run_verify
-
-            return run_verify(options)
-        case "verify":
-            from neural_golf import config
-            from neural_golf.results import verify
-
-            verify.run(config.load())
-            return 0
-        case "submit":
-            from neural_golf.leaderboard.cli import run_submit
-
-            return run_submit(options)
-        case "leaderboard":
-            from neural_golf.leaderboard.cli import run_leaderboard
-
-            return run_leaderboard(options)
-        case "enter":
-            from neural_golf.leaderboard.enter import run_enter
-
-            return run_enter(options)
-        case "bench":
-            return _bench(options.quick)
-        case "stage":
-            from neural_golf import workflow
-
-            _needs("dvc")
-            return workflow.run_stage(options.name)
+def _rows_and_workspaces() -> list[tuple[str, str]]:
+    """The commands that params.yaml names, as far as it can be read: the command itself tells what is wrong."""
     from neural_golf import config
 
-    if options.command in config.WORKSPACES:
-        return _workspace(options.command)
-    if options.command == "data" and options.check:
-        from neural_golf import data
+    try:
+        raw = config.read(Path("params.yaml"))
+    except GolfError:
+        return [("demo", "run the whole pipeline on small data (in the project's folder)")]
+    tables: list[Any] = [
+        raw.get(key) if isinstance(raw.get(key), dict) else {} for key in ("rows", "workspaces")
+    ]
+    rows = [(name, f"make the row {name} of the ladder") for name in tables[0] or {}]
+    return rows + [
+        (name, f"run the whole pipeline in results/{name}, as params.yaml says") for name in tables[1] or {}
+    ]
 
-        data.check(config.load())
-        return 0
-    module, _ = STAGES[options.command]
+
+def _stage(options: argparse.Namespace) -> int:
+    from neural_golf import config
+
+    if options.command == "verify" and options.file is not None:
+        from neural_golf.referee.cli import run_verify
+
+        return run_verify(options)
     settings = config.load()
-    work = importlib.import_module(f"neural_golf.{module}").run
-    work(settings, options.command) if module in SHARED else work(settings)
+    if options.command == "data" and options.check:
+        from neural_golf.data.stage import check
+
+        check(settings)
+        return 0
+    _timed(options.command, STAGES[options.command][0], settings)
     return 0
 
 
-def _bench(quick: bool) -> int:
+def _row_or_workspace(options: argparse.Namespace) -> int:
+    from neural_golf import config
+
+    settings = config.load()
+    row = settings.rows.get(options.command)
+    if row is None:
+        return _workspace(options.command)
+    _timed(options.command, MAKERS[row.by], settings, options.command)
+    return 0
+
+
+def _timed(stage: str, module: str, *arguments: object) -> None:
+    from neural_golf.base.longwork import note_seconds
+
+    start = time.perf_counter()
+    importlib.import_module(f"neural_golf.{module}").run(*arguments)
+    note_seconds(stage, "", time.perf_counter() - start)
+
+
+def _dvc_stage(options: argparse.Namespace) -> int:
+    from neural_golf import workflow
+
+    _needs("dvc")
+    return workflow.run_stage(options.name)
+
+
+def _needs(*modules: str) -> None:
+    """Raise ModuleNotFoundError for a module that only a child process would miss, in its own words."""
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
+
+
+def _bench(options: argparse.Namespace) -> int:
     from neural_golf import bench
     from neural_golf.base.files import write_bytes
-    from neural_golf.results import ladder
+    from neural_golf.results.ladder import update_marked
 
+    quick = options.quick
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch, "bench.json") if quick else Path("results/bench.json")
         table = bench.main(Path("data/train.safetensors"), Path("data/test.safetensors"), out, quick=quick)
     if not quick:
         write_bytes(Path("results/bench.md"), table.encode())
-        ladder.update_readme("bench", Path("results/bench.md"))
+        update_marked(Path("docs/engine.md"), "bench", table)
     print(table)
     return 0
 
 
 def _workspace(name: str) -> int:
-    from neural_golf import config, workflow
+    from neural_golf import workflow
 
-    config.load()  # a wrong params.yaml, or none, is told before anything is written
     _needs("dvc", "snakemake")
-    folder = workflow.make_workspace(Path("results", name), section=name)
+    folder = workflow.make_workspace(Path("results", name), workspace=name)
     code = subprocess.run([sys.executable, "-m", "snakemake"], cwd=folder, check=False).returncode
     if code == 0:
-        print((folder / "results/ladder.md").read_text())
+        print((folder / "results/ladder.md").read_text(encoding="utf-8"))
         print(f"These are {name}'s, in {folder}/results; the real ones come from `make results`.")
     return code
 

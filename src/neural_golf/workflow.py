@@ -5,6 +5,7 @@ Used by the Snakefile (`Stages`) and by the command line (`run_stage`, `make_wor
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,31 @@ from neural_golf.base.files import write_bytes
 __all__ = ["Stages", "make_workspace", "run_stage"]
 
 STAMPS = Path(".golf/stamps")
+BUSY_SECONDS = 3600  # how long another run in this folder is waited for
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a stage can use: as many threads as it has independent pieces, memory in MB, minutes."""
+
+    threads: int = 1
+    mem_mb: int = 1000
+    minutes: int = 60
 
 
 class Stages:
     """The stages of dvc.yaml for the Snakefile: files in, files out, a stamp that says "run me"."""
 
     def __init__(self, path: Path = Path("dvc.yaml")) -> None:
-        self.tree: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text())["stages"]
+        self.tree: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the stages, as they stand in dvc.yaml."""
+        return iter(self.tree)
+
+    def needs(self, stage: str) -> Needs:
+        """What the stage can use, from its `meta`; one thread where nothing is said."""
+        return Needs(**self.tree[stage].get("meta", {}))
 
     def outputs(self, stage: str) -> list[str]:
         """The files a stage writes. A directory is DVC's alone: Snakemake would put a file into it."""
@@ -98,10 +118,30 @@ def _name(out: str | dict[str, Any]) -> str:
 
 
 def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run DVC after any other DVC that is at work in this folder; its output is shown or captured."""
-    _wait_for_others(Path(".dvc/tmp/rwlock"))
+    """Run DVC after any other DVC that is at work in this folder; its output is shown or captured.
+
+    Two that start in the same instant find nothing to wait for, and then one of them finds a file
+    "busy" and gives up: it is asked again.
+    """
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
-    return subprocess.run(command, capture_output=capture, text=True, check=False)
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        _wait_for_others(Path(".dvc/tmp/rwlock"))
+        output = None if not capture else subprocess.PIPE
+        with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            said = []
+            for line in process.stderr:
+                said.append(line)
+                if not capture:
+                    sys.stderr.write(line)
+                    sys.stderr.flush()
+            out = process.stdout.read() if process.stdout else ""
+        result = subprocess.CompletedProcess(command, process.returncode, out, "".join(said))
+        busy = "is busy, it is being blocked by" in result.stderr
+        if not (result.returncode and busy and time.monotonic() < until):
+            return result
+        time.sleep(1)
 
 
 def _wait_for_others(lock: Path) -> None:
@@ -145,16 +185,15 @@ def run_stage(stage: str) -> int:
     return _dvc("repro", "--single-item", stage).returncode
 
 
-def make_workspace(target: Path, root: Path = Path(), section: str = "demo") -> Path:
+def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -> Path:
     """A folder in which the whole pipeline runs with other settings, apart from the real results.
 
-    Copies what a run depends on (only what changed, so that a second run goes on), and lays `section`
-    over params.yaml. Folders in data.places are meant as seen from the root: the copy names them as
-    seen from the workspace.
+    Copies what a run depends on (only what changed, so that a second run goes on), and lays the workspace's
+    section over params.yaml. Folders and files that data sets come from are meant as seen from the root: the
+    copy names them as seen from the workspace. Without torch, the rows that only it can make are left out.
     """
     for pattern in (
         "Snakefile",
-        "dvc.yaml",
         ".dvcignore",
         "package*.json",
         "leaderboard/leaderboard.json",
@@ -169,12 +208,24 @@ def make_workspace(target: Path, root: Path = Path(), section: str = "demo") -> 
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists() or copy.read_bytes() != source.read_bytes():
                 shutil.copyfile(source, copy)
-    raw = config.merged(yaml.safe_load((root / "params.yaml").read_text()), section)
-    raw["data"]["places"] = {
-        dataset: [_seen_from(target, root, place) for place in places]
-        for dataset, places in raw["data"]["places"].items()
-    }
-    write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False).encode())
+    raw = config.merged(config.read(root / "params.yaml"), workspace)
+    for dataset in raw["datasets"].values():
+        for key in ("npz", "folder"):
+            if key in dataset:
+                dataset[key] = _seen_from(target, root, dataset[key])
+        if "places" in dataset:
+            dataset["places"] = [_seen_from(target, root, place) for place in dataset["places"]]
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    if importlib.util.find_spec("torch") is None:
+        for row in [name for name, row in raw["rows"].items() if row["by"] == "reference"]:
+            print(f"golf: without torch the row {row} is left out (pip install '.[torch]' brings it)")
+            _leave_out(row, raw, stages)
+    for row in list(stages["stages"]):  # rows that the workspace has taken out
+        if stages["stages"][row]["cmd"] == f"golf {row}" and row in config.read(root / "params.yaml")["rows"]:
+            if row not in raw["rows"]:
+                _leave_out(row, raw, stages)
+    write_bytes(target / "dvc.yaml", yaml.safe_dump(stages, sort_keys=False, allow_unicode=True).encode())
+    write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
     if not (target / ".dvc").exists():
         made = subprocess.run(
             [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"],
@@ -190,11 +241,28 @@ def make_workspace(target: Path, root: Path = Path(), section: str = "demo") -> 
     return target
 
 
+def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
+    """Take a row out of the settings and of the stages: its own, and where others depend on it."""
+    raw["rows"].pop(row, None)
+    raw.pop(row, None)
+    wanted = [name for name in raw["interpret"]["networks"] if name.partition("-")[0] != row]
+    raw["interpret"]["networks"] = wanted
+    gone = {
+        _name(o) for kind in ("outs", "metrics", "plots") for o in stages["stages"].pop(row).get(kind, ())
+    }
+    for stage in stages["stages"].values():
+        stage["deps"] = [dep for dep in stage.get("deps", ()) if dep not in gone]
+        stage["params"] = [name for name in stage.get("params", ()) if name.partition(".")[0] != row]
+    stages["artifacts"] = {k: v for k, v in stages["artifacts"].items() if v["path"] not in gone}
+    for plot in (plot for plots in stages["plots"] for plot in plots.values()):
+        plot["y"] = {path: column for path, column in plot["y"].items() if path not in gone}
+
+
 def _seen_from(target: Path, root: Path, place: str) -> str:
-    """A place of data.places for a workspace; addresses and absolute folders stay as they are.
+    """A place of a data set for a workspace; addresses and absolute folders stay as they are.
 
     The path is the shortest between the real folders, so that a workspace may lie anywhere.
     """
-    if urlsplit(place).scheme or Path(place).is_absolute():
+    if urlsplit(place).scheme or Path(place).is_absolute() or place.startswith("~"):
         return place
     return Path(os.path.relpath((root / place).resolve(), target.resolve())).as_posix()

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from neural_golf.base.errors import GolfError
 
 __all__ = [
+    "METRICS",
+    "MODELS",
+    "PLOTS",
     "parse_yaml",
     "read_json",
     "read_tensors",
@@ -26,6 +29,11 @@ __all__ = [
     "write_json",
     "write_tensors",
 ]
+
+
+MODELS = Path("results/models")
+METRICS = Path("results/metrics")
+PLOTS = Path("results/plots")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -41,7 +49,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
 
 
-def write_json(path: Path, payload: Mapping[str, Any]) -> None:
+def write_json(path: Path, payload: Mapping[str, Any] | Sequence[Any]) -> None:
     write_bytes(path, (json.dumps(payload, indent=1, ensure_ascii=False) + "\n").encode())
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -21,12 +23,25 @@ from numpy.typing import NDArray
 
 from neural_golf.base.files import read_tensors, write_tensors
 
-__all__ = ["Piece", "Stopped", "cores", "finished", "folder", "in_parallel", "progress", "say"]
+__all__ = [
+    "Piece",
+    "Stopped",
+    "cores",
+    "finished",
+    "folder",
+    "in_parallel",
+    "note_seconds",
+    "processor",
+    "progress",
+    "say",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 Piece = tuple[dict[str, NDArray[Any]], dict[str, Any]]  # arrays, and a record that is JSON
+
+TIMINGS = Path("results/timings.csv")
 
 _stop = threading.Event()
 
@@ -43,8 +58,8 @@ def cores() -> int:
 def folder(stage: str, **depends: Any) -> Path:
     """The folder of one piece's unfinished state, named by what its result depends on.
 
-    The stage's modules, as dvc.yaml lists them, are part of it (without a dvc.yaml, the whole
-    package is): changed code never goes on from old state.
+    The stage's rooms, as dvc.yaml lists them, are part of it (the whole package where it lists none):
+    changed code never goes on from old state.
     """
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode())
     for path in _modules(stage):
@@ -53,10 +68,11 @@ def folder(stage: str, **depends: Any) -> Path:
 
 
 def _modules(stage: str) -> list[Path]:
-    listed = [Path(__file__).parent]
+    listed = [Path(__file__).parents[1]]
     if Path("dvc.yaml").exists():
-        deps = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]["deps"]
-        listed = [Path(dep) for dep in deps if dep.startswith("src/")]
+        stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        if stage in stages:
+            listed = [Path(dep) for dep in stages[stage]["deps"] if dep.startswith("src/")]
     files = {f for path in listed for f in (path.rglob("*") if path.is_dir() else [path])}
     return sorted(f for f in files if f.suffix in (".py", ".cpp", ".hpp", ".inc"))
 
@@ -68,10 +84,34 @@ def finished(state: Path, compute: Callable[[Path], Piece]) -> Piece:
     """
     path = state / "finished.safetensors"
     if not path.exists():
+        start = time.perf_counter()
         tensors, record = compute(state)
         write_tensors(path, tensors, {"record": json.dumps(record)})
+        note_seconds(state.parent.name, state.name, time.perf_counter() - start)
     tensors, metadata = read_tensors(path)
     return tensors, json.loads(metadata["record"])
+
+
+def note_seconds(stage: str, piece: str, seconds: float) -> None:
+    """Add a line to results/timings.csv, the one place for what differs between machines and runs.
+
+    It is no result: neither Git nor DVC knows it. Of a piece that was killed, only the last part is told.
+    """
+    TIMINGS.parent.mkdir(parents=True, exist_ok=True)
+    new = "" if TIMINGS.exists() else "finished,stage,piece,seconds,host,processor\n"
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    line = f"{now},{stage},{piece},{seconds:.2f},{platform.node()},{processor()}\n"
+    with TIMINGS.open("a", encoding="utf-8") as file:
+        file.write(new + line)
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def in_parallel(pieces: Sequence[T], work: Callable[[T], R], workers: int | None = None) -> list[R]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from neural_golf.base.files import read_tensors
 from neural_golf.engine import Engine
 from neural_golf.net.parameters import initialise
 
-__all__ = ["BLOG", "Clock", "Set", "busy", "in_turns", "peak", "processor", "read", "trained"]
+__all__ = ["BLOG", "Clock", "Set", "busy", "in_turns", "peak", "read", "trained"]
 
 BLOG = (
     "conv 4 k4", "prelu", "maxpool 2", "conv 5 k3", "prelu", "maxpool 2", "conv 4 k3", "prelu", "linear 10",
@@ -73,11 +72,3 @@ def trained(core: Engine, train: Set, epochs: int) -> NDArray[np.float32]:
 def read(path: Path) -> Set:
     tensors, _ = read_tensors(path)
     return tensors["images"], tensors["labels"].astype(np.int64)
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -1,98 +1,93 @@
-"""The stages golf98 and golf99: one descent per seed, a snapshot at every size, some of them entered."""
+"""The stages of the rows made by descent: one per seed, a snapshot at every size, some of them entered."""
 
 from __future__ import annotations
 
-import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.files import write_csv, write_json
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import METRICS, MODELS, PLOTS, write_bytes, write_json
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
+from neural_golf.config import sections as settings
 from neural_golf.config.recipe import Recipe
 from neural_golf.engine import engine
-from neural_golf.experiments.teacher import probabilities
-from neural_golf.net.checkpoint import Checkpoint, write_checkpoint
-from neural_golf.net.spec import Network
-from neural_golf.train.fit import METRICS, MODELS, PLOTS, score
+from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
 
 __all__ = ["descend", "run"]
 
 
 def descend(
-    stage: str, name: str, recipe: Recipe, seed: int, train: data.Split, heldout: data.Split
+    row: str, name: str, recipe: Recipe, seed: int, train: data.Split, heldout: data.Split
 ) -> longwork.Piece:
     """One descent, kept in .golf: arrays parameters and mask [snapshots, n], a record per snapshot."""
-    core = engine(Network.parse(recipe.network))
+    core = engine(data.network(recipe.network))
 
     def compute(state: Path) -> longwork.Piece:
-        start = time.perf_counter()
-        teacher = probabilities(train) if recipe.distil else None
-        descent = Descent(recipe, train, seed, teacher)
+        descent = Descent(recipe, train, seed)
         total = len(descent.plan)
 
         def each_epoch(step: Epoch, epoch: int, loss: float) -> None:
             if step.snapshot or epoch % 10 == 0:
                 text = f"epoch {epoch}/{total}, {step.size} parameters left, loss {loss:.4f}"
-                longwork.say(stage, name, text)
+                longwork.say(row, name, text)
 
         snapshots = descent.run(each_epoch, state)
-        seconds = round(time.perf_counter() - start, 2)
         records = [
-            {
-                "judge": "heldout",
-                "size": snapshot.size,
-                "seed": seed,
-                **score(core, snapshot.parameters, train=train, heldout=heldout),
-                "seconds": seconds,
-            }
+            Run(
+                seed, "heldout", size=snapshot.size,
+                **data.score(core, snapshot.parameters, train=train, heldout=heldout),
+            )
             for snapshot in snapshots
-        ]
+        ]  # fmt: skip
         tensors = {
             "parameters": np.stack([snapshot.parameters for snapshot in snapshots]),
             "mask": np.stack([snapshot.mask for snapshot in snapshots]),
         }
-        return tensors, {"runs": records}
+        return tensors, {"runs": [asdict(record) for record in records]}
 
-    key = longwork.folder(stage, recipe=recipe.model_dump(), seed=seed, data=data.digest())
+    key = longwork.folder(row, recipe=recipe.model_dump(), seed=seed, data=data.digest())
     return longwork.finished(key, compute)
 
 
-def run(config: Config, stage: str) -> None:
-    """Descend once per seed of the roster; write every snapshot, and which of them are entered."""
-    section = getattr(config, stage)
+def run(config: Config, row: str) -> None:
+    """Descend once per seed; write every snapshot, and which of them are entered."""
+    section: settings.Descent = config.settings(row)
+    if section.recipe.distil:
+        raise GolfError(f"params.yaml: {row}.recipe.distil: only `golf handbook` has a teacher to learn from")
+    network = data.network(section.recipe.network)
     train, heldout = data.read("train"), data.read("heldout")
-    seeds = getattr(config.roster, stage)
     results = longwork.in_parallel(
-        seeds, lambda seed: descend(stage, f"seed {seed}", section.recipe, seed, train, heldout)
+        config.rows[row].seeds,
+        lambda seed: descend(row, f"seed {seed}", section.recipe, seed, train, heldout),
     )
     # Which sizes are entered stands in params.yaml before anything is trained: no score decides it.
-    runs = [
-        {**run, "entered": run["size"] in section.enter} for _, record in results for run in record["runs"]
-    ]
+    runs = tuple(
+        Run(**{**run, "entered": run["size"] in section.enter})
+        for _, record in results
+        for run in record["runs"]
+    )
     parameters = np.concatenate([tensors["parameters"] for tensors, _ in results])
     masks = np.concatenate([tensors["mask"] for tensors, _ in results]).astype(bool)
-    network = Network.parse(section.recipe.network)
-    write_checkpoint(MODELS / f"{stage}.safetensors", Checkpoint(network, parameters, masks, tuple(runs)))
-    columns = ("seed", "size", "entered")
-    lines = [
-        (*(run[c] for c in columns), run["train_correct"] / len(train), run["heldout_correct"] / len(heldout))
-        for run in runs
-    ]
-    header = ("seed", "nonzero", "entered", "train_accuracy", "heldout_accuracy")
-    write_csv(PLOTS / f"{stage}.csv", header, lines)
-    at = {size: [run["heldout_correct"] for run in runs if run["size"] == size] for size in section.enter}
+    write_checkpoint(MODELS / f"{row}.safetensors", Checkpoint(network, parameters, masks, runs))
+    found = pd.DataFrame([asdict(run) for run in runs])
+    found["train_accuracy"] = found.train_correct / len(train)
+    found["heldout_accuracy"] = found.heldout_correct / len(heldout)
+    columns = ["seed", "size", "entered", "train_accuracy", "heldout_accuracy"]
+    curve = found[columns].rename(columns={"size": "nonzero"})
+    write_bytes(PLOTS / f"{row}.csv", curve.to_csv(index=False, lineterminator="\n").encode())
+    at = found.groupby("size").heldout_accuracy.mean().round(6)
     write_json(
-        METRICS / f"{stage}.json",
+        METRICS / f"{row}.json",
         {
             "parameters": network.size,
             "runs": len(results),
-            "heldout_accuracy": {
-                str(size): round(float(np.mean(correct)) / len(heldout), 6) for size, correct in at.items()
-            },
+            "heldout_accuracy": {str(size): float(at[size]) for size in section.enter},
         },
     )

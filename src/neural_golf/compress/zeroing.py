@@ -1,4 +1,4 @@
-"""Zeroing one weight at a time: the stages pruned and prelu_pruned.
+"""Zeroing one weight at a time: the stages of the rows made so, pruned and prelu_pruned.
 
 As the blog did it: one pass over the convolution and linear weights (not biases, not slopes); each
 is set to zero and stays zero if the network still has the accuracy asked for. No retraining.
@@ -7,9 +7,9 @@ is set to zero and stays zero if the network still has the accuracy asked for. N
 from __future__ import annotations
 
 import itertools
-import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +17,16 @@ from numpy.typing import NDArray
 from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import read_tensors, write_csv, write_json, write_tensors
+from neural_golf.base.files import METRICS, MODELS, PLOTS, read_tensors, write_csv, write_json, write_tensors
 from neural_golf.base.statistics import needed
 from neural_golf.config import Config
 from neural_golf.engine import Engine, engine
-from neural_golf.net.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from neural_golf.net.checkpoint import Checkpoint, Judge, Order, Run, read_checkpoint, write_checkpoint
 from neural_golf.net.parameters import masked
-from neural_golf.net.spec import Network
-from neural_golf.train.fit import METRICS, MODELS, PLOTS, Vector, score
 
 __all__ = ["run", "saliency", "zero"]
 
-SOURCES = {"pruned": "tuned", "prelu_pruned": "prelu"}
-Judge = Literal["test", "heldout"]
+Vector = NDArray[np.float32]
 CHUNK = 100  # candidates between two saves of the state
 
 
@@ -46,7 +43,7 @@ def saliency(core: Engine, parameters: Vector, images: data.Split) -> Vector:
 
 
 def zero(
-    stage: str, name: str, core: Engine, parameters: Vector, order: NDArray[np.int64],
+    row: str, name: str, core: Engine, parameters: Vector, order: NDArray[np.int64],
     judge: data.Split, threshold: int, state: Path,
 ) -> longwork.Piece:  # fmt: skip
     """One pass over `order`; goes on from `state`. Returns mask [n] and the curve of accepted zeros.
@@ -71,21 +68,22 @@ def zero(
         mask = mask & core.zero_one_by_one(now, chunk, judge.pixels, judge.labels, threshold, note)
         curve = np.concatenate([curve, np.array(accepted, np.int64).reshape(-1, 2)])
         write_tensors(path, {"mask": mask, "curve": curve}, {"done": str(start + len(chunk))})
-        longwork.say(stage, name, f"{start + len(chunk)}/{len(order)} weights tried, {len(curve)} zeroed")
+        longwork.say(row, name, f"{start + len(chunk)}/{len(order)} weights tried, {len(curve)} zeroed")
     return {"mask": mask, "curve": curve}, {}
 
 
-def run(config: Config, stage: str) -> None:
+def run(config: Config, row: str) -> None:
     """Prune every run of the source row, by every judge and in every order of params.yaml."""
-    source = SOURCES[stage]
+    source = str(config.rows[row].of)
     section = config.prune
-    dense = read_checkpoint(MODELS / f"{source}.safetensors", network=_expected(config, source))
+    expected = data.network(config.settings(source).network)
+    dense = read_checkpoint(MODELS / f"{source}.safetensors", network=expected)
     network = dense.network
     core = engine(network)
-    parts = {judge: data.read(judge) for judge in section.judges}
+    parts: dict[str, data.Split] = {judge: data.read(judge) for judge in section.judges}
     heldout, train = data.read("heldout"), data.read("train")
-    thresholds = {"test": section.threshold, "heldout": section.heldout_threshold}
-    goals = {judge: needed(thresholds[judge], len(part)) for judge, part in parts.items()}
+    thresholds: dict[str, float] = {"test": section.threshold, "heldout": section.heldout_threshold}
+    goals: dict[str, int] = {judge: needed(thresholds[judge], len(part)) for judge, part in parts.items()}
     able = []
     for run, judge in itertools.product(range(len(dense.runs)), section.judges):
         correct = core.correct(dense.parameters[run], parts[judge].pixels, parts[judge].labels)
@@ -93,7 +91,7 @@ def run(config: Config, stage: str) -> None:
             able += [(judge, order, run) for order in section.orders]
         else:
             print(
-                f"{stage}: left out {source} seed {dense.runs[run]['seed']}: it has {correct} of "
+                f"{row}: left out {source} seed {dense.runs[run].seed}: it has {correct} of "
                 f"{len(parts[judge])} {judge} images right, below the {goals[judge]} asked for, "
                 "so pruning has nothing to give"
             )
@@ -107,31 +105,26 @@ def run(config: Config, stage: str) -> None:
             "longer"
         )
 
-    def one(job: tuple[Judge, str, int]) -> longwork.Piece:
+    def one(job: tuple[Judge, Order, int]) -> longwork.Piece:
         judge, order_name, run = job
-        seed = dense.runs[run]["seed"]
+        seed = dense.runs[run].seed
         name = f"{judge} {order_name} seed {seed}"
         parameters = dense.parameters[run]
 
         def compute(state: Path) -> longwork.Piece:
-            start = time.perf_counter()
             core = engine(network)  # of its own: one engine does one thing at a time
             order = network.weights()
             if order_name == "saliency":
                 images = train[: section.saliency_images]
                 order = order[np.argsort(saliency(core, parameters, images)[order], kind="stable")]
-            tensors, _ = zero(stage, name, core, parameters, order, parts[judge], goals[judge], state)
+            tensors, _ = zero(row, name, core, parameters, order, parts[judge], goals[judge], state)
             baked = masked(parameters, tensors["mask"].astype(bool))
-            return tensors, {
-                "seed": seed,
-                "judge": judge,
-                "order": order_name,
-                **score(core, baked, **{"train": train, "heldout": heldout, judge: parts[judge]}),
-                "seconds": round(time.perf_counter() - start, 2),
-            }
+            scored = {"train": train, "heldout": heldout, judge: parts[judge]}
+            record = Run(seed, judge, order_name, **data.score(core, baked, **scored))
+            return tensors, {"run": asdict(record)}
 
         key = longwork.folder(
-            stage, settings=section.model_dump(exclude={"judges", "orders"}), job=job,
+            row, settings=section.model_dump(exclude={"judges", "orders"}), job=job,
             parameters=parameters.tobytes().hex(), data=data.digest(),
         )  # fmt: skip
         return longwork.finished(key, compute)
@@ -140,29 +133,25 @@ def run(config: Config, stage: str) -> None:
     results = longwork.in_parallel(able, one)
     masks = np.stack([tensors["mask"] for tensors, _ in results]).astype(bool)
     parameters = np.stack([dense.parameters[run] for _, _, run in able])
-    runs = tuple(record for _, record in results)
-    write_checkpoint(MODELS / f"{stage}.safetensors", Checkpoint(network, parameters, masks, runs))
+    runs = tuple(Run(**record["run"]) for _, record in results)
+    write_checkpoint(MODELS / f"{row}.safetensors", Checkpoint(network, parameters, masks, runs))
     curve = [
         (
-            f"{record['judge']}-{record['order']}",
-            record["seed"],
+            f"{record.judge}-{record.order}",
+            record.seed,
             network.size - zeros,
-            correct / len(parts[record["judge"]]),
+            correct / len(parts[record.judge]),
         )
-        for tensors, record in results
+        for (tensors, _), record in zip(results, runs, strict=True)
         for zeros, correct in tensors["curve"].tolist()
     ]
-    write_csv(PLOTS / f"{stage}.csv", ("variant", "seed", "nonzero", "accuracy"), curve)
-    write_json(METRICS / f"{stage}.json", _summary(runs, masks))
+    write_csv(PLOTS / f"{row}.csv", ("variant", "seed", "nonzero", "accuracy"), curve)
+    write_json(METRICS / f"{row}.json", _summary(runs, masks))
 
 
-def _expected(config: Config, source: str) -> Network:
-    return Network.parse(getattr(config, source).network)
-
-
-def _summary(runs: tuple[dict[str, object], ...], masks: NDArray[np.bool_]) -> dict[str, object]:
+def _summary(runs: Sequence[Run], masks: NDArray[np.bool_]) -> dict[str, object]:
     """Mean non-zero parameters of each variant."""
     variants: dict[str, list[int]] = {}
     for record, mask in zip(runs, masks, strict=True):
-        variants.setdefault(f"{record['judge']}-{record['order']}", []).append(int(mask.sum()))
+        variants.setdefault(f"{record.judge}-{record.order}", []).append(int(mask.sum()))
     return {name: {"nonzero": round(float(np.mean(v)), 2), "runs": len(v)} for name, v in variants.items()}

@@ -1,4 +1,4 @@
-"""MNIST in; train, held-out and test tensors out.
+"""Data sets: images in train, held-out and test parts, and what is known of them.
 
 Three files, so that what a stage may look at is written in its dependencies: a stage that chooses
 something depends on train and heldout, and has no way to see test.
@@ -6,31 +6,31 @@ something depends on train and heldout, and has no way to see test.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import shutil
-from dataclasses import dataclass
-from http.client import HTTPException
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import read_json, read_tensors, write_json, write_tensors
-from neural_golf.config import Config, Data
+from neural_golf.base.files import METRICS, read_json, read_tensors, write_json
+from neural_golf.engine import Engine
+from neural_golf.net.spec import Network
 
-__all__ = ["Split", "check", "digest", "read", "run"]
+__all__ = ["FOLDER", "Facts", "Split", "digest", "facts", "network", "read", "score", "write_facts"]
 
 FOLDER = Path("data")
+FACTS = METRICS / "data.json"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images as uint8 [n, 1, 28, 28] (0 is background) and their labels as uint8 [n]."""
+    """One part of a data set: images as uint8 [n, channels, height, width] and their labels [n].
+
+    0 is background; label k is class k.
+    """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[Any]
@@ -42,122 +42,74 @@ class Split:
         return Split(np.ascontiguousarray(self.pixels[rows]), np.ascontiguousarray(self.labels[rows]))
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What `golf data` found out: names, shape of an image, class names, normalisation, sizes, a digest.
+
+    Inputs are (pixel / 255 - mean) / std. `digest` is part of what unfinished work depends on.
+    """
+
+    dataset: str
+    title: str
+    huggingface: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+    train: int
+    heldout: int
+    test: int
+    digest: str
+
+
 def read(part: str) -> Split:
     """One part, train, heldout or test, as `golf data` wrote it. Raises GolfError if there is none."""
     tensors, _ = read_tensors(FOLDER / f"{part}.safetensors")
     return Split(tensors["images"], tensors["labels"])
 
 
+def facts() -> Facts:
+    """What the stage `data` wrote down. Raises GolfError if it has not run."""
+    found = read_json(FACTS)
+    try:
+        return Facts(**{**found, "shape": tuple(found["shape"]), "classes": tuple(found["classes"])})
+    except (TypeError, KeyError):
+        raise GolfError(
+            f"{FACTS} is of another version of this project: run the stage `data` again"
+        ) from None
+
+
+def write_facts(found: Facts) -> None:
+    write_json(FACTS, asdict(found))
+
+
 def digest() -> str:
-    """A digest of the data that `golf data` wrote: part of what unfinished work depends on."""
-    return str(read_json(Path("results/metrics/data.json"))["digest"])
+    """The digest of the data that `golf data` wrote."""
+    return facts().digest
 
 
-def run(config: Config) -> None:
-    """The stage `data`: fetch, check, split by seed, write data/*.safetensors."""
-    train, test = digits(config.data) if config.data.dataset == "digits" else fetch(config.data)
-    if config.data.heldout >= len(train):
+def network(spec: Sequence[str]) -> Network:
+    """A spec as a network for this run's data. Raises GolfError where it does not fit their shape or classes."""
+    found = facts()
+    made = Network.parse(spec, found.shape)
+    if made.classes != len(found.classes):
         raise GolfError(
-            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(train)} training images"
+            f"network {', '.join(spec)}: it has {made.classes} outputs, but {found.dataset} has "
+            f"{len(found.classes)} classes"
         )
-    order = np.random.default_rng(config.data.seed).permutation(len(train))
-    parts = {
-        "train": train[order[config.data.heldout :]],
-        "heldout": train[order[: config.data.heldout]],
-        "test": test,
-    }
-    hasher = hashlib.sha256()
-    for name, images in parts.items():
-        hasher.update(images.pixels.tobytes() + images.labels.tobytes())
-        write_tensors(FOLDER / f"{name}.safetensors", {"images": images.pixels, "labels": images.labels})
-    write_json(
-        Path("results/metrics/data.json"),
-        {
-            "dataset": config.data.dataset,
-            **{name: len(images) for name, images in parts.items()},
-            "digest": hasher.hexdigest()[:16],
-        },
-    )
+    return made
 
 
-def check(config: Config) -> None:
-    """Raises GolfError if no place has the data set; keeps what it fetched for `run`."""
-    if config.data.dataset != "digits":
-        fetch(config.data)
+def score(core: Engine, parameters: NDArray[np.float32], **parts: Split) -> dict[str, Any]:
+    """Correct images of each part, as {part}_correct, and near ties, as {part}_ties.
 
-
-def fetch(data: Data) -> tuple[Split, Split]:
-    """Train and test images through torchvision's loader, from the first place that has the right files.
-
-    A place is a folder or an address. torchvision checks the MD5 of every file and unpacks it.
-    Raises GolfError that names each place and why it would not do.
+    A near tie is an image whose two best logits lie within 1e-4: another runtime, which adds in
+    another order, may decide it the other way. `golf verify` allows that many differences, no more.
     """
-    from torchvision import datasets
-
-    kind = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[data.dataset]
-    root = FOLDER / "raw"
-    raw = root / kind.__name__ / "raw"
-    raw.mkdir(parents=True, exist_ok=True)
-    whys = []
-    for place in data.places[data.dataset]:
-        remote = bool(urlsplit(place).scheme)
-        why = None if remote else _folder_problem(Path(place), kind.resources)
-        if why is None:
-            for name, _ in kind.resources:
-                # The loader trusts unpacked files without a checksum: let it unpack anew. It leaves out
-                # the download of a file that is there with the right MD5.
-                (raw / name.removesuffix(".gz")).unlink(missing_ok=True)
-                if not remote:
-                    shutil.copyfile(Path(place) / name, raw / name)
-            loader = type(kind.__name__, (kind,), {"mirrors": [place.rstrip("/") + "/"]})
-            try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    sets = [loader(root, train=train, download=True) for train in (True, False)]
-                parts = [Split(s.data.numpy()[:, None], s.targets.numpy().astype(np.uint8)) for s in sets]
-                print(f"data: {data.dataset} from {place}")
-                return parts[0], parts[1]
-            except (RuntimeError, OSError, ValueError, EOFError, HTTPException) as error:
-                why = (" ".join(str(error).split()) or type(error).__name__)[:300]
-        print(f"data: not from {place}: {why}")
-        whys.append(f"{place} ({why})")
-    raise GolfError(
-        f"no place has {data.dataset}: {'; '.join(whys)}. Put the four published .gz files into one of the "
-        f"folders, or add a place to data.places in params.yaml; `make demo` runs without them"
-    )
-
-
-def _folder_problem(folder: Path, resources: list[tuple[str, str]]) -> str | None:
-    """Why a local folder will not do; None if all its files have the published MD5."""
-    if not folder.is_dir():
-        return "no such folder"
-    for name, md5 in resources:
-        if not (folder / name).is_file():
-            return f"no {name} in it"
-        have = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).hexdigest()
-        if have != md5:
-            return f"{name} is truncated or altered: its MD5 is {have}, not {md5}"
-    return None
-
-
-def digits(data: Data) -> tuple[Split, Split]:
-    """scikit-learn's 1,797 bundled 8x8 digits as 28x28 images: needs no download.
-
-    Each is enlarged to 20x20 (bilinear) and centred with a border of 4, as MNIST was made
-    (LeCun et al. 1998). The last `digits_test` of a seeded order are the test images.
-    """
-    import torch
-    from sklearn.datasets import load_digits
-
-    bundle = load_digits()
-    small = torch.tensor(bundle.images, dtype=torch.float32)[:, None] * (255 / 16)
-    large = torch.nn.functional.interpolate(small, size=(20, 20), mode="bilinear", align_corners=False)
-    pixels = torch.nn.functional.pad(large, (4, 4, 4, 4)).round().to(torch.uint8).numpy()
-    labels = bundle.target.astype(np.uint8)
-    if data.digits_test >= len(labels):
-        raise GolfError(
-            f"params.yaml: data.digits_test = {data.digits_test}: there are only {len(labels)} digits"
-        )
-    everything = Split(pixels, labels)
-    order = np.random.default_rng(data.seed).permutation(len(labels))
-    cut = len(labels) - data.digits_test
-    return everything[order[:cut]], everything[order[cut:]]
+    found: dict[str, Any] = {}
+    for name, part in parts.items():
+        logits = core.logits(parameters, part.pixels)
+        best = np.sort(logits, axis=1)[:, -2:]
+        found[f"{name}_correct"] = int((logits.argmax(axis=1) == part.labels).sum())
+        found[f"{name}_ties"] = int((best[:, 1] - best[:, 0] < 1e-4).sum())
+    return found

@@ -72,7 +72,9 @@ def run(config: Config) -> None:
         def compute(state: Path) -> longwork.Piece:
             train, judged = fold(everything, seed, section.seeds)
             start = time.perf_counter()
-            descent = Descent(recipe, train, seed, probabilities(train) if recipe.distil else None)
+            descent = Descent(
+                recipe, train, seed, probabilities(section.teacher, train) if recipe.distil else None
+            )
 
             def each_epoch(step: Epoch, epoch: int, loss: float) -> None:
                 if step.snapshot:

@@ -1,38 +1,32 @@
-"""The stage `teacher`: a large network whose answers small ones can be taught with."""
+"""A large network whose answers small ones can be taught with: what recipes with `distil` above 0 learn from."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.files import read_tensors, write_json, write_tensors
+from neural_golf.base.files import read_tensors, write_tensors
 from neural_golf.compress.augmentation import augmented
-from neural_golf.config import Config
+from neural_golf.config.sections import Teacher
 from neural_golf.engine import engine
-from neural_golf.net.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from neural_golf.net.parameters import initialise
-from neural_golf.net.spec import Network
-from neural_golf.train.fit import METRICS, MODELS, score
 
-__all__ = ["probabilities", "run"]
-
-PATH = MODELS / "teacher.safetensors"
+__all__ = ["probabilities"]
 
 
-def run(config: Config) -> None:
-    """Train the teacher on the training part, every epoch on newly transformed images."""
-    section = config.teacher
-    train, heldout = data.read("train"), data.read("heldout")
-    network = Network.parse(section.network)
+def probabilities(section: Teacher, images: data.Split) -> NDArray[np.float32]:
+    """The teacher's softmax [n, classes] on images; it is trained once, on the training part.
+
+    Every epoch sees newly transformed images.
+    """
+    train = data.read("train")
+    network = data.network(section.network)
 
     def compute(state: Path) -> longwork.Piece:
-        start = time.perf_counter()
         core = engine(network, threads=longwork.cores())
         vector = initialise(network, np.random.default_rng(section.seed))
         arrays = {"p": vector, "m": np.zeros_like(vector), "v": np.zeros_like(vector)}
@@ -52,26 +46,10 @@ def run(config: Config) -> None:
             )  # fmt: skip
             write_tensors(path, arrays, {"epochs": str(epoch + 1)})
             longwork.say("teacher", "", f"epoch {epoch + 1}/{section.epochs}, loss {loss:.4f}")
-        record = {
-            "seed": section.seed,
-            **score(core, arrays["p"], train=train, heldout=heldout),
-            "seconds": round(time.perf_counter() - start, 2),
-        }
-        return {"parameters": arrays["p"]}, record
+        return {"parameters": arrays["p"]}, {}
 
     key = longwork.folder("teacher", settings=section.model_dump(), data=data.digest())
-    tensors, record = longwork.finished(key, compute)
-    parameters = tensors["parameters"][None]
-    write_checkpoint(PATH, Checkpoint(network, parameters, np.ones(parameters.shape, bool), (record,)))
-    write_json(
-        METRICS / "teacher.json",
-        {"parameters": network.size, "heldout_accuracy": record["heldout_correct"] / len(heldout)},
-    )
-
-
-def probabilities(images: data.Split) -> NDArray[Any]:
-    """The teacher's softmax on images, float32 [n, classes]."""
-    teacher = read_checkpoint(PATH)
-    logits = engine(teacher.network).logits(teacher.parameters[0], images.pixels).astype(np.float64)
+    tensors, _ = longwork.finished(key, compute)
+    logits = engine(network).logits(tensors["parameters"], images.pixels).astype(np.float64)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)

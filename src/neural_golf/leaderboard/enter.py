@@ -1,6 +1,6 @@
 """`golf enter`: our own networks as entries of the leaderboard, of every row one, chosen before it is scored.
 
-Of each row and variant of the ladder the run that `model_cards.chosen` names is entered for every challenge that it
+Of each row and variant of the ladder, the seed that stands for it (`representative`) is entered for every challenge that it
 passes. If it does not pass, the row has no entry, though another seed might: to look for that one would be to
 choose on the test images.
 """
@@ -8,7 +8,6 @@ choose on the test images.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ from neural_golf.leaderboard.cli import add_leaderboard
 from neural_golf.leaderboard.entries import Card, Entry, TestSet, submit
 from neural_golf.referee.challenge import Challenge, challenge_names, load_challenge, load_test_set
 from neural_golf.referee.cli import add_data, folders
-from neural_golf.results import model_cards
+from neural_golf.results.model_cards import method
+from neural_golf.results.result import VERIFIED, Result, by_variant, chosen_on, read_results, representative
 
 __all__ = ["add_enter_arguments", "enter", "run_enter"]
 
@@ -54,39 +54,35 @@ def run_enter(args: argparse.Namespace) -> int:
 def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
     """Enter a workspace's networks under root; yields a line on each row and challenge."""
     settings = config.load(workspace / "params.yaml")
-    table = workspace / "results/plots/verify.csv"
-    if not table.exists():
-        raise GolfError(f"enter: {table} is missing; the pipeline has to run first")
-    with table.open(newline="") as file:
-        variants = model_cards.by_variant(list(csv.DictReader(file)))
+    variants = by_variant(read_results(workspace / VERIFIED))
     challenges = [c for c in map(load_challenge, challenge_names()) if c.dataset == settings.data.dataset]
     if not challenges:
         raise GolfError(f"enter: there is no challenge on {settings.data.dataset}")
     for challenge in challenges:
         test_set = load_test_set(challenge, *data)
         for variant, group in variants.items():
-            run = model_cards.chosen(group)
-            name, entry = run["name"], f"{challenge.name}/{model_cards.name_of(variant)}"
-            path = workspace / "results/onnx" / f"{name}.onnx"
-            if int(run["correct"]) < challenge.threshold:
-                what = f"{name} has {int(run['correct']):,} right, {challenge.threshold:,} needed"
+            best = representative(group)
+            entry = f"{challenge.name}/{variant.name}"
+            path = workspace / "results/onnx" / f"{best.name}.onnx"
+            if best.correct < challenge.threshold:
+                what = f"{best.name} has {best.correct:,} right, {challenge.threshold:,} needed"
             elif not path.exists():
                 what = f"{path} is not there, as it is larger than the referee's limit"
             else:
-                card = _card(settings, variant, group)
-                made = _submit(path, run, card, challenge, test_set, root, model_cards.name_of(variant))
+                card = _card(settings, group)
+                made = _submit(path, best, card, challenge, test_set, root, variant.name)
                 yield f"entered {entry}: {made.verdict.nonzero} non-zero, {made.verdict.reason}"
                 continue
-            stays = root / challenge.name / model_cards.name_of(variant)
+            stays = root / challenge.name / variant.name
             yield f"no entry {entry}: {what}" + (f"; {stays} is of an earlier run" if stays.exists() else "")
 
 
-def _card(settings: Config, variant: model_cards.Variant, group: Sequence[model_cards.Line]) -> Card:
+def _card(settings: Config, group: Sequence[Result]) -> Card:
     ladder = settings.ladder
     return Card(
         author=ladder.author,
-        method=model_cards.method(ladder, variant, group),
-        chosen_on=model_cards.chosen_on(group),
+        method=method(settings, group[0].variant, group),
+        chosen_on=chosen_on(group),
         licence=ladder.licence,
         links=list(ladder.links),
     )
@@ -94,13 +90,13 @@ def _card(settings: Config, variant: model_cards.Variant, group: Sequence[model_
 
 def _submit(
     path: Path,
-    run: model_cards.Line,
+    run: Result,
     card: Card,
     challenge: Challenge,
     test_set: TestSet,
     root: Path,
     name: str,
 ) -> Entry:
-    if hashlib.sha256(path.read_bytes()).hexdigest() != run["sha256"]:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != run.sha256:
         raise GolfError(f"enter: {path} is not the file that `golf verify` scored; run the pipeline again")
     return submit(path, name, card, challenge, test_set, root, replace=True)

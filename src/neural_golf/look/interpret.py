@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neural_golf import data
-from neural_golf.base.files import write_bytes, write_json
+from neural_golf.base.files import PLOTS, write_bytes, write_json
 from neural_golf.base.longwork import cores
-from neural_golf.compress.zeroing import SOURCES
-from neural_golf.config import Config
+from neural_golf.config import Config, load
+from neural_golf.config.sections import Record
 from neural_golf.look import anatomy, measure, overview, vision
 from neural_golf.look.claims import claims
 from neural_golf.look.figures import save_figure
 from neural_golf.look.style import applied, settle
-from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
-from neural_golf.results.ladder import update_readme
+from neural_golf.look.subject import Subject, choose, read_subject
+from neural_golf.results.ladder import update_marked
+from neural_golf.results.result import Result, read_results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,6 @@ FIGURES = Path("results/figures/interpret")
 FINDINGS = Path("results/interpret.json")
 CLAIMS = Path("results/interpret.md")
 DOCUMENT = Path("docs/interpretability.md")
-PLOTS = Path("results/plots")
 
 # Kind of figure: what draws it, and the category it stands under. OVERVIEW is drawn once, PORTRAIT
 # for every network.
@@ -103,11 +102,11 @@ def caption_file(drawing: Drawing) -> str:
 def run(config: Config) -> None:
     """Draw every figure of `drawings`; write results/interpret.json."""
     names = config.interpret.networks
-    choose(read_lines(), names)  # a wrong name ends here, before any work
+    choose(read_results(), names)  # a wrong name ends here, before any work
     # Processes, since most of the time goes into drawing, in Python. Spawned: a fork would inherit threads.
     with ProcessPoolExecutor(min(cores(), len(names)), get_context("spawn")) as pool:
-        overview_done = pool.submit(_survey, config)
-        found = dict(pool.map(partial(_portrait, config), names))
+        overview_done = pool.submit(_survey)
+        found = dict(pool.map(_portrait, names))
         overview_done.result()
     wanted = {drawing.path for drawing in drawings(config)}
     for path in FIGURES.glob("*.svg"):
@@ -116,32 +115,31 @@ def run(config: Config) -> None:
     write_json(FINDINGS, found)
     write_bytes(CLAIMS, claims(found).encode())
     if DOCUMENT.exists():  # not in the demo's workspace
-        update_readme("interpret", CLAIMS, DOCUMENT)
+        update_marked(DOCUMENT, "interpret", CLAIMS.read_text(encoding="utf-8"))
 
 
-def _survey(config: Config) -> None:
+def _survey() -> None:
+    """In a process of its own, which reads params.yaml for itself."""
     with applied():
-        survey(config, read_lines())
+        survey(load(), read_results())
 
 
-def _portrait(config: Config, name: str) -> tuple[str, dict[str, Any]]:
+def _portrait(name: str) -> tuple[str, dict[str, Any]]:
     """One network in a process of its own: its group, and what was measured."""
-    lines = read_lines()
-    subject = read_subject(choose(lines, [name])[0])
+    results = read_results()
+    subject = read_subject(choose(results, [name])[0])
     with applied():
-        return subject.group, portrait(config, subject, lines, data.read("test"), data.read("heldout"))
+        return subject.variant, portrait(load(), subject, results, data.read("test"), data.read("heldout"))
 
 
-def survey(config: Config, lines: list[Line]) -> None:
+def survey(config: Config, results: list[Result]) -> None:
     """The figures of all networks together."""
-    rows = {
-        name: overview.read(PLOTS / f"{name}.csv") for name in ("reference", "baseline", "tuned", "prelu")
-    }
+    rows = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("reference", "training")}
     goals = {"test": config.prune.threshold, "heldout": config.prune.heldout_threshold}
     trials = overview.read(PLOTS / "tune.csv")
-    curves = {name: overview.read(PLOTS / f"{name}.csv") for name in SOURCES}
+    curves = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("zeroing")}
     figures = {
-        "front": overview.front(lines, config.ladder, config.interpret.records),
+        "front": overview.front(results, public_records(config)),
         "training": overview.training({name: some for name, some in rows.items() if some}),
         "pruning": overview.pruning({name: some for name, some in curves.items() if some}, goals),
         "study": overview.study(trials, importances(Path("results/models/tune-journal.log"))),
@@ -150,6 +148,19 @@ def survey(config: Config, lines: list[Line]) -> None:
     for kind, figure in figures.items():
         settle(figure)
         save_figure(figure, FIGURES / f"{kind}.svg")
+
+
+def public_records(config: Config) -> list[Record]:
+    """What others report, the blog's rows first."""
+    blog = [
+        Record(
+            name=f"the blog's {name}", nonzero=row.blog.nonzero, accuracy=row.blog.accuracy, source="the blog"
+        )
+        for name, row in config.rows.items()
+        if row.blog and row.blog.accuracy and config.data.dataset == "mnist"
+    ]
+    known = {(record.nonzero, record.accuracy) for record in blog}  # the blog is also among the records
+    return blog + [r for r in config.ladder.records if (r.nonzero, r.accuracy) not in known]
 
 
 def importances(journal: Path) -> dict[str, float]:
@@ -165,7 +176,7 @@ def importances(journal: Path) -> dict[str, float]:
 
 
 def portrait(
-    config: Config, subject: Subject, lines: list[Line], test: data.Split, heldout: data.Split
+    config: Config, subject: Subject, results: list[Result], test: data.Split, heldout: data.Split
 ) -> dict[str, Any]:
     """Draw every figure of one network; returns what was measured on the way."""
     section = config.interpret
@@ -181,7 +192,7 @@ def portrait(
     exciting = measure.excite(full, section.excite)
     scores = measure.logits(subject, test)
     loss = measure.losses(scores, test.labels)
-    parent = _parent(subject, lines, test)
+    parent = _parent(config, subject, results, test)
     index, lost, right = measure.worth(subject, heldout)
     figures: Mapping[str, Figure] = {
         "flow": anatomy.flow(full, subject.nonzero),
@@ -196,7 +207,7 @@ def portrait(
     }
     for kind, figure in figures.items():
         settle(figure)
-        save_figure(figure, FIGURES / f"{kind}-{subject.group}.svg")
+        save_figure(figure, FIGURES / f"{kind}-{subject.variant}.svg")
     print(f"interpret: {len(figures)} figures of {subject.name}")
     found = findings(
         config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout)
@@ -209,10 +220,12 @@ def portrait(
     return found
 
 
-def _parent(subject: Subject, lines: list[Line], test: data.Split) -> tuple[str, Any] | None:
+def _parent(
+    config: Config, subject: Subject, results: list[Result], test: data.Split
+) -> tuple[str, Any] | None:
     """The name and the logits of the network that a pruned one was made from, if this run has it."""
-    source = SOURCES.get(subject.line["row"])
-    found = [line for line in lines if line["row"] == source and line["seed"] == subject.line["seed"]]
+    own = subject.result
+    found = [r for r in results if r.row == config.rows[own.row].of and r.seed == own.seed]
     if not found:
         return None
     dense = read_subject(found[0])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.config import Excite, Strokes
+from neural_golf.config.sections import Excite, Strokes
 from neural_golf.data import Split
 from neural_golf.engine import engine
 from neural_golf.look.subject import Subject
@@ -166,14 +166,7 @@ def tuning(subject: Subject, settings: Strokes, digits: Split) -> list[Tuning]:
     conv, active = convolutions(network)[0]
     name = network.layers[active].name
     angles, pictures = strokes(settings, network.in_shape[1])
-    shallow = Subject(
-        subject.group,
-        subject.name,
-        subject.path,
-        part(network, 0, active + 1),
-        subject.parameters,
-        subject.line,
-    )
+    shallow = Subject(part(network, 0, active + 1), subject.parameters, subject.result)
     blank = activations(shallow, np.zeros((1, *network.in_shape), np.float32))[name]
     maps = activations(shallow, pictures.reshape(-1, *network.in_shape))[name]
     changes = np.abs(maps - blank).mean(axis=(2, 3)).reshape(len(angles), -1, maps.shape[1]).mean(axis=1)

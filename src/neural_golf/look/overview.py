@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.config import Ladder, Record
+from neural_golf.config.sections import Record
 from neural_golf.look.style import COLOURS, INK, MARKS, MINUS, PALE, PLUS, beside, canvas, settle
-from neural_golf.look.subject import Line
-from neural_golf.results import model_cards
+from neural_golf.results.result import Result, Variant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,24 +66,21 @@ def _count_axis(axes: Axes, counts: Sequence[int], name: str) -> None:
     axes.set_xlabel(name)
 
 
-def front(lines: Sequence[Line], ladder: Ladder, records: Sequence[Record]) -> Figure:
+def front(results: Sequence[Result], records: Sequence[Record]) -> Figure:
     """Accuracy on the test images against non-zero parameters, a mark per network: hollow marks chose
     something on test images or are no entries, stars are others' records.
     """
     others: dict[tuple[int, float], list[str]] = {}
-    for row, blog in ladder.blog.items():
-        if blog.accuracy:
-            others.setdefault((blog.nonzero, blog.accuracy), []).append(f"the blog's {row}")
-    for record in records:  # the blog is also among the records
-        others.setdefault((record.nonzero, record.accuracy), [record.name])
-    everyone = [_point(line) for line in lines] + list(others)
+    for record in records:
+        others.setdefault((record.nonzero, record.accuracy), []).append(record.name)
+    everyone = [_point(result) for result in results] + list(others)
     parts = [[p for p in everyone if p[0] <= SMALL], [p for p in everyone if p[0] > SMALL]]
     parts = [part for part in parts if part]
     figure, axes = canvas(
         9.6, 5.4, len(parts), squeeze=False, sharey=True, width_ratios=(6, 1)[: len(parts)]
     )  # one logarithmic axis; where nothing is in its middle, that is left out
     for place, points in zip(axes[0], parts, strict=True):
-        _marks(place, lines)
+        _marks(place, results)
         for nonzero, accuracy in others:
             place.scatter(
                 [nonzero], [1 - accuracy], s=64, marker="*", facecolor="white", edgecolor=INK, zorder=5
@@ -97,7 +93,7 @@ def front(lines: Sequence[Line], ladder: Ladder, records: Sequence[Record]) -> F
         place.spines["left"].set_linestyle((0, (1, 3)))
         place.tick_params(axis="y", length=0)
     axes[0][0].set_xlabel("non-zero parameters, logarithmic")
-    axes[0][0].set_ylabel(f"right on the {int(lines[0]['images']):,} test images")
+    axes[0][0].set_ylabel(f"right on the {results[0].images:,} test images")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside right center", title="this project (stars: others)", alignment="left"
@@ -141,30 +137,28 @@ def _name(axes: Axes, points: Sequence[tuple[int, float]], names: Mapping[tuple[
         )  # fmt: skip
 
 
-def _point(line: Line) -> tuple[int, float]:
-    return int(line["nonzero"]), int(line["correct"]) / int(line["images"])
+def _point(result: Result) -> tuple[int, float]:
+    return result.nonzero, result.accuracy
 
 
-def _marks(axes: Axes, lines: Sequence[Line]) -> None:
+def _marks(axes: Axes, results: Sequence[Result]) -> None:
     """A mark per network, a shape and colour per row and judge, the largest networks first.
 
     The sizes of one descent are one group: its curve.
     """
-    groups: dict[str, list[Line]] = {}
-    for line in sorted(lines, key=lambda line: -int(line["nonzero"])):
-        name = model_cards.name_of((line["row"], line["judge"], line["order"]))
-        groups.setdefault(name, []).append(line)
+    groups: dict[str, list[Result]] = {}
+    for result in sorted(results, key=lambda result: -result.nonzero):
+        name = Variant(result.row, result.judge, result.order).name
+        groups.setdefault(name, []).append(result)
     for k, (name, some) in enumerate(groups.items()):
         colour, mark = COLOURS[k % len(COLOURS)], MARKS[k % len(MARKS)]
         for solid in (True, False):
-            points = [
-                _point(x) for x in some if (x["judge"] != "test" and x.get("entered") != "False") == solid
-            ]
+            points = [_point(r) for r in some if (r.honest and r.entered) == solid]
             if points:
                 axes.scatter(
                     [n for n, _ in points], [1 - a for _, a in points], s=30, marker=mark,
                     facecolor=colour if solid else "none", edgecolor=colour, linewidth=1.1, zorder=3 + solid,
-                    label=name if solid or some[0]["judge"] == "test" else None,
+                    label=name if solid or not some[0].honest else None,
                 )  # fmt: skip
 
 

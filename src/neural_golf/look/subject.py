@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import read_json
 from neural_golf.net.onnx import unpack
 from neural_golf.net.spec import Network
-from neural_golf.results import model_cards
+from neural_golf.results.result import Result, by_variant, representative
 
-__all__ = ["Line", "Subject", "choose", "group", "read_lines", "read_subject"]
-
-Line = dict[str, str]  # a line of results/plots/verify.csv
-VERIFIED = Path("results/plots/verify.csv")
+__all__ = ["Subject", "choose", "read_subject"]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One network: its group in the ladder, its ONNX file, and what the file holds.
+    """One network: what its ONNX file holds, and the referee's word on it.
 
-    parameters: float32 [n], in the order of `network`; line: the referee's words on the file.
+    parameters: float32 [n], in the order of `network`.
     """
 
-    group: str
-    name: str
-    path: Path
     network: Network
     parameters: NDArray[np.float32]
-    line: Line
+    result: Result
+
+    @property
+    def name(self) -> str:
+        return self.result.name
+
+    @property
+    def variant(self) -> str:
+        """The row and variant of the ladder that it belongs to: baseline, pruned-test-index."""
+        return self.result.variant.name
+
+    @property
+    def path(self) -> Path:
+        return Path(self.result.path)
 
     @property
     def nonzero(self) -> int:
@@ -50,51 +54,29 @@ class Subject:
         return replace(self, network=network, parameters=self.parameters[source])
 
 
-def read_lines(path: Path = VERIFIED) -> list[Line]:
-    """The referee's lines, one per exported file. Raises GolfError if there are none."""
-    try:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise GolfError(f"{path} is missing: the stage verify has not run (`snakemake` runs it)") from None
+def choose(results: Sequence[Result], wanted: Sequence[str]) -> list[Result]:
+    """The network that stands for each variant wanted; of a row that enters some only, one that was entered.
 
-
-def group(line: model_cards.Line) -> str:
-    """The row and variant of the ladder that a file belongs to: baseline, pruned-test-index."""
-    return model_cards.name_of(model_cards.variant_of(line))
-
-
-def choose(lines: Sequence[Line], wanted: Sequence[str]) -> list[Line]:
-    """One line per wanted group: the fewest non-zero parameters, then the most held-out images right.
-
-    Of a row that enters some of its networks only, one that was entered, if any was. Nothing here
-    looks at test images. Raises GolfError for a group that this run has not.
+    Raises GolfError for a variant that this run has not.
     """
-    groups: dict[str, list[Line]] = {}
-    for line in lines:
-        groups.setdefault(group(line), []).append(line)
+    groups: dict[str, list[Result]] = {}
+    for entered in (False, True):  # the entered ones take the place of others of the same name
+        groups |= {variant.name: group for variant, group in by_variant(results, entered).items()}
     missing = [name for name in wanted if name not in groups]
     if missing:
-        raise GolfError(
-            f"params.yaml: interpret.networks: {missing[0]} is not in this run; there are {', '.join(groups)}"
-        )
-
-    def rank(line: Line) -> tuple[int, int, int]:
-        return int(line["nonzero"]), -int(line["heldout_correct"]), int(line["seed"])
-
-    entered = {name: [x for x in some if x.get("entered") != "False"] for name, some in groups.items()}
-    return [min(entered[name] or groups[name], key=rank) for name in wanted]
+        have = ", ".join(groups)
+        raise GolfError(f"params.yaml: interpret.networks: {missing[0]} is not in this run; there are {have}")
+    return [representative(groups[name]) for name in wanted]
 
 
-def read_subject(line: Line) -> Subject:
-    """The network of one line, from its ONNX file.
+def read_subject(result: Result) -> Subject:
+    """The network of one result, from its ONNX file.
 
     Raises GolfError if the file is not the one that the referee scored, or does not say its layers.
     """
-    listing: dict[str, dict[str, Any]] = read_json(Path("results/exported.json"))
-    path = Path(listing[line["name"]]["path"])
+    path = Path(result.path)
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != line["sha256"]:
+    if hashlib.sha256(content).hexdigest() != result.sha256:
         raise GolfError(f"{path} is not the file that the referee scored: run the stage verify again")
     network, parameters = unpack(content, path.name)
-    return Subject(group(line), line["name"], path, network, parameters, line)
+    return Subject(network, parameters, result)

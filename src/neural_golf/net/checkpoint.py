@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,36 @@ from neural_golf.base.files import read_tensors, write_tensors
 from neural_golf.net.parameters import masked
 from neural_golf.net.spec import Network
 
-__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Checkpoint", "Judge", "Order", "Run", "read_checkpoint", "write_checkpoint"]
+
+Judge = Literal["", "test", "heldout"]
+Order = Literal["", "index", "saliency"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a stage recorded of one network: how it came about, and how many images it got right.
+
+    `judge` and `order` are those of zeroing, `size` and `entered` those of a descent. Ties are images whose
+    two best logits lie within 1e-4 (see `Engine.score`); None is what was not measured.
+    """
+
+    seed: int
+    judge: Judge = ""
+    order: Order = ""
+    size: int | None = None
+    entered: bool = True
+    train_correct: int | None = None
+    train_ties: int | None = None
+    heldout_correct: int | None = None
+    heldout_ties: int | None = None
+    test_correct: int | None = None
+    test_ties: int | None = None
+
+    def name(self, row: str) -> str:
+        """The readable name of a run: baseline-3, pruned-test-index-0, golf98-200-3."""
+        words = (str(self.size),) if self.size else (self.judge, self.order)
+        return "-".join(filter(None, (row, *words, str(self.seed))))
 
 
 @dataclass(frozen=True)
@@ -24,13 +53,13 @@ class Checkpoint:
 
     parameters: float32 [runs, n], for inputs in [0, 1] (the normalisation is folded in).
     masks: bool [runs, n], False where a parameter was pruned.
-    runs: one record per run (seed, and what its stage measured: counts of correct images, seconds …).
+    runs: one record per run.
     """
 
     network: Network
     parameters: NDArray[np.float32]
     masks: NDArray[np.bool_]
-    runs: tuple[dict[str, Any], ...]
+    runs: tuple[Run, ...]
 
     def baked(self, run: int) -> NDArray[np.float32]:
         """The parameters [n] of one run with its mask applied."""
@@ -45,7 +74,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         shape = (len(checkpoint.runs), *tensor.shape)
         tensors[tensor.name] = checkpoint.parameters[:, tensor.slice].reshape(shape)
         tensors[f"{tensor.name}.mask"] = checkpoint.masks[:, tensor.slice].reshape(shape)
-    metadata = {"network": json.dumps(network.spec), "runs": json.dumps(checkpoint.runs)}
+    runs = [asdict(run) for run in checkpoint.runs]
+    metadata = {
+        "network": json.dumps(network.spec), "shape": json.dumps(network.in_shape), "runs": json.dumps(runs)
+    }  # fmt: skip
     write_tensors(path, tensors, metadata)
 
 
@@ -53,8 +85,8 @@ def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
     """Raises GolfError if the file is not a checkpoint, or is one of another architecture than `network`."""
     tensors, metadata = read_tensors(path)
     try:
-        found = Network.parse(json.loads(metadata["network"]))
-        runs = tuple(json.loads(metadata["runs"]))
+        found = Network.parse(json.loads(metadata["network"]), tuple(json.loads(metadata["shape"])))
+        runs = tuple(Run(**run) for run in json.loads(metadata["runs"]))
     except (KeyError, ValueError, TypeError):
         raise GolfError(
             f"{path} is not a checkpoint of this project: its metadata names no network and runs"

@@ -117,12 +117,12 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool 
         if len(data) > limits.file_bytes:
             raise Refused(f"the file is larger than {limits.file_bytes} bytes")
         model = parse(data)
-        answer["card"] = _card(model)
+        answer["metadata"] = _metadata(model)
         graph = inspect(model, limits)
         answer["count"] = asdict(graph.count)
         answer["drawing"] = drawn(graph)
         if images is not None:
-            found = predict(graph, images, probes)
+            found = predict(graph, images, limits.classes, probes)
             answer["classes"] = base64.b64encode(found.classes.tobytes()).decode()
             if found.coarse is not None:
                 answer["coarse"] = base64.b64encode(found.coarse.tobytes()).decode()
@@ -137,8 +137,8 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool 
     return answer
 
 
-def _card(model: Any) -> dict[str, str]:
-    """The model card in metadata_props: printable ASCII, at most 64 entries of at most 2,000 characters."""
+def _metadata(model: Any) -> dict[str, str]:
+    """What the file says of itself in metadata_props: printable ASCII, at most 64 entries of at most 2,000 characters."""
     entries = list(model.metadata_props)[:64]
     return {ascii(e.key[:100])[1:-1]: ascii(e.value[:2000])[1:-1] for e in entries}
 

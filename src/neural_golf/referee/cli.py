@@ -72,7 +72,7 @@ def verdict_table(verdict: Verdict) -> str:
         ]
     rows += [("look at", flag) for flag in verdict.flags]
     rows += [("not protected", missing) for missing in verdict.missing]
-    rows += [(f"card: {key}", value) for key, value in verdict.card.items()]
+    rows += [(f"says of itself: {key}", value) for key, value in verdict.metadata.items()]
     shown = [(key, value) for key, value in rows if value is not None]
     width = max(len(key) for key, _ in shown)
     return "\n".join(

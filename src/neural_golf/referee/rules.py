@@ -34,6 +34,7 @@ class Limits:
 
     file_bytes: int = 1 << 20
     nodes: int = 256
+    classes: int = 10  # numbers that the network must answer with
     free_integers: int = 256  # shapes, axes, pads and slices, over the whole graph
     memory_bytes: int = 3 << 30  # of address space, the interpreter and onnxruntime included
     cpu_seconds: int = 20

@@ -68,7 +68,7 @@ class Answer(_Strict):
 
     refused: _Text | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    card: dict[_Text, Annotated[str, Field(max_length=20_000, pattern=r"^[ -~]*$")]] = {}
+    metadata: dict[_Text, Annotated[str, Field(max_length=20_000, pattern=r"^[ -~]*$")]] = {}
     count: AnswerCount | None = None
     drawing: list[Annotated[str, Field(max_length=2000, pattern=LINE)]] = []
     classes: str | None = None

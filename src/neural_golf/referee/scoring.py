@@ -18,7 +18,6 @@ __all__ = ["Predictions", "TestImages", "predict"]
 Array = NDArray[Any]
 Classes = NDArray[np.uint8]
 
-CLASSES = 10
 CHUNK = 32  # images of a batch in the permuted pass
 PERMUTATION_SEED = 20240229
 ROUNDING = 1e-4  # of the largest logit: how far two orders of the same sums may differ
@@ -46,8 +45,8 @@ class TestImages:
         self.shuffled = np.random.default_rng(PERMUTATION_SEED).permutation(len(images))
 
 
-def predict(graph: Graph, images: TestImages, probes: bool = True) -> Predictions:
-    """Run the network on the images, one by one; a permuted batch must agree.
+def predict(graph: Graph, images: TestImages, classes: int, probes: bool = True) -> Predictions:
+    """Run the network, which tells `classes` apart, on the images, one by one; a permuted batch must agree.
 
     Without `probes` only the permuted batches are run, once: for our own files, and for more images of a
     file that was probed.
@@ -59,11 +58,11 @@ def predict(graph: Graph, images: TestImages, probes: bool = True) -> Prediction
     order, chunk = (images.shuffled, CHUNK) if free else (images.straight, 1)
     session = _session(rebuild(graph))
     if not probes:
-        return Predictions(_classes(_run(session, graph, pixels, order, chunk)), None, 0)
-    logits = _run(session, graph, pixels, images.straight, 1)
-    ties = _agree(logits, _run(session, graph, pixels, images.shuffled, CHUNK)) if free else 0
+        return Predictions(_classes(_run(session, graph, pixels, classes, order, chunk)), None, 0)
+    logits = _run(session, graph, pixels, classes, images.straight, 1)
+    ties = _agree(logits, _run(session, graph, pixels, classes, images.shuffled, CHUNK)) if free else 0
     session = _session(rebuild(graph, coarse=True))
-    coarse = _run(session, graph, pixels, order, chunk, finite=False)
+    coarse = _run(session, graph, pixels, classes, order, chunk, finite=False)
     return Predictions(_classes(logits), _classes(coarse), ties)
 
 
@@ -73,12 +72,16 @@ def _classes(logits: Array) -> Classes:
 
 
 def _feed(graph: Graph, images: TestImages) -> Array:
-    """Pixels [n, ...] as the graph declares its input. One channel, so the layouts share their bytes."""
-    n, _, height, width = images.raw.shape
-    accepted = {(1, height, width), (height, width, 1), (height, width), (height * width,)}
+    """Pixels [n, ...] as the graph declares its input. With one channel all layouts share their bytes."""
+    n, channels, height, width = images.raw.shape
+    accepted: set[tuple[int, ...]] = {(channels, height, width)}
+    if channels == 1:
+        accepted |= {(height, width, 1), (height, width), (height * width,)}
     if graph.input_shape not in accepted:
         shown = "x".join(map(str, graph.input_shape))
-        raise Refused(f"the graph's input is [batch, {shown}]; declare [batch, 1, {height}, {width}]")
+        raise Refused(
+            f"the graph's input is [batch, {shown}]; declare [batch, {channels}, {height}, {width}]"
+        )
     pixels = images.raw if graph.input_type == TensorProto.UINT8 else images.unit
     return pixels.reshape(n, *graph.input_shape)
 
@@ -103,9 +106,11 @@ def _session(model: bytes) -> Any:
         raise Refused(f"onnxruntime does not load it: {_one_line(error)}") from error
 
 
-def _run(session: Any, graph: Graph, pixels: Array, order: Array, chunk: int, finite: bool = True) -> Array:
+def _run(
+    session: Any, graph: Graph, pixels: Array, classes: int, order: Array, chunk: int, finite: bool = True
+) -> Array:
     """Logits [n, classes] of pixels [n, ...], run in this order, `chunk` images at a time."""
-    logits = np.empty((len(pixels), CLASSES), np.float32)
+    logits = np.empty((len(pixels), classes), np.float32)
     wanted = [graph.output_name]
     how = "image by image" if chunk == 1 else f"in permuted batches of {chunk}"
     for start in range(0, len(pixels), chunk):
@@ -117,10 +122,10 @@ def _run(session: Any, graph: Graph, pixels: Array, order: Array, chunk: int, fi
             raise
         except Exception as error:  # as above
             raise Refused(f"onnxruntime does not run it {how}: {_one_line(error)}") from error
-        if out.shape != (len(part), CLASSES) or out.dtype != np.float32:
+        if out.shape != (len(part), classes) or out.dtype != np.float32:
             shown = "x".join(map(str, out.shape))
             wrong = f"{len(part)} image(s) give {out.dtype} of shape {shown}"
-            raise Refused(f"run {how}, {wrong}, not float32 of shape {len(part)}x{CLASSES}")
+            raise Refused(f"run {how}, {wrong}, not float32 of shape {len(part)}x{classes}")
         logits[chosen] = out
     if finite and not np.isfinite(logits).all():
         raise Refused(f"run {how}, it answers NaN or infinity")

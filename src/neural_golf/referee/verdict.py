@@ -60,7 +60,7 @@ class Verdict:
     integers: int | None = None
     flags: tuple[str, ...] = ()
     sha256: str | None = None
-    card: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()  # protections of the sandbox that this system does not give
     rules: int = RULES_VERSION
     drawing: tuple[str, ...] = ()  # the graph as Mermaid's text, for a person to look at
@@ -105,9 +105,9 @@ def verify_many(
     only, once, in a third of the time: right for our own files and for more images of a probed one. What
     looks at the other images of its batch, or hides in the last bits of parameters, is not found then.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
+    if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
         found = f"{images.dtype} {images.shape}"
-        raise GolfError(f"verify: images must be uint8 [n, 1, height, width], not {found}")
+        raise GolfError(f"verify: images must be uint8 [n, channels, height, width], not {found}")
     if labels.shape != (len(images),):
         raise GolfError(f"verify: {len(images)} images need as many labels, not {labels.shape}")
     if challenge is not None and challenge.images != len(images):
@@ -147,7 +147,7 @@ def _verdict(
     flags: list[str] = []
     known: dict[str, Any] = {
         "sha256": answer.sha256,
-        "card": dict(answer.card),
+        "metadata": dict(answer.metadata),
         "missing": tuple(answer.missing),
         "drawing": tuple(answer.drawing),
     }

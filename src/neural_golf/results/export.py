@@ -1,99 +1,112 @@
-"""The stage `export`: checkpoints to ONNX, masks baked in, the same bytes every time.
-
-The graph is built from the spec with onnx.helper, node by node: no tracer, so no source paths, no
-stray constants, and a parameter count that is the spec's own.
-"""
+"""The stage `export`: checkpoints to ONNX, masks baked in, the same bytes every time."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.base.files import write_bytes, write_json
-from neural_golf.config import WORKSPACES, Config
-from neural_golf.net.checkpoint import Checkpoint, read_checkpoint
+from neural_golf import data
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import MODELS, read_json, write_bytes, write_json
+from neural_golf.config import Config
+from neural_golf.net.checkpoint import Checkpoint, Run, read_checkpoint
 from neural_golf.net.onnx import model_proto
-from neural_golf.train.fit import MODELS
 
-__all__ = ["ROWS", "name_of", "run"]
+__all__ = ["Exported", "read_exported", "run"]
 
-ROWS = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned", "golf98", "golf99")
 SMALL = Path("results/onnx")  # in Git
 LARGE = Path("results/onnx-large")  # over the referee's size limit: in DVC's cache
-OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last years
+LISTING = Path("results/exported.json")
 
 
-def name_of(row: str, record: Mapping[str, Any]) -> str:
-    """The readable name of one run: baseline-3, pruned-test-index-0, golf98-200-3."""
-    if "size" in record:
-        return f"{row}-{record['size']}-{record['seed']}"
-    return "-".join([row, *(str(record[key]) for key in ("judge", "order", "seed") if key in record)])
+@dataclass(frozen=True)
+class Exported:
+    """One exported file beside the record of its training: what the referee's word is held against."""
+
+    name: str
+    row: str
+    path: str
+    bytes: int
+    sha256: str
+    parameters: int
+    nonzero: int
+    run: Run
+
+
+def read_exported() -> list[Exported]:
+    """All exported files, by name. Raises GolfError if the stage has not run."""
+    try:
+        return [Exported(**{**record, "run": Run(**record["run"])}) for record in read_json(LISTING)]
+    except (TypeError, KeyError):
+        raise GolfError(
+            f"{LISTING} is of another version of this project: run the stage `export` again"
+        ) from None
+
+
+def write_exported(files: Iterable[Exported]) -> None:
+    write_json(LISTING, [asdict(file) for file in sorted(files, key=lambda file: file.name)])
 
 
 def run(config: Config) -> None:
     """Write one ONNX file per run of every row, and results/exported.json that lists them."""
-    listing = {}
-    for row in ROWS:
+    files = []
+    for row in config.rows:
         checkpoint = read_checkpoint(MODELS / f"{row}.safetensors")
         for number, record in enumerate(checkpoint.runs):
-            name = name_of(row, record)
+            name = record.name(row)
             baked = checkpoint.baked(number)
-            card = _card(config, row, record, checkpoint, baked)
-            content = model_proto(checkpoint.network, baked, card).SerializeToString(deterministic=True)
-            folder = SMALL if len(content) <= config.verify.max_bytes else LARGE
-            path = folder / f"{name}.onnx"
+            told = _metadata(config, row, record, checkpoint, baked)
+            content = model_proto(checkpoint.network, baked, told).SerializeToString(deterministic=True)
+            path = (SMALL if len(content) <= config.verify.max_bytes else LARGE) / f"{name}.onnx"
             write_bytes(path, content)
-            listing[name] = {
-                "row": row,
-                "path": path.as_posix(),
-                "bytes": len(content),
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "parameters": checkpoint.network.size,
-                "nonzero": int(np.count_nonzero(baked)),
-                **record,
-            }
-    for folder in (SMALL, LARGE):  # DVC wants both to exist; files of an older roster must go
+            digest = hashlib.sha256(content).hexdigest()
+            size, nonzero = checkpoint.network.size, int(np.count_nonzero(baked))
+            files.append(Exported(name, row, path.as_posix(), len(content), digest, size, nonzero, record))
+    wanted = {file.path for file in files}
+    for folder in (SMALL, LARGE):  # DVC wants both to exist; files of other rows and seeds must go
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob("*.onnx"):
-            if path.stem not in listing or listing[path.stem]["path"] != path.as_posix():
+            if path.as_posix() not in wanted:
                 path.unlink()
-    write_json(Path("results/exported.json"), listing)
+    write_exported(files)
 
 
-def _card(
-    config: Config, row: str, record: Mapping[str, Any], checkpoint: Checkpoint, baked: NDArray[np.float32]
+def _metadata(
+    config: Config, row: str, record: Run, checkpoint: Checkpoint, baked: NDArray[np.float32]
 ) -> dict[str, str]:
     """What the file says of itself. No clock and no commit, so that equal networks are equal bytes."""
-    judge = record.get("judge")
+    facts = data.facts()
+    shape = ", ".join(map(str, checkpoint.network.in_shape))
+    chosen_on = {"": "nothing chosen on test images", "heldout": "held-out images", "test": "test images"}
+    correct = {k: v for k, v in asdict(record).items() if k.endswith("correct") and v is not None}
     return {
         "title": f"Neural Golf: {row}",
-        "dataset": config.data.dataset,
+        "dataset": facts.dataset,
         "network": ", ".join(checkpoint.network.spec),
         "parameters": str(checkpoint.network.size),
         "nonzero": str(np.count_nonzero(baked)),
-        "seed": str(record["seed"]),
-        "chosen_on": {
-            None: "nothing chosen on test images",
-            "heldout": "held-out images",
-            "test": "test images",
-        }[judge],
-        "recorded": json.dumps({k: v for k, v in record.items() if k.endswith("correct")}),
-        "input": "float32 [batch, 1, 28, 28], pixel / 255, 0 is background; no other normalisation",
-        "output": "float32 [batch, 10] logits; index k is class k",
-        "source": config_digest(config),
-        "license": "MIT",
+        "seed": str(record.seed),
+        "chosen_on": chosen_on[record.judge],
+        "recorded": json.dumps(correct),
+        "input": f"float32 [batch, {shape}], pixel / 255, 0 is background; no other normalisation",
+        "output": f"float32 [batch, {len(facts.classes)}] logits; index k is class k",
+        "source": settings_digest(config),
+        "license": config.ladder.licence,
     }
 
 
-def config_digest(config: Config) -> str:
+def settings_digest(config: Config) -> str:
     """A digest of the settings that the networks come from, to tell two regenerations apart."""
-    after = ("verify", "ladder", "interpret", "page", "handbook", "search")
-    others: dict[str, Any] = dict.fromkeys(("roster", *after, *WORKSPACES), True)
-    text = config.model_dump_json(exclude={"data": {"places"}, **others})
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    kept = {
+        key: tree[key]
+        for key in ("data", "tune", "prune", *config.rows_by("reference", "training", "descent"))
+    }
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,162 +2,138 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 
-from neural_golf.base.files import read_json, write_bytes, write_csv, write_json
-from neural_golf.base.statistics import Spread, interval, needed
+from neural_golf import data
+from neural_golf.base.files import METRICS, PLOTS, write_bytes, write_json
+from neural_golf.base.statistics import Spread, interval
 from neural_golf.config import Config
-from neural_golf.results import model_cards
+from neural_golf.results.result import Result, by_variant, read_results, representative
 
-__all__ = ["markdown", "points", "price_of_honesty", "run"]
+__all__ = ["Price", "points", "price_of_honesty", "run"]
 
-Line = Mapping[str, str]
-GOALS = {"golf98": 0.98, "golf99": 0.99}
-HEADER = (
-    "row", "size", "n", "test_mean", "test_sd", "test_least", "test_greatest",
-    "heldout_mean", "heldout_sd", "train_mean", "train_sd",
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class Price:
+    """Of every descent the smallest size with the accuracy asked for, by one judge.
+
+    `best` is the smallest of all seeds: on the test images, what a paper would report.
+    """
+
+    row: str
+    goal: float
+    judge: Literal["test", "heldout"]
+    seeds: int
+    nonzero: Spread | None
+    best: int | None
+    test_correct: Spread | None
 
 
 def run(config: Config) -> None:
     """Read the referee's results/plots/verify.csv; write plots/front.csv, metrics/front.json and front.md."""
-    with Path("results/plots/verify.csv").open(newline="") as file:
-        lines = [line for line in csv.DictReader(file) if line["size"]]
-    train = int(read_json(Path("results/metrics/data.json"))["train"])
-    table = points(lines, train)
-    write_csv(Path("results/plots/front.csv"), HEADER, [[point[key] for key in HEADER] for point in table])
+    results = [result for result in read_results() if result.size]
+    facts = data.facts()
+    table = points(results, facts.train)
+    write_bytes(PLOTS / "front.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    prices = [
+        price_of_honesty([r for r in results if r.row == row], row, config.settings(row).goal, judge)
+        for row in config.rows_by("descent")
+        for judge in ("test", "heldout")
+    ]
     rng = np.random.default_rng(0)
-    entries = [
+    entries = [(r, interval(r.correct, r.images, rng)) for r in results if r.entered]
+    told = [
         {
-            "name": line["name"],
-            "nonzero": int(line["nonzero"]),
-            "test_correct": int(line["correct"]),
-            "heldout_correct": int(line["heldout_correct"]),
-            "train_correct": int(line["train_correct"]),
-            "test_interval": interval(int(line["correct"]), int(line["images"]), rng),
+            "name": r.name, "nonzero": r.nonzero, "test_correct": r.correct, "test_interval": within,
+            "heldout_correct": r.heldout_correct, "train_correct": r.train_correct,
         }
-        for line in lines
-        if line["entered"] == "True"
-    ]
-    honesty = {
-        row: price_of_honesty([line for line in lines if line["row"] == row], accuracy)
-        for row, accuracy in GOALS.items()
-    }
-    write_json(Path("results/metrics/front.json"), {"entries": entries, "honesty": honesty})
-    chosen = {model_cards.chosen(group)["name"] for group in model_cards.by_variant(lines).values()}
-    images = {
-        part: int(lines[0][column]) for part, column in (("test", "images"), ("heldout", "heldout_images"))
-    }
-    text = markdown(entries, chosen, honesty, images | {"train": train})
-    write_bytes(Path("results/front.md"), text.encode())
+        for r, within in entries
+    ]  # fmt: skip
+    write_json(METRICS / "front.json", {"entries": told, "honesty": [asdict(price) for price in prices]})
+    write_bytes(Path("results/front.md"), markdown(entries, prices, facts).encode())
 
 
-def markdown(
-    entries: Sequence[Mapping[str, Any]],
-    chosen: set[str],
-    honesty: Mapping[str, Any],
-    images: Mapping[str, int],
-) -> str:
-    """What front.json says, for readers: every entry on all images, and the price of honesty."""
-    rows = [
-        "# Our entries, and what choosing on the test images is worth",
-        "",
-        "Written by `golf front`. Every size of every descent: [plots/front.csv](plots/front.csv).",
-        "",
-        "## Every seed of every size that is entered",
-        "Bold: the seed that the held-out images choose. In brackets: 95 % bootstrap interval.",
-        "",
-        f"| network | non-zero | test, correct of {images['test']:,} | held-out | train |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for entry in entries:
-        low, high = entry["test_interval"]
-        name = f"**{entry['name']}**" if entry["name"] in chosen else entry["name"]
-        heldout, train = (entry[f"{part}_correct"] / images[part] for part in ("heldout", "train"))
-        rows.append(
-            f"| {name} | {entry['nonzero']} | {entry['test_correct']:,} ({low:,} to {high:,}) "
-            f"| {heldout:.2%} | {train:.2%} |"
-        )
-    rows += [
-        "",
-        "## The price of honesty",
-        "One rule, by two judges: of every descent the smallest size that still has the accuracy. On the",
-        "test images, as usual elsewhere: the smallest of all seeds is what a paper would report, and its",
-        "accuracy estimates nothing. On the held-out images: what may be claimed without having looked.",
-        "",
-        "| descents | judge | seeds with one | non-zero | smallest | test, correct |",
-        "|---|---|--:|--:|--:|--:|",
-    ]
-    for row, prices in honesty.items():
-        for judge, price in prices.items():
-            size, correct = (
-                Spread(**price[key]).text() if price[key] else "" for key in ("nonzero", "test_correct")
-            )
-            name = f"{row}, {GOALS[row]:.0%}"
-            what = judge.removeprefix("chosen_on_").replace("heldout", "held-out")
-            rows.append(
-                f"| {name} | {what} | {price['seeds']} | {size} | {price['best'] or ''} | {correct} |"
-            )
-    return "\n".join([*rows, ""])
-
-
-def points(lines: Iterable[Line], train: int) -> list[dict[str, Any]]:
-    """One record per row and size: mean and spread over the seeds, largest first."""
-    groups: dict[tuple[str, int], list[Line]] = {}
-    for line in lines:
-        groups.setdefault((line["row"], int(line["nonzero"])), []).append(line)
-    table = []
-    for (row, size), group in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
-        test = Spread.of([int(line["correct"]) / int(line["images"]) for line in group])
-        heldout = Spread.of([int(line["heldout_correct"]) / int(line["heldout_images"]) for line in group])
-        on_train = Spread.of([int(line["train_correct"]) / train for line in group])
-        table.append(
-            {
-                "row": row,
-                "size": size,
-                "n": test.n,
-                "test_mean": round(test.mean, 6),
-                "test_sd": round(test.sd, 6),
-                "test_least": test.least,
-                "test_greatest": test.greatest,
-                "heldout_mean": round(heldout.mean, 6),
-                "heldout_sd": round(heldout.sd, 6),
-                "train_mean": round(on_train.mean, 6),
-                "train_sd": round(on_train.sd, 6),
-            }
-        )
-    return table
-
-
-def price_of_honesty(lines: Sequence[Line], accuracy: float) -> dict[str, Any]:
-    """One rule, the smallest snapshot of a descent with this accuracy, by two judges.
-
-    On the test images, as usual elsewhere: `best`, the smallest of all seeds, is what a paper would
-    report. And on the held-out images: what one may claim without having looked.
-    """
-    found: dict[str, Any] = {}
-    for name, able in (
-        ("chosen_on_test", _able(lines, accuracy, "correct", "images")),
-        ("chosen_on_heldout", _able(lines, accuracy, "heldout_correct", "heldout_images")),
-    ):
-        per_seed: dict[str, Line] = {}
-        for line in sorted(able, key=lambda ln: -int(ln["nonzero"])):
-            per_seed[line["seed"]] = line  # the smallest comes last
-        sizes = [int(line["nonzero"]) for line in per_seed.values()]
-        correct = [int(line["correct"]) for line in per_seed.values()]
-        found[name] = {
-            "seeds": len(sizes),
-            "nonzero": vars(Spread.of(sizes)) if sizes else None,
-            "best": min(sizes, default=None),
-            "test_correct": vars(Spread.of(correct)) if correct else None,
+def points(results: Sequence[Result], train: int) -> pd.DataFrame:
+    """One line per row and size: mean and spread over the seeds, largest first."""
+    table = pd.DataFrame(
+        {
+            "row": r.row, "size": r.nonzero, "test": r.accuracy, "heldout": r.heldout_accuracy,
+            "train": (r.train_correct or 0) / train,
         }
-    return found
+        for r in results
+    )  # fmt: skip
+    found = table.groupby(["row", "size"]).agg(
+        n=("test", "size"),
+        test_mean=("test", "mean"), test_sd=("test", "std"),
+        test_least=("test", "min"), test_greatest=("test", "max"),
+        heldout_mean=("heldout", "mean"), heldout_sd=("heldout", "std"),
+        train_mean=("train", "mean"), train_sd=("train", "std"),
+    )  # fmt: skip
+    found = found.fillna(0.0).round(6).reset_index()
+    return found.sort_values(["row", "size"], ascending=[True, False])
 
 
-def _able(lines: Sequence[Line], accuracy: float, correct: str, images: str) -> list[Line]:
-    return [line for line in lines if int(line[correct]) >= needed(accuracy, int(line[images]))]
+def price_of_honesty(
+    results: Sequence[Result], row: str, goal: float, judge: Literal["test", "heldout"]
+) -> Price:
+    """One rule, the smallest snapshot of a descent that reaches the goal on the judge's images."""
+    per_seed: dict[int, Result] = {}
+    for result in sorted(results, key=lambda r: -r.nonzero):
+        if result.reaches(goal, judge):
+            per_seed[result.seed] = result  # the smallest comes last
+    sizes = [result.nonzero for result in per_seed.values()]
+    correct = [result.correct for result in per_seed.values()]
+    return Price(
+        row, goal, judge, len(sizes),
+        Spread.of(sizes) if sizes else None, min(sizes, default=None), Spread.of(correct) if correct else None,
+    )  # fmt: skip
+
+
+def markdown(entries: Sequence[tuple[Result, list[int]]], prices: Sequence[Price], facts: data.Facts) -> str:
+    """For readers: every entry on all images, and the price of honesty."""
+    groups = by_variant(result for result, _ in entries)
+    chosen = {representative(group).name for group in groups.values()}
+    seeds = pd.DataFrame(
+        {
+            "network": f"**{r.name}**" if r.name in chosen else r.name,
+            "non-zero": str(r.nonzero),
+            f"test, correct of {facts.test:,}": f"{r.correct:,} ({low:,} to {high:,})",
+            "held-out": f"{r.heldout_accuracy:.2%}",
+            "train": f"{(r.train_correct or 0) / facts.train:.2%}",
+        }
+        for r, (low, high) in entries
+    )
+    judges = pd.DataFrame(
+        {
+            "descents": f"{p.row}, {p.goal:.0%}",
+            "judge": {"test": "test", "heldout": "held-out"}[p.judge],
+            "seeds with one": str(p.seeds),
+            "non-zero": p.nonzero.text() if p.nonzero else "",
+            "smallest": str(p.best or ""),
+            "test, correct": p.test_correct.text() if p.test_correct else "",
+        }
+        for p in prices
+    )
+    aligned = ("left", *["right"] * 4)
+    return f"""# Our entries, and what choosing on the test images is worth
+
+Written by `golf front`. Every size of every descent: [plots/front.csv](plots/front.csv).
+
+## Every seed of every size that is entered
+Bold: the seed that the held-out images choose. In brackets: 95 % bootstrap interval.
+
+{seeds.to_markdown(index=False, colalign=aligned, disable_numparse=True)}
+
+## The price of honesty
+One rule, two judges: of every descent, the smallest size that still has the accuracy. With the test images as
+the judge, as is usual elsewhere, the smallest of all seeds is what a paper would report, and its accuracy
+estimates nothing. With the held-out images as the judge, it is what may be claimed without having looked.
+
+{judges.to_markdown(index=False, colalign=("left", "left", *["right"] * 4), disable_numparse=True)}
+"""

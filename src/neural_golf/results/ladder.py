@@ -1,152 +1,194 @@
-"""The stage `ladder`: one table of all networks, as JSON, CSV, and Markdown for the README."""
+"""The stage `ladder`: one table of all networks, as JSON, CSV, and Markdown for the README and docs/ladder.md."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import pandas as pd
 
+from neural_golf import data
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import read_json, write_bytes, write_csv, write_json
+from neural_golf.base.files import write_bytes, write_json
 from neural_golf.base.statistics import Spread
-from neural_golf.config import Blog, Config, Prune
-from neural_golf.results import model_cards
+from neural_golf.config import Config
+from neural_golf.config.sections import Blog
+from neural_golf.results.model_cards import write_model_cards
+from neural_golf.results.result import Result, Variant, by_variant, read_results, representative
 
-__all__ = ["rows", "run", "update_readme"]
+__all__ = ["LadderRow", "ladder", "run", "update_marked"]
 
 RESULTS = Path("results")
-ORDER = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned", "golf98", "golf99")
+DOCUMENT = Path("docs/ladder.md")
+
+
+@dataclass(frozen=True)
+class LadderRow:
+    """One row and variant of the ladder: mean and spread over its seeds.
+
+    `untouched` is the accuracy on images that chose nothing about it: the test images, except where these
+    judged the zeroing; there the held-out images, which then chose nothing.
+    """
+
+    variant: Variant
+    title: str
+    parameters: int
+    nonzero: Spread
+    test_correct: Spread
+    test_images: int
+    untouched: Spread
+    untouched_on: str
+    seeds: tuple[int, ...]
+    holds: bool  # whether the seed that stands for it reaches the goal that the row was made for
+    blog: Blog | None
 
 
 def run(config: Config) -> None:
-    """Read results/plots/verify.csv; write results/ladder.json, .csv and .md, the table in README.md,
-    and the model cards.
+    """Read results/plots/verify.csv; write results/ladder.json, .csv and .md, the model cards, and the tables
+    in README.md and docs/ladder.md.
 
-    DVC always runs this stage where it is out of date, as its outputs are not in the cache, so the
-    README never lags behind. In a workspace without a README (the demo's) there is none to change.
+    DVC always runs this stage where it is out of date, as its outputs are not in the cache, so these
+    never lag behind. In a workspace, which has neither document, there is none to change.
     """
-    with (RESULTS / "plots/verify.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    blog = config.ladder.blog if config.data.dataset == "mnist" else {}
-    table = rows(lines, blog)
-    sizes = read_json(RESULTS / "metrics/data.json")
-    write_json(RESULTS / "ladder.json", {row["name"]: row for row in table})
-    flat = [_flat(row) for row in table]
-    header = list(dict.fromkeys(key for row in flat for key in row))
-    write_csv(RESULTS / "ladder.csv", header, [[row.get(key, "") for key in header] for row in flat])
-    markdown = _markdown(table, sizes, config.prune) + _snapshots(lines)
-    write_bytes(RESULTS / "ladder.md", markdown.encode())
-    listing = read_json(RESULTS / "exported.json")
-    model_cards.write(RESULTS / "cards", config.data.dataset, config.ladder, lines, listing)
-    if Path("README.md").exists():
-        update_readme("ladder", RESULTS / "ladder.md")
+    results = read_results()
+    facts = data.facts()
+    rows = ladder(config, results)
+    table = pd.json_normalize([asdict(row) for row in rows], sep="_")
+    table["seeds"] = [" ".join(map(str, row.seeds)) for row in rows]
+    table["variant_name"] = [row.variant.name for row in rows]
+    write_bytes(RESULTS / "ladder.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    told = {row.variant.name: asdict(row) | {"blog": row.blog and row.blog.model_dump()} for row in rows}
+    write_json(RESULTS / "ladder.json", told)
+    text = "\n\n".join([full_table(rows), protocol(config, facts), snapshots(results)]).rstrip() + "\n"
+    write_bytes(RESULTS / "ladder.md", text.encode())
+    write_model_cards(RESULTS / "cards", config, facts, results)
+    if DOCUMENT.exists():  # not in a workspace
+        update_marked(DOCUMENT, "ladder", text)
+        update_marked(Path("README.md"), "ladder", short_table(config, rows))
 
 
-def rows(lines: Sequence[Mapping[str, str]], blog: Mapping[str, Blog]) -> list[dict[str, Any]]:
-    """One record per row and variant of the ladder, from the referee's lines.
+def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
+    """All rows and variants that are entered, from top to bottom."""
+    order = list(config.rows)
+    groups = by_variant(results)
 
-    `untouched` is the accuracy on images that chose nothing about the row: the test images, except
-    where these judged the zeroing; there the held-out images, which then chose nothing.
-    """
-    groups = model_cards.by_variant(lines)
-    judges = ("", "test", "heldout")
-    table = []
+    def place(variant: Variant) -> tuple[int, str, int, str]:
+        judges = {"": "0", "test": "1", "heldout": "2"}
+        return order.index(variant.row), judges[variant.judge], -(variant.size or 0), variant.order
 
-    def place(key: model_cards.Variant) -> tuple[int, int, int, str]:
-        row, judge, rest = key
-        size = -int(rest) if rest.isdecimal() else 0
-        return ORDER.index(row), judges.index(judge), size, rest
-
-    for key in sorted(groups, key=place):
-        row, judge, order = key
-        group = groups[key]
-        test = Spread.of([int(line["correct"]) / int(line["images"]) for line in group])
-        heldout = Spread.of([int(line["heldout_correct"]) / int(line["heldout_images"]) for line in group])
-        entry: dict[str, Any] = {
-            "name": model_cards.name_of(key),
-            "row": row,
-            "parameters": int(group[0]["parameters"]),
-            "nonzero": vars(Spread.of([int(line["nonzero"]) for line in group])),
-            "test_correct": vars(Spread.of([int(line["correct"]) for line in group])),
-            "test_images": int(group[0]["images"]),
-            "test_accuracy": vars(test),
-            "heldout_accuracy": vars(heldout),
-            "untouched_on": "held-out" if judge == "test" else "test",
-            "untouched": vars(heldout if judge == "test" else test),
-            "chosen_on": {"": "nothing", "test": "test", "heldout": "held-out"}[judge],
-            "order": order if order in model_cards.TRIED else "",
-            "size": int(order) if order.isdecimal() else None,
-            "seeds": [int(line["seed"]) for line in group],
-            "seconds": round(float(np.mean([float(line["seconds"]) for line in group])), 2),
-        }
-        if judge in ("", "test") and order in ("", "index") and row in blog:
-            entry["blog"] = blog[row].model_dump()
-        table.append(entry)
-    return table
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            flat |= {f"{key}_{inner}": v for inner, v in value.items()}
-        else:
-            flat[key] = " ".join(map(str, value)) if isinstance(value, list) else value
-    return flat
-
-
-LABELS = {
-    "reference": "reference (PyTorch's example)",
-    "baseline": "baseline 8-5-4",
-    "tuned": "tuned 4-5-4",
-    "pruned": "pruned",
-    "prelu": "prelu 4-5-4",
-    "prelu_pruned": "prelu_pruned",
-}
-
-CHOSEN = {"nothing": "", "test": "**test** (blog's protocol)", "held-out": "held-out"}
-
-
-def _markdown(table: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any], prune: Prune) -> str:
-    lines = [
-        f"| network | parameters | non-zero | test, correct of {sizes['test']:,} "
-        "| on images that chose nothing | zeros chosen on | n | seconds | the blog |",
-        "|---|--:|--:|--:|--:|---|--:|--:|--:|",
-    ]
-    for row in table:
-        spread = {key: Spread(**row[key]) for key in ("nonzero", "test_correct", "untouched")}
-        name = LABELS.get(row["row"], row["row"]) if sizes["dataset"] == "mnist" else row["row"]
-        which = f", {row['order']} order" if row["order"] else f" at {row['size']}" if row["size"] else ""
-        blog = row.get("blog")
-        told = f"{blog['nonzero']:,}" if blog else ""
-        if blog and blog["accuracy"]:
-            told += f" at {blog['accuracy']:.2%}"
-        cells = (
-            name + which,
-            f"{row['parameters']:,}",
-            _fewest(spread["nonzero"]),
-            spread["test_correct"].text(),
-            f"{spread['untouched'].text(2, scale=100)} % ({row['untouched_on']})",
-            CHOSEN[row["chosen_on"]],
-            str(spread["nonzero"].n),
-            f"{row['seconds']:.1f}",
-            told,
+    rows = []
+    for variant in sorted(groups, key=place):
+        group, row = groups[variant], config.rows[variant.row]
+        test = Spread.of([result.accuracy for result in group])
+        heldout = Spread.of([result.heldout_accuracy for result in group])
+        honest = group[0].honest
+        which = f", {variant.order} order" if variant.order else f" at {variant.size}" if variant.size else ""
+        goal = config.settings(variant.row).goal if row.by == "descent" else config.prune.threshold
+        as_the_blog = variant.judge in ("", "test") and variant.order in ("", "index")
+        rows.append(
+            LadderRow(
+                variant=variant,
+                title=(row.title or variant.row) + which,
+                parameters=group[0].parameters,
+                nonzero=Spread.of([result.nonzero for result in group]),
+                test_correct=Spread.of([result.correct for result in group]),
+                test_images=group[0].images,
+                untouched=test if honest else heldout,
+                untouched_on="test" if honest else "held-out",
+                seeds=tuple(result.seed for result in group),
+                holds=representative(group).reaches(goal),
+                blog=row.blog if as_the_blog and config.data.dataset == "mnist" else None,
+            )
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"Data: {sizes['dataset']}; {sizes['train']:,} images to train on, {sizes['heldout']:,} held out, "
-        f"{sizes['test']:,} to test. Zeroing keeps at least {prune.threshold:.4g} of the test images right, "
-        f"or {prune.heldout_threshold:.4g} of the held-out images where these judge. "
-        "Mean ± standard deviation over n seeds; "
-        "seconds per network, all its epochs or its whole pass of zeroing.",
-        "",
+    return rows
+
+
+def full_table(rows: Sequence[LadderRow]) -> str:
+    """Every row, every judge, every order, every size that was entered."""
+    chosen = {"": "", "test": "**test** (blog's protocol)", "heldout": "held-out"}
+    return _markdown(
+        [
+            {
+                "network": row.title,
+                "parameters": f"{row.parameters:,}",
+                "non-zero": _fewest(row.nonzero),
+                f"test, correct of {row.test_images:,}": row.test_correct.text(),
+                "on images that chose nothing": f"{row.untouched.text(2, scale=100)} % ({row.untouched_on})",
+                "zeros chosen on": chosen[row.variant.judge],
+                "n": str(row.nonzero.n),
+                "the blog": _blog(row.blog),
+            }
+            for row in rows
+        ],
+        "lrrrrlrr",
+    )
+
+
+def short_table(config: Config, rows: Sequence[LadderRow]) -> str:
+    """The README's: the blog's rows in the blog's protocol, then of each descent the smallest that holds."""
+    chosen = [r for r in rows if r.blog and config.rows[r.variant.row].by != "reference"]
+    for name in config.rows_by("descent"):
+        able = [row for row in rows if row.variant.row == name and row.holds]
+        chosen += able[-1:]
+    worst = {"": "", "heldout": "", "test": " †"}
+    text = _markdown(
+        [
+            {
+                "network": row.title,
+                "parameters": f"{row.parameters:,}",
+                "non-zero": _fewest(row.nonzero),
+                "right on test": f"{row.test_correct.text(2, scale=100 / row.test_images)} %{worst[row.variant.judge]}",
+                "n": str(row.nonzero.n),
+                "the blog": _blog(row.blog),
+            }
+            for row in chosen
+        ],
+        "lrrrrr",
+    )
+    return f"{text}\n\nMean ± standard deviation over n seeds. † As in the blog, the test images themselves chose these zeros."
+
+
+def protocol(config: Config, facts: data.Facts) -> str:
+    prune = config.prune
+    return (
+        f"Data: {facts.title}; {facts.train:,} images to train on, {facts.heldout:,} held out, {facts.test:,} to "
+        f"test. Zeroing keeps at least {prune.threshold:.4g} of the test images right, or "
+        f"{prune.heldout_threshold:.4g} of the held-out images where these judge. Mean ± standard deviation over "
+        "n seeds."
+    )
+
+
+def snapshots(results: Sequence[Result]) -> str:
+    """Every size at which a descent was exported, entered or not: none is dropped for its test score."""
+    groups: dict[tuple[str, int], list[Result]] = {}
+    for result in results:
+        if result.size:
+            groups.setdefault((result.row, -result.size), []).append(result)
+    if not groups:
+        return ""
+    rows = [
+        {
+            "descent": row,
+            "non-zero": f"{-size:,}",
+            "test, correct, by seed": ", ".join(
+                f"{r.correct:,}" for r in sorted(group, key=lambda r: r.seed)
+            ),
+            "held-out, mean": f"{Spread.of([r.heldout_accuracy for r in group]).mean:.2%}",
+            "entered": "yes" if group[0].entered else "",
+        }
+        for (row, size), group in sorted(groups.items())
     ]
-    return "\n".join(lines)
+    intro = "Every size of our own descents, each scored once on the test images, entered or not:"
+    return f"{intro}\n\n{_markdown(rows, 'lrrrl')}"
+
+
+def _markdown(rows: Sequence[dict[str, str]], aligned: str) -> str:
+    words = {"l": "left", "r": "right"}
+    alignment = [words[letter] for letter in aligned]
+    text: str = pd.DataFrame(rows).to_markdown(index=False, colalign=alignment, disable_numparse=True)
+    return text
 
 
 def _fewest(nonzero: Spread) -> str:
@@ -155,35 +197,18 @@ def _fewest(nonzero: Spread) -> str:
     return nonzero.text() + fewest
 
 
-def _snapshots(lines: Sequence[Mapping[str, str]]) -> str:
-    """Every size at which a descent was exported, entered or not: none is dropped for its test score."""
-    groups: dict[tuple[str, int], list[Mapping[str, str]]] = {}
-    for line in lines:
-        if line.get("size"):
-            groups.setdefault((line["row"], int(line["size"])), []).append(line)
-    if not groups:
+def _blog(blog: Blog | None) -> str:
+    if blog is None:
         return ""
-    table = [
-        "",
-        "Every size of our own descents, each scored once on the test images, entered or not:",
-        "",
-        "| descent | non-zero | test, correct, by seed | held-out, mean | entered |",
-        "|---|--:|--:|--:|---|",
-    ]
-    for (row, size), group in sorted(groups.items(), key=lambda item: (item[0][0], -item[0][1])):
-        heldout = np.mean([int(line["heldout_correct"]) / int(line["heldout_images"]) for line in group])
-        correct = ", ".join(f"{int(line['correct']):,}" for line in group)
-        entered = ", ".join(f"seed {line['seed']}" for line in group if line["entered"] == "True")
-        table.append(f"| {row} | {size:,} | {correct} | {heldout:.2%} | {entered} |")
-    return "\n".join([*table, ""])
+    return f"{blog.nonzero:,}" + (f" at {blog.accuracy:.2%}" if blog.accuracy else "")
 
 
-def update_readme(block: str, source: Path, path: Path = Path("README.md")) -> None:
-    """Put a generated file between the README's markers of that block. Raises GolfError without markers."""
+def update_marked(path: Path, block: str, content: str) -> None:
+    """Put a generated text between a document's markers of that block. Raises GolfError without markers."""
     text = path.read_text(encoding="utf-8")
     begin, end = f"<!-- {block}: written by `golf {block}` -->", f"<!-- end of {block} -->"
     pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
     if not pattern.search(text):
         raise GolfError(f"{path} has no place for it: {begin} … {end}")
-    content = source.read_text(encoding="utf-8").strip()
-    write_bytes(path, pattern.sub(lambda found: f"{found[1]}\n{content}\n\n{found[2]}", text).encode())
+    made = pattern.sub(lambda found: f"{found[1]}\n{content.strip()}\n\n{found[2]}", text)
+    write_bytes(path, made.encode())

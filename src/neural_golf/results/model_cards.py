@@ -6,121 +6,44 @@ A card's figures are the referee's, so cards are written after `verify`, by the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import pandas as pd
 import yaml
 
-from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
-from neural_golf.config import Ladder
+from neural_golf.config import Config
+from neural_golf.data import Facts
+from neural_golf.results.result import Result, Variant, by_variant, chosen_on, representative
 
-__all__ = [
-    "CHOICE",
-    "by_variant",
-    "card_text",
-    "chosen",
-    "chosen_on",
-    "method",
-    "name_of",
-    "variant_of",
-    "write",
-]
-
-Line = Mapping[str, str]  # a line of results/plots/verify.csv
-Variant = tuple[str, str, str]  # row, judge, order
-
-# Name, Hugging Face's identifier, and the classes in the order of the logits.
-DIGITS = tuple(f"{n}" for n in range(10))
-DATASETS: dict[str, tuple[str, str, Sequence[str]]] = {
-    "mnist": ("MNIST", "ylecun/mnist", DIGITS),
-    "digits": ("scikit-learn's digits, enlarged to 28x28", "", DIGITS),
-    "fashion-mnist": (
-        "Fashion-MNIST",
-        "zalando-datasets/fashion_mnist",
-        (
-            "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-            "Ankle boot",
-        ),
-    ),
-}  # fmt: skip
-
-TABLE = """| file | parameters | non-zero | bits | test | held-out | SHA-256 |
-|---|--:|--:|--:|--:|--:|---|"""
+__all__ = ["IMAGES", "method", "model_card", "write_model_cards"]
 
 TRIED = {"index": "as they lie in memory", "saliency": "the least harmful first (w² E[g²])"}
-
-CHOICE = {
-    "test": "the one with the fewest non-zero parameters, then with the most test images right",
-    "held-out": "the one with the fewest non-zero parameters, then with the most held-out images right",
-}
+IMAGES = {"test": "test", "heldout": "held-out"}
 
 
-def by_variant(lines: Sequence[Line], entered: bool = True) -> dict[Variant, list[Line]]:
-    """The referee's lines by variant: those entered, or those that a stage only exported."""
-    groups: dict[Variant, list[Line]] = {}
-    for line in lines:
-        if (line.get("entered", "True") == "True") == entered:
-            groups.setdefault(variant_of(line), []).append(line)
-    return groups
-
-
-def variant_of(line: Line) -> Variant:
-    """Row, judge, and what else tells its networks apart: the order of zeroing, or the size in a descent."""
-    return line["row"], line["judge"], line["order"] or line.get("size", "")
-
-
-def name_of(variant: Variant) -> str:
-    """`pruned-test-index`."""
-    return "-".join(filter(None, variant))
-
-
-def chosen_on(group: Sequence[Line]) -> Literal["train", "held-out", "test"]:
-    """The images that choose the network shown of a row, in the words of the leaderboard."""
-    if group[0]["judge"] == "test":
-        return "test"
-    return "held-out" if group[0]["judge"] == "heldout" or len(group) > 1 else "train"
-
-
-def chosen(group: Sequence[Line]) -> Line:
-    """The run of a row that stands for it: fewest non-zero parameters, then most images right.
-
-    These are held-out images, so that the choice among seeds leaves the test images alone; only where
-    the test images judged already, they choose here too.
-    """
-    images = "correct" if chosen_on(group) == "test" else "heldout_correct"
-    return min(group, key=lambda line: (int(line["nonzero"]), -int(line[images]), int(line["seed"])))
-
-
-def method(ladder: Ladder, variant: Variant, group: Sequence[Line]) -> str:
-    """How the chosen network came about, in plain words."""
-    row, judge, order = variant
-    if row not in ladder.methods:
-        raise GolfError(f"params.yaml: ladder.methods says nothing about {row}")
-    words = [ladder.methods[row]]
-    if order in TRIED:
-        images = {"test": "test", "heldout": "held-out"}[judge]
-        words.append(f"Judged on the {images} images; weights tried {TRIED[order]}.")
+def method(config: Config, variant: Variant, group: Sequence[Result]) -> str:
+    """How the network that stands for a group came about, in plain words."""
+    words = [config.rows[variant.row].method]
+    if variant.order:
+        words.append(f"Judged on the {IMAGES[variant.judge]} images; weights tried {TRIED[variant.order]}.")
     if len(group) > 1:
-        words.append(f"Of {len(group)} seeds {CHOICE['test' if judge == 'test' else 'held-out']}.")
+        images = "test" if chosen_on(group) == "test" else "held-out"
+        words.append(
+            f"Of {len(group)} seeds the one with the fewest non-zero parameters, then with the most {images} "
+            "images right."
+        )
     return " ".join(words)
 
 
-def write(
-    folder: Path,
-    dataset: str,
-    ladder: Ladder,
-    lines: Sequence[Line],
-    listing: Mapping[str, Mapping[str, Any]],
-) -> None:
-    """Write folder/ROW.md for every row and variant; remove cards of rows that are no more."""
-    others = [line for line in lines if line.get("entered") == "False"]
+def write_model_cards(folder: Path, config: Config, facts: Facts, results: Sequence[Result]) -> None:
+    """Write folder/VARIANT.md for every row and variant; remove cards of those that are no more."""
+    others = [result for result in results if not result.entered]
     texts = {
-        name_of(variant): card_text(
-            dataset, ladder, variant, group, listing, [x for x in others if x["row"] == variant[0]]
-        )
-        for variant, group in by_variant(lines).items()
+        variant.name: model_card(config, facts, group, [r for r in others if r.row == variant.row])
+        for variant, group in by_variant(results).items()
     }
     for name, text in texts.items():
         write_bytes(folder / f"{name}.md", text.encode())
@@ -129,117 +52,106 @@ def write(
             path.unlink()
 
 
-def card_text(
-    dataset: str,
-    ladder: Ladder,
-    variant: Variant,
-    group: Sequence[Line],
-    listing: Mapping[str, Mapping[str, Any]],
-    others: Sequence[Line] = (),
-) -> str:
-    """One card: of `group`, the runs entered, and `others`, what else was exported of them.
-
-    `listing` is results/exported.json, which knows where the files lie.
-    """
-    title, identifier, classes = DATASETS[dataset]
-    best = chosen(group)
-    on_test = variant[1] == "test"
+def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Sequence[Result] = ()) -> str:
+    """One card: of `group`, the runs entered, and of `others`, what else was exported of them."""
+    best = representative(group)
+    variant = best.variant
     header: dict[str, Any] = {
-        "license": ladder.licence.lower(),
+        "license": config.ladder.licence.lower(),
         "library_name": "onnx",
         "pipeline_tag": "image-classification",
         "tags": ["onnx", "onnxruntime", "image-classification", "tiny", "neural-golf"],
-        "datasets": [identifier],
+        "datasets": [facts.huggingface],
         "metrics": ["accuracy"],
-        "model-index": [
-            {"name": line["name"], "results": _results(line, title, identifier or dataset, on_test)}
-            for line in group
-        ],
+        "model-index": [{"name": result.name, "results": _evaluations(result, facts)} for result in group],
     }
-    if not identifier:
+    if not facts.huggingface:
         del header["datasets"]
     worth = (
-        "The test images chose these zeros, so the accuracy on them measures nothing; the held-out images "
+        "The test images chose nothing."
+        if best.honest
+        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out images "
         "chose nothing here."
-        if on_test
-        else "The test images chose nothing."
     )
-    rows = "\n".join(_row(line, listing, bold=line is best and len(group) > 1) for line in group)
-    if others:
-        rows += f"\n\nOther sizes on the way of the same runs, not entered:\n\n{TABLE}\n"
-        rows += "\n".join(_row(line, listing) for line in others)
-    labels = ", ".join(f"{number} {label}" for number, label in enumerate(classes))
-    if classes is DIGITS:
-        labels = "index k is digit k"
     seeds = " In bold: the seed described above." if len(group) > 1 else ""
-    text = f"""# {name_of(variant)}: {title} with {int(best["nonzero"]):,} non-zero parameters
+    tables = _table(group, best if len(group) > 1 else None)
+    if others:
+        tables += f"\n\nOther sizes on the way of the same runs, not entered:\n\n{_table(others)}"
+    shape = ", ".join(map(str, facts.shape))
+    front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
+    return f"""---
+{front}---
+# {variant.name}: {facts.title} with {best.nonzero:,} non-zero parameters
 
-{method(ladder, variant, group)}
+{method(config, variant, group)}
 
 Every figure is the referee's (`golf verify`, docs/rules.md), from the ONNX file alone, run by onnxruntime.
 {worth}{seeds}
 
-{TABLE}
-{rows}
+{tables}
 
 | | |
 |---|---|
-| input | `image`, float32 [batch, 1, 28, 28]: pixel / 255, so 0 is background and 1 is ink |
+| input | `image`, float32 [batch, {shape}]: pixel / 255, so 0 is background and 1 is ink |
 | normalisation | none besides: what training used is folded into the weights |
-| output | `logits`, float32 [batch, 10]; the greatest is the answer |
-| classes | {labels} |
+| output | `logits`, float32 [batch, {len(facts.classes)}]; the greatest is the answer |
+| classes | {", ".join(f"{number} {label}" for number, label in enumerate(facts.classes))} |
 
 ```python
 import numpy as np
 import onnxruntime
 
-session = onnxruntime.InferenceSession("{listing[best["name"]]["path"]}")
-images = np.zeros((2, 1, 28, 28), np.float32)  # pixel / 255
-images[0, 0, 4:24, 13:15] = 1.0
+session = onnxruntime.InferenceSession("{best.path}")
+images = np.zeros((2, {shape}), np.float32)  # pixel / 255
+images[0, 0, 4:-4, 13:15] = 1.0
 (logits,) = session.run(["logits"], {{"image": images}})
 print(logits.argmax(axis=1))
 ```
 """
-    front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{front}---\n{text}"
 
 
-def _row(line: Line, listing: Mapping[str, Mapping[str, Any]], bold: bool = False) -> str:
-    path = Path(listing[line["name"]]["path"]).relative_to("results").as_posix()
-    file = f"[{line['name']}](../{path})"
-    cells = (
-        f"**{file}**" if bold else file,
-        *(f"{int(line[key]):,}" for key in ("parameters", "nonzero", "bits")),
-        f"{int(line['correct']):,} of {int(line['images']):,}",
-        f"{int(line['heldout_correct']):,} of {int(line['heldout_images']):,}",
-        f"`{line['sha256'][:16]}`",
-    )
-    return f"| {' | '.join(cells)} |"
+def _table(results: Sequence[Result], best: Result | None = None) -> str:
+    rows = []
+    for result in results:
+        file = f"[{result.name}](../{Path(result.path).relative_to('results').as_posix()})"
+        rows.append(
+            {
+                "file": f"**{file}**" if result is best else file,
+                "parameters": f"{result.parameters:,}",
+                "non-zero": f"{result.nonzero:,}",
+                "bits": f"{result.bits:,}",
+                "test": f"{result.correct:,} of {result.images:,}",
+                "held-out": f"{result.heldout_correct:,} of {result.heldout_images:,}",
+                "SHA-256": f"`{result.sha256[:16]}`",
+            }
+        )
+    aligned = ("left", *["right"] * 5, "left")
+    text: str = pd.DataFrame(rows).to_markdown(index=False, colalign=aligned, disable_numparse=True)
+    return text
 
 
-def _results(line: Line, title: str, identifier: str, on_test: bool) -> list[dict[str, Any]]:
+def _evaluations(result: Result, facts: Facts) -> list[dict[str, Any]]:
     """Hugging Face's evaluation results of one file: accuracy on the test and on the held-out images."""
     parts = (
-        ("test", "test", int(line["correct"]), int(line["images"]), "these chose it" if on_test else ""),
+        ("test", "test", result.accuracy, result.images, not result.honest),
         (
-            "held-out part of train",
-            "train",
-            int(line["heldout_correct"]),
-            int(line["heldout_images"]),
-            "these chose it" if line["judge"] == "heldout" else "",
+            "held-out part of train", "train", result.heldout_accuracy, result.heldout_images,
+            result.judge == "heldout",
         ),
-    )
+    )  # fmt: skip
     return [
         {
             "task": {"type": "image-classification", "name": "Image classification"},
-            "dataset": {"name": f"{title}, {name}", "type": identifier, "split": split},
+            "dataset": {
+                "name": f"{facts.title}, {name}", "type": facts.huggingface or facts.dataset, "split": split,
+            },
             "metrics": [
                 {
                     "type": "accuracy",
-                    "value": round(correct / images, 6),
-                    "name": ", ".join(filter(None, (f"accuracy on {images} images, by golf verify", what))),
+                    "value": round(accuracy, 6),
+                    "name": f"accuracy on {images} images, by golf verify" + (", these chose it" if chose else ""),
                 }
             ],
         }
-        for name, split, correct, images, what in parts
-    ]
+        for name, split, accuracy, images, chose in parts
+    ]  # fmt: skip

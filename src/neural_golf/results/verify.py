@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from neural_golf import data
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import read_json, write_csv, write_json
+from neural_golf.base.files import METRICS, write_json
 from neural_golf.base.longwork import cores
 from neural_golf.config import Config
 from neural_golf.referee.verdict import LIMITS, Verdict, verify_many
+from neural_golf.results.export import Exported, read_exported
+from neural_golf.results.result import Result, write_results
 
-__all__ = ["COLUMNS", "run"]
-
-COLUMNS = (
-    "name", "row", "judge", "order", "size", "entered", "seed", "parameters", "nonzero", "bits",
-    "correct", "images", "heldout_correct", "heldout_images", "train_correct", "seconds", "sha256",
-)  # fmt: skip
+__all__ = ["run"]
 
 
 def run(config: Config) -> None:
-    """Score every file of results/exported.json, from the ONNX file alone, on test and held-out images.
+    """Score every exported file, from the ONNX file alone, on test and held-out images.
 
     In permuted batches: these files are our own. What is entered is scored as anybody's, image by image
     too and with rounded parameters, by `golf enter` and in every `make test`.
@@ -33,86 +28,80 @@ def run(config: Config) -> None:
     Writes results/plots/verify.csv (a line per file) and results/metrics/verify.json (means per
     row). Raises GolfError, with nothing written, where the referee refuses a file or finds other
     counts than training recorded: of parameters, of non-zero ones, or of correct images, near ties
-    (see train.score) allowed for.
+    (see `data.score`) allowed for.
     """
-    listing: dict[str, dict[str, Any]] = read_json(Path("results/exported.json"))
+    files = read_exported()
     test, heldout = data.read("test"), data.read("heldout")
-    names = sorted(listing)
-    small = dataclasses.replace(LIMITS, file_bytes=config.verify.max_bytes)
+    classes = len(data.facts().classes)
+    section = config.verify
+    small = dataclasses.replace(LIMITS, file_bytes=section.max_bytes, classes=classes)
     large = dataclasses.replace(
-        LIMITS,
-        file_bytes=config.verify.large_bytes,
-        cpu_seconds=config.verify.large_seconds,
-        wall_seconds=config.verify.large_seconds * 2,
+        small,
+        file_bytes=section.large_bytes,
+        cpu_seconds=section.large_seconds,
+        wall_seconds=section.large_seconds * 2,
     )
-    verdicts: dict[str, list[Verdict]] = {name: [] for name in names}
-    for limits, is_small in ((small, True), (large, False)):
-        group = [n for n in names if (listing[n]["bytes"] <= config.verify.max_bytes) == is_small]
-        if not group:
-            continue
-        paths = [listing[name]["path"] for name in group]
-        for part in (test, heldout):
+    verdicts: dict[str, list[Verdict]] = {file.name: [] for file in files}
+    for limits in (small, large):
+        group = [f for f in files if (f.bytes > section.max_bytes) == (limits is large)]
+        for part in (test, heldout) if group else ():
+            paths = [file.path for file in group]
             found = verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores(), probes=False)
-            for name, verdict in zip(group, found, strict=True):
-                verdicts[name].append(verdict)
-    problems = [p for name in names for p in compare(name, listing[name], *verdicts[name])]
+            for file, verdict in zip(group, found, strict=True):
+                verdicts[file.name].append(verdict)
+    problems = [problem for file in files for problem in compare(file, *verdicts[file.name])]
     if problems:
         raise GolfError(
             f"{len(problems)} exported file(s) are not what training recorded: {'; '.join(problems[:3])}"
         )
-    table = []
-    for name in names:
-        record, (on_test, on_heldout) = listing[name], verdicts[name]
-        line = {
-            "judge": "", "order": "", "size": "", "entered": True, "train_correct": "",  # if not recorded
-            **record, "name": name, "parameters": on_test.parameters,
-            "nonzero": on_test.nonzero, "bits": on_test.bits, "correct": on_test.correct,
-            "images": on_test.images,
-            "heldout_correct": on_heldout.correct, "heldout_images": on_heldout.images,
-        }  # fmt: skip
-        table.append([line[column] for column in COLUMNS])
-    write_csv(Path("results/plots/verify.csv"), COLUMNS, table)
-    write_json(Path("results/metrics/verify.json"), _means(table))
-    print(f"verify: {len(names)} ONNX files scored, all as recorded")
+    results = [_result(file, *verdicts[file.name]) for file in files]
+    write_results(results)
+    write_json(METRICS / "verify.json", _means(results))
+    print(f"verify: {len(files)} ONNX files scored, all as recorded")
 
 
-def compare(name: str, record: dict[str, Any], on_test: Verdict, on_heldout: Verdict) -> list[str]:
+def compare(file: Exported, on_test: Verdict, on_heldout: Verdict) -> list[str]:
     """What differs between the referee's verdict on a file and the record of its training."""
     if on_test.verdict == "REFUSED":
-        return [f"{name}: refused: {on_test.reason}"]
-    found = []
-    checks: tuple[tuple[str, Any, Any, int], ...] = (
-        ("parameters", on_test.parameters, record["parameters"], 0),
-        ("non-zero parameters", on_test.nonzero, record["nonzero"], 0),
-        ("held-out images right", on_heldout.correct, record["heldout_correct"], record["heldout_ties"]),
-        (
-            "test images right",
-            on_test.correct,
-            record.get("test_correct", on_test.correct),
-            record.get("test_ties", 0),
-        ),
-        ("SHA-256", on_test.sha256, record["sha256"], 0),
+        return [f"{file.name}: refused: {on_test.reason}"]
+    run = file.run
+    checks: tuple[tuple[str, int | str | None, int | str | None, int | None], ...] = (
+        ("parameters", on_test.parameters, file.parameters, 0),
+        ("non-zero parameters", on_test.nonzero, file.nonzero, 0),
+        ("held-out images right", on_heldout.correct, run.heldout_correct, run.heldout_ties),
+        ("test images right", on_test.correct, run.test_correct, run.test_ties),
+        ("SHA-256", on_test.sha256, file.sha256, 0),
     )
-    for what, have, want, slack in checks:
-        if have != want and not (slack and abs(have - want) <= slack):
-            found.append(f"{name}: {have} {what}, {want} recorded")
+    found = []
+    for what, have, want, ties in checks:
+        if want is None or have == want:
+            continue
+        if isinstance(have, int) and isinstance(want, int) and abs(have - want) <= (ties or 0):
+            continue
+        found.append(f"{file.name}: {have} {what}, {want} recorded")
     return found
 
 
-def _means(table: Sequence[Sequence[Any]]) -> dict[str, dict[str, float]]:
+def _result(file: Exported, on_test: Verdict, on_heldout: Verdict) -> Result:
+    run = file.run
+    counts = (on_test.parameters, on_test.nonzero, on_test.bits, on_test.correct, on_heldout.correct)
+    parameters, nonzero, bits, correct, heldout_correct = (count or 0 for count in counts)
+    return Result(
+        name=file.name, row=file.row, judge=run.judge, order=run.order, size=run.size, entered=run.entered,
+        seed=run.seed, parameters=parameters, nonzero=nonzero, bits=bits, correct=correct,
+        images=on_test.images, heldout_correct=heldout_correct, heldout_images=on_heldout.images,
+        train_correct=run.train_correct, path=file.path, sha256=file.sha256,
+    )  # fmt: skip
+
+
+def _means(results: Sequence[Result]) -> dict[str, dict[str, float]]:
     """Per row and variant: means over the seeds, for `dvc metrics`."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for line in table:
-        entry = dict(zip(COLUMNS, line, strict=True))
-        if not entry["entered"]:
-            continue
-        words = (entry["row"], entry["judge"], entry["order"], str(entry["size"] or ""))
-        groups.setdefault("-".join(filter(None, words)), []).append(entry)
-    return {
-        name: {
-            "accuracy": round(float(np.mean([e["correct"] / e["images"] for e in entries])), 6),
-            "nonzero": round(float(np.mean([e["nonzero"] for e in entries])), 2),
-            "runs": len(entries),
-        }
-        for name, entries in groups.items()
-    }
+    table = pd.DataFrame(
+        {"variant": r.variant.name, "accuracy": r.accuracy, "nonzero": r.nonzero}
+        for r in results
+        if r.entered
+    )
+    groups = table.groupby("variant", sort=False)
+    means = groups.mean().round({"accuracy": 6, "nonzero": 2}).assign(runs=groups.size())
+    found: dict[str, dict[str, float]] = means.to_dict(orient="index")
+    return found

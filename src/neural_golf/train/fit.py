@@ -1,32 +1,24 @@
-"""The one training loop, and the stages that use it: baseline, tuned, prelu."""
+"""The one training loop of tiny networks."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import data
-from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import read_json, read_tensors, write_csv, write_json, write_tensors
-from neural_golf.config import Config
-from neural_golf.engine import Engine, engine
-from neural_golf.net.checkpoint import Checkpoint, write_checkpoint
+from neural_golf.base.files import read_tensors, write_tensors
+from neural_golf.engine import engine
 from neural_golf.net.parameters import fold_normalisation, initialise
 from neural_golf.net.spec import Network
 
-__all__ = ["Settings", "fit", "learning_rate", "run", "save", "score"]
+__all__ = ["Settings", "Vector", "fit", "learning_rate"]
 
 Vector = NDArray[np.float32]
-MODELS = Path("results/models")
-METRICS = Path("results/metrics")
-PLOTS = Path("results/plots")
 
 
 @dataclass(frozen=True)
@@ -86,98 +78,3 @@ def fit(
             tensors = {"parameters": parameters, "m": moments[0], "v": moments[1]}
             write_tensors(path, tensors, {"epochs": str(epoch + 1)})
     return fold_normalisation(network, parameters, settings.mean, settings.std)
-
-
-def score(core: Engine, parameters: Vector, **parts: data.Split) -> dict[str, int]:
-    """Correct images of each part, as {part}_correct, and near ties, as {part}_ties.
-
-    A near tie is an image whose two best logits lie within 1e-4: another runtime, which adds in
-    another order, may decide it the other way. `golf verify` allows that many differences, no more.
-    """
-    found = {}
-    for name, part in parts.items():
-        logits = core.logits(parameters, part.pixels)
-        best = np.sort(logits, axis=1)[:, -2:]
-        found[f"{name}_correct"] = int((logits.argmax(axis=1) == part.labels).sum())
-        found[f"{name}_ties"] = int((best[:, 1] - best[:, 0] < 1e-4).sum())
-    return found
-
-
-def run(config: Config, stage: str) -> None:
-    """A stage that trains one network once per seed of its roster: baseline, tuned or prelu."""
-    section = getattr(config, stage)
-    network = Network.parse(section.network)
-    fields = section.model_dump(exclude={"network"})
-    if stage != "baseline":  # the study chose what the section leaves open
-        fields |= read_json(METRICS / "tune.json")["best"]
-    settings = Settings(**fields)
-    train, heldout = data.read("train"), data.read("heldout")
-    core = engine(network)
-
-    def one(seed: int) -> longwork.Piece:
-        def compute(state: Path) -> longwork.Piece:
-            curve_path = state / "curve.json"
-            curve: list[list[float]] = read_json(curve_path)["curve"] if curve_path.exists() else []
-            before = curve[-1][2] if curve else 0.0  # seconds spent before a kill
-            start = time.perf_counter() - before
-
-            def each_epoch(epoch: int, loss: float, parameters: Vector) -> bool:
-                correct = core.correct(parameters, heldout.pixels, heldout.labels)
-                seconds = time.perf_counter() - start
-                curve[epoch:] = [[loss, correct / len(heldout), seconds]]
-                write_json(curve_path, {"curve": curve})
-                done = f"epoch {epoch + 1}/{settings.epochs}"
-                text = f"{done}, loss {loss:.4f}, held-out {correct / len(heldout):.2%}"
-                longwork.say(stage, f"seed {seed}", text)
-                return True
-
-            parameters = fit(network, train, settings, seed, each_epoch, state)
-            seconds = time.perf_counter() - start
-            record = {
-                "seed": seed,
-                **score(core, parameters, train=train, heldout=heldout),
-                "seconds": round(seconds, 2),
-                "curve": [[round(loss, 6), accuracy] for loss, accuracy, _ in curve],
-            }
-            return {"parameters": parameters}, record
-
-        key = longwork.folder(
-            stage, network=network.spec, settings=asdict(settings), seed=seed, data=data.digest()
-        )
-        return longwork.finished(key, compute)
-
-    save(
-        stage,
-        network,
-        longwork.in_parallel(getattr(config.roster, stage), one),
-        asdict(settings),
-        len(heldout),
-    )
-
-
-def save(
-    stage: str, network: Network, results: Sequence[longwork.Piece], settings: dict[str, Any], heldout: int
-) -> None:
-    """Write what a training stage leaves: the checkpoint, its metrics, its training curves."""
-    parameters = np.stack([tensors["parameters"] for tensors, _ in results])
-    runs = tuple({k: v for k, v in record.items() if k != "curve"} for _, record in results)
-    write_checkpoint(
-        MODELS / f"{stage}.safetensors",
-        Checkpoint(network, parameters, np.ones(parameters.shape, bool), runs),
-    )
-    curves = [
-        (record["seed"], epoch + 1, loss, accuracy)
-        for _, record in results
-        for epoch, (loss, accuracy) in enumerate(record["curve"])
-    ]
-    write_csv(PLOTS / f"{stage}.csv", ("seed", "epoch", "loss", "heldout_accuracy"), curves)
-    accuracy = np.array([run["heldout_correct"] for run in runs]) / heldout
-    write_json(
-        METRICS / f"{stage}.json",
-        {
-            "parameters": network.size,
-            "heldout_accuracy": round(float(accuracy.mean()), 6),
-            "runs": len(runs),
-            "settings": settings,
-        },
-    )

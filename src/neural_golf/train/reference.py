@@ -7,7 +7,7 @@ learning rate 1, gamma 0.7 per epoch) and its batch size; the epochs are in para
 from __future__ import annotations
 
 import itertools
-import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,11 @@ from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
+from neural_golf.config.sections import Reference
+from neural_golf.net.checkpoint import Run
 from neural_golf.net.parameters import fold_normalisation, initialise
 from neural_golf.net.spec import Network
-from neural_golf.train.fit import save
+from neural_golf.train.stage import Trained, save
 
 if TYPE_CHECKING:
     import torch
@@ -28,21 +30,21 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(config: Config) -> None:
-    """Train the reference network once per seed of its roster."""
+def run(config: Config, row: str) -> None:
+    """Train the row's network once per seed."""
     import torch
 
-    section = config.reference
-    network = Network.parse(section.network)
+    section: Reference = config.settings(row)
+    facts = data.facts()
+    network = data.network(section.network)
     train, heldout = data.read("train"), data.read("heldout")
     torch.set_num_threads(1)  # a seed per core beats two cores on one seed
     torch.use_deterministic_algorithms(True)
-    images, held = (_tensor(part.pixels, section.mean, section.std) for part in (train, heldout))
+    images, held = (_tensor(part.pixels, facts.mean, facts.std) for part in (train, heldout))
     targets = torch.from_numpy(train.labels.astype(np.int64))
 
-    def one(seed: int) -> longwork.Piece:
+    def one(seed: int) -> Trained:
         def compute(state: Path) -> longwork.Piece:
-            start = time.perf_counter()
             random = torch.Generator().manual_seed(seed)  # of dropout; PyTorch's own is shared by threads
             module = modules(network, random)
             torch.nn.utils.vector_to_parameters(
@@ -56,7 +58,7 @@ def run(config: Config) -> None:
                 order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(train)))
                 total = 0.0
                 batches = order.split(section.batch)  # type: ignore[no-untyped-call]
-                for rows in longwork.progress(batches, desc=f"reference seed {seed}", leave=False):
+                for rows in longwork.progress(batches, desc=f"{row} seed {seed}", leave=False):
                     with torch.autocast("cpu", torch.bfloat16, enabled=section.precision == "bfloat16"):
                         logits = module(images[rows].contiguous(memory_format=torch.channels_last))
                     loss = torch.nn.functional.cross_entropy(logits.float(), targets[rows])
@@ -69,24 +71,21 @@ def run(config: Config) -> None:
                 curve.append([total / len(train), correct / len(heldout)])
                 loss_now, accuracy = curve[-1]
                 text = f"epoch {epoch + 1}/{section.epochs}, loss {loss_now:.4f}, held-out {accuracy:.2%}"
-                longwork.say("reference", f"seed {seed}", text)
+                longwork.say(row, f"seed {seed}", text)
             vector = torch.nn.utils.parameters_to_vector(
                 p.contiguous() for p in module.parameters()
             ).detach().numpy()  # fmt: skip
-            record = {
-                "seed": seed,
-                "heldout_correct": correct,
-                "heldout_ties": ties,
-                "seconds": round(time.perf_counter() - start, 2),
-                "curve": [[round(loss, 6), accuracy] for loss, accuracy in curve],
-            }
-            return {"parameters": fold_normalisation(network, vector, section.mean, section.std)}, record
+            record = Run(seed, heldout_correct=correct, heldout_ties=ties)
+            vector = fold_normalisation(network, vector, facts.mean, facts.std)
+            kept = [[round(loss, 6), accuracy] for loss, accuracy in curve]
+            return {"parameters": vector}, {"run": asdict(record), "curve": kept}
 
-        key = longwork.folder("reference", section=section.model_dump(), seed=seed, data=data.digest())
-        return longwork.finished(key, compute)
+        key = longwork.folder(row, section=section.model_dump(), seed=seed, data=facts.digest)
+        tensors, found = longwork.finished(key, compute)
+        return tensors["parameters"], Run(**found["run"]), found["curve"]
 
-    results = longwork.in_parallel(config.roster.reference, one)
-    save("reference", network, results, section.model_dump(exclude={"network"}), len(heldout))
+    results = longwork.in_parallel(config.rows[row].seeds, one)
+    save(row, network, results, section.model_dump(exclude={"network"}), len(heldout))
 
 
 def modules(network: Network, random: torch.Generator) -> torch.nn.Sequential:

@@ -17,10 +17,10 @@ from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes, write_csv, write_json
-from neural_golf.config import Config, Tune
+from neural_golf.config import Config
+from neural_golf.config.sections import Tune
 from neural_golf.engine import engine
 from neural_golf.look.figures import save_figure
-from neural_golf.net.spec import Network
 from neural_golf.train.fit import Settings, Vector, fit
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def search(study: optuna.Study, section: Tune, trials: int, train: data.Split, j
     """
     import optuna
 
-    network = Network.parse(section.network)
+    facts = data.facts()
+    network = data.network(section.network)
     score = engine(network)
 
     def evaluate(trial: optuna.Trial) -> float | None:
@@ -86,7 +87,7 @@ def search(study: optuna.Study, section: Tune, trials: int, train: data.Split, j
             )
             return not pruned
 
-        chosen = Settings(epochs=section.epochs, mean=section.mean, std=section.std, **trial.params)
+        chosen = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **trial.params)
         try:
             fit(network, train, chosen, section.seed, each_epoch)
         except GolfError:  # it diverged: as bad as can be
@@ -114,7 +115,8 @@ def final(study: optuna.Study, section: Tune, train: data.Split, judge: data.Spl
     """
     import optuna
 
-    network = Network.parse(section.network)
+    facts = data.facts()
+    network = data.network(section.network)
     score = engine(network)
     complete = [t for t in _finished(study) if t.state == optuna.trial.TrialState.COMPLETE]
     if not complete:
@@ -126,7 +128,7 @@ def final(study: optuna.Study, section: Tune, train: data.Split, judge: data.Spl
 
     def one(piece: tuple[optuna.trial.FrozenTrial, int]) -> float:
         trial, seed = piece
-        chosen = Settings(epochs=section.epochs, mean=section.mean, std=section.std, **trial.params)
+        chosen = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **trial.params)
 
         def compute(state: Path) -> longwork.Piece:
             parameters = fit(network, train, chosen, seed, lambda *_: True, state)
@@ -152,7 +154,7 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _suggest(trial: optuna.Trial, section: Tune) -> optuna.Trial:
-    trial.suggest_int("batch", *section.batch, step=section.batch_step)
+    trial.suggest_int("batch", *section.batch)
     trial.suggest_float("learning_rate", *section.learning_rate, log=True)
     trial.suggest_int("step", *section.step)
     trial.suggest_float("gamma", *section.gamma)

@@ -1,0 +1,346 @@
+"""The sections of params.yaml: frozen and typed, unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from neural_golf.base.errors import GolfError
+from neural_golf.config.recipe import Augment, Recipe
+from neural_golf.net.spec import Network
+
+__all__ = [
+    "Blog",
+    "Data",
+    "Dataset",
+    "Descent",
+    "Excite",
+    "Handbook",
+    "Interpret",
+    "Ladder",
+    "Page",
+    "Prune",
+    "Record",
+    "Reference",
+    "Row",
+    "Search",
+    "Section",
+    "Strokes",
+    "Teacher",
+    "Training",
+    "Tune",
+    "Verify",
+]
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Range = tuple[Positive, Positive]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _ascending(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError(f"the lower end {value[0]} is above the upper end {value[1]}")
+    return value
+
+
+def _network(spec: tuple[str, ...]) -> tuple[str, ...]:
+    """The words only: whether the shapes fit is known when the data are (`data.network`)."""
+    try:
+        Network.parse(spec, (1, 28, 28))
+    except GolfError as error:
+        raise ValueError(str(error)) from None
+    return spec
+
+
+class Data(Section):
+    """Which data set of the table, and how its training part is split."""
+
+    dataset: str
+    heldout: Count
+    seed: Seed
+
+
+class Dataset(Section):
+    """One line of the table of data sets: where it comes from (exactly one source) and what it is called."""
+
+    torchvision: str | None = None  # a class of torchvision.datasets, from one of `places`
+    npz: str | None = None  # a file with x_train, y_train and, if there is a test part, x_test, y_test
+    folder: str | None = None  # a folder with a folder of images per class, or with train and test of such
+    bundled: Literal["digits"] | None = None  # what a package brings: scikit-learn's digits
+    places: tuple[str, ...] = ()  # folders or addresses, tried in this order
+    title: str = ""
+    huggingface: str = ""  # its identifier there, for the model cards
+    classes: tuple[str, ...] = ()  # their names; without them, the labels
+    test: Count | None = None  # images split off for the test, where the source has no test part
+    mean: float | None = (
+        None  # inputs are (pixel / 255 - mean) / std; without them, those of the training part
+    )
+    std: Positive | None = None
+
+    @property
+    def source(self) -> str:
+        """The name of its source: torchvision, npz, folder or bundled."""
+        return next(name for name in ("torchvision", "npz", "folder", "bundled") if getattr(self, name))
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        named = [name for name in ("torchvision", "npz", "folder", "bundled") if getattr(self, name)]
+        if len(named) != 1:
+            told = " and ".join(named) or "none"
+            raise ValueError(f"name one source, torchvision, npz, folder or bundled; here: {told}")
+        if self.places and named != ["torchvision"]:
+            raise ValueError("only a data set of torchvision has places")
+        return self
+
+
+class Blog(Section):
+    """What the blog reports for one row."""
+
+    parameters: Count
+    nonzero: Count
+    accuracy: Fraction | None = None
+
+
+class Row(Section):
+    """One row of the ladder: what makes it, its seeds, and what is told of it.
+
+    The settings are in the section of the row's name; rows made by zeroing share the section `prune`.
+    """
+
+    by: Literal["reference", "training", "zeroing", "descent"]
+    of: str | None = None  # the row whose networks are zeroed
+    seeds: tuple[Seed, ...] = ()
+    title: str = ""  # as the ladder shows it; without one, its name
+    method: str  # how its networks came about, for model cards and the leaderboard
+    blog: Blog | None = None
+
+    @field_validator("seeds")
+    @classmethod
+    def _unique(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("a seed stands twice in the list")
+        return seeds
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.by == "zeroing") != (self.of is not None):
+            raise ValueError("`of` names the row that is zeroed, and only rows by zeroing have it")
+        if (self.by == "zeroing") == bool(self.seeds):
+            raise ValueError("a row needs at least one seed, and a row by zeroing has those of its source")
+        return self
+
+
+class Reference(Section):
+    network: tuple[str, ...]
+    epochs: Count
+    batch: Count
+    learning_rate: Positive
+    gamma: Annotated[float, Field(gt=0, le=1)]
+    precision: Literal["float32", "bfloat16"]
+
+    _check = field_validator("network")(_network)
+
+
+class Training(Section):
+    """A network trained by Adam with a step-wise falling learning rate.
+
+    Either all of batch, learning_rate, step and gamma are given, or none: then the study chooses them.
+    """
+
+    network: tuple[str, ...]
+    epochs: Count
+    batch: Count | None = None
+    learning_rate: Positive | None = None
+    step: Count | None = None
+    gamma: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    _check = field_validator("network")(_network)
+
+    @property
+    def chosen(self) -> dict[str, int | float]:
+        """The four settings; empty where the study chooses them."""
+        return {
+            k: v for k in ("batch", "learning_rate", "step", "gamma") if (v := getattr(self, k)) is not None
+        }
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        if len(self.chosen) not in (0, 4):
+            raise ValueError(
+                "give all of batch, learning_rate, step and gamma, or none (the study then chooses)"
+            )
+        return self
+
+
+class Tune(Section):
+    network: tuple[str, ...]
+    trials: Count
+    epochs: Count
+    validation: Count
+    parallel: Count
+    batch: tuple[Count, Count]
+    learning_rate: Range
+    step: tuple[Count, Count]
+    gamma: tuple[Fraction, Fraction]
+    startup_trials: Annotated[int, Field(ge=0)]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    finalists: Count
+    finalist_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    seed: Seed
+
+    _check = field_validator("network")(_network)
+    _order = field_validator("batch", "learning_rate", "step", "gamma")(_ascending)
+
+
+class Prune(Section):
+    threshold: Fraction
+    heldout_threshold: Fraction
+    judges: Annotated[tuple[Literal["test", "heldout"], ...], Field(min_length=1)]
+    orders: Annotated[tuple[Literal["index", "saliency"], ...], Field(min_length=1)]
+    saliency_images: Count
+
+
+class Descent(Section):
+    """One descent per seed. `enter`: sizes of the recipe that are entered; held-out images choose seeds."""
+
+    goal: Fraction  # the accuracy that the descent is made for
+    enter: Annotated[tuple[Count, ...], Field(min_length=1)]
+    recipe: Recipe
+
+    @model_validator(mode="after")
+    def _has_them(self) -> Self:
+        for size in self.enter:
+            if size not in self.recipe.sizes:
+                raise ValueError(f"enter: {size} is not one of recipe.sizes")
+        return self
+
+
+class Teacher(Section):
+    """A large network, trained on transformed images, from which recipes with `distil` above 0 learn."""
+
+    network: tuple[str, ...]
+    epochs: Count
+    batch: Count
+    rate: Positive
+    augment: Augment
+    seed: Seed
+
+    _check = field_validator("network")(_network)
+
+
+class Handbook(Section):
+    """`arms`: what each arm changes of the recipe; the first is what the others are compared with."""
+
+    accuracies: Annotated[tuple[Fraction, ...], Field(min_length=1)]  # for which the size needed is told
+    at: Count  # size at which accuracies are compared too; one of the recipe's
+    seeds: Annotated[int, Field(ge=2)]
+    teacher: Teacher
+    recipe: Recipe
+    arms: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _arms(self) -> Self:
+        for name, change in self.arms.items():
+            try:
+                Recipe(**{**self.recipe.model_dump(), **change})
+            except ValidationError as error:
+                raise ValueError(f"arm {name}: {error.errors()[0]['msg']}") from None
+        return self
+
+
+class Search(Section):
+    """Ranges of the study; the rest of each trial is `recipe`."""
+
+    trials: Count
+    parallel: Count
+    startup_trials: Annotated[int, Field(ge=0)]
+    channels: tuple[Count, Count]  # multiples of 8, so that kernels can be turned and mirrored
+    kernel: tuple[Count, Count]  # of the first convolution
+    rate: Range
+    penalty: Range
+    size: tuple[Count, Count]
+    recipe: Recipe
+    seed: Seed
+
+    _order = field_validator("channels", "kernel", "rate", "penalty", "size")(_ascending)
+
+    @field_validator("channels")
+    @classmethod
+    def _eights(cls, value: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
+        if value[0] % 8 or value[1] % 8:
+            raise ValueError("channels must be multiples of 8, so that kernels can be turned and mirrored")
+        return value
+
+
+class Verify(Section):
+    max_bytes: Count
+    large_bytes: Count
+    large_seconds: Count
+
+
+class Record(Section):
+    """A public record, as its author states it."""
+
+    name: str
+    nonzero: Count
+    accuracy: Fraction
+    source: str
+
+
+class Ladder(Section):
+    """What the model cards and our entries on the leaderboard say, and whom we compare ourselves with."""
+
+    author: str
+    licence: str
+    links: tuple[str, ...]
+    records: tuple[Record, ...]
+
+
+class Strokes(Section):
+    """The strokes that first-layer channels are shown, to see which angle they answer to."""
+
+    angles: Count
+    width: Positive
+    radius: Positive
+    shift: Annotated[int, Field(ge=0)]
+    selective: Fraction
+
+
+class Excite(Section):
+    """Gradient ascent on the input image."""
+
+    steps: Count
+    rate: Positive
+    ink: Annotated[float, Field(ge=0)]
+    smooth: Annotated[float, Field(ge=0)]
+    jitter: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+class Interpret(Section):
+    networks: Annotated[tuple[str, ...], Field(min_length=1)]
+    sample_seed: Seed
+    worst: Count
+    strokes: Strokes
+    excite: Excite
+
+
+class Page(Section):
+    inference: bool
+    goals: Annotated[tuple[Fraction, ...], Field(min_length=1)]
+    samples: Count

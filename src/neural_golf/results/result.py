@@ -1,0 +1,147 @@
+"""The one type of a result, where it is read and written, which one stands for a row, what "reaches" means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import PLOTS, write_bytes
+from neural_golf.base.statistics import needed
+from neural_golf.net.checkpoint import Judge, Order
+
+__all__ = [
+    "VERIFIED",
+    "Result",
+    "Variant",
+    "by_variant",
+    "chosen_on",
+    "read_results",
+    "representative",
+    "write_results",
+]
+
+VERIFIED = PLOTS / "verify.csv"
+
+
+@dataclass(frozen=True, order=True)
+class Variant:
+    """What tells the networks of a row apart, seeds aside: the judge, and the order of zeroing or the size."""
+
+    row: str
+    judge: Judge = ""
+    order: Order = ""
+    size: int | None = None
+
+    @property
+    def name(self) -> str:
+        """`pruned-test-index`, `golf98-heldout-200`, `baseline`."""
+        return "-".join(filter(None, (self.row, self.judge, self.order, str(self.size or ""))))
+
+
+@dataclass(frozen=True)
+class Result:
+    """The referee's word on one exported file, and how the file came about.
+
+    `correct` of `images` are the test images. `judge`: which images decided what of it was removed, if any
+    did. `size`: in a descent, the parameters that were left. `entered`: whether it is an entry, or only a
+    point on the way to one. `train_correct` is what training recorded, if it did.
+    """
+
+    name: str
+    row: str
+    judge: Judge
+    order: Order
+    size: int | None
+    entered: bool
+    seed: int
+    parameters: int
+    nonzero: int
+    bits: int
+    correct: int
+    images: int
+    heldout_correct: int
+    heldout_images: int
+    train_correct: int | None
+    path: str
+    sha256: str
+
+    @property
+    def variant(self) -> Variant:
+        return Variant(self.row, self.judge, self.order, self.size)
+
+    @property
+    def accuracy(self) -> float:
+        """On the test images."""
+        return self.correct / self.images
+
+    @property
+    def heldout_accuracy(self) -> float:
+        return self.heldout_correct / self.heldout_images
+
+    @property
+    def honest(self) -> bool:
+        """Whether the test images chose nothing about it."""
+        return self.judge != "test"
+
+    def reaches(self, goal: float, part: Literal["test", "heldout"] = "test") -> bool:
+        """Whether at least this share of the images is right, without any rounding up."""
+        if part == "test":
+            return self.correct >= needed(goal, self.images)
+        return self.heldout_correct >= needed(goal, self.heldout_images)
+
+
+def write_results(results: Iterable[Result], path: Path = VERIFIED) -> None:
+    """A CSV file with a line per result, in this order."""
+    table = pd.DataFrame([asdict(result) for result in results], columns=[f.name for f in fields(Result)])
+    table = table.astype({"size": "Int64", "train_correct": "Int64"})
+    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def read_results(path: Path = VERIFIED) -> list[Result]:
+    """What `write_results` wrote. Raises GolfError if the file is missing or of another form."""
+    try:
+        table = pd.read_csv(path, keep_default_na=False, dtype={"size": str, "train_correct": str})
+    except FileNotFoundError:
+        raise GolfError(f"{path} is missing: the stage verify has not run (`snakemake` runs it)") from None
+    except (ValueError, OSError) as error:
+        raise GolfError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if list(table.columns) != [f.name for f in fields(Result)]:
+        raise GolfError(f"{path} is of another version of this project: run the stage `verify` again")
+    lines = table.to_dict(orient="records")
+    numbers = ("size", "train_correct")
+    return [Result(**{**line, **{k: int(line[k]) if line[k] else None for k in numbers}}) for line in lines]
+
+
+def by_variant(results: Iterable[Result], entered: bool = True) -> dict[Variant, list[Result]]:
+    """The results by variant, in the order in which they come: those entered, or those that are not."""
+    groups: dict[Variant, list[Result]] = {}
+    for result in results:
+        if result.entered == entered:
+            groups.setdefault(result.variant, []).append(result)
+    return groups
+
+
+def chosen_on(group: Sequence[Result]) -> Literal["train", "held-out", "test"]:
+    """The images that choose the network that stands for a group, in the words of the leaderboard."""
+    if not group[0].honest:
+        return "test"
+    return "held-out" if group[0].judge == "heldout" or len(group) > 1 else "train"
+
+
+def representative(group: Sequence[Result]) -> Result:
+    """The seed that stands for a row: the fewest non-zero parameters, then the most images right.
+
+    These are held-out images, so that the choice among seeds leaves the test images alone; only where
+    the test images judged already, they choose here too.
+    """
+    on_test = chosen_on(group) == "test"
+
+    def rank(result: Result) -> tuple[int, int, int]:
+        return result.nonzero, -(result.correct if on_test else result.heldout_correct), result.seed
+
+    return min(group, key=rank)

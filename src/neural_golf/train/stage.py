@@ -1,0 +1,86 @@
+"""The stages of the rows made by training: one network, trained once per seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neural_golf import data
+from neural_golf.base import longwork
+from neural_golf.base.files import METRICS, MODELS, PLOTS, read_json, write_csv, write_json
+from neural_golf.config import Config
+from neural_golf.config.sections import Training
+from neural_golf.engine import engine
+from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
+from neural_golf.net.spec import Network
+from neural_golf.train.fit import Settings, Vector, fit
+
+__all__ = ["Trained", "run", "save"]
+
+Trained = tuple[Vector, Run, list[list[float]]]  # parameters [n], record, curve of (loss, held-out accuracy)
+
+
+def run(config: Config, row: str) -> None:
+    """Train the row's network once per seed; what its section leaves open, the study has chosen."""
+    section: Training = config.settings(row)
+    facts = data.facts()
+    network = data.network(section.network)
+    chosen = section.chosen or read_json(METRICS / "tune.json")["best"]
+    settings = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **chosen)
+    train, heldout = data.read("train"), data.read("heldout")
+    core = engine(network)
+
+    def one(seed: int) -> Trained:
+        def compute(state: Path) -> longwork.Piece:
+            curve_path = state / "curve.json"
+            curve: list[list[float]] = read_json(curve_path)["curve"] if curve_path.exists() else []
+
+            def each_epoch(epoch: int, loss: float, parameters: Vector) -> bool:
+                accuracy = core.correct(parameters, heldout.pixels, heldout.labels) / len(heldout)
+                curve[epoch:] = [[round(loss, 6), accuracy]]
+                write_json(curve_path, {"curve": curve})
+                text = f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.4f}, held-out {accuracy:.2%}"
+                longwork.say(row, f"seed {seed}", text)
+                return True
+
+            parameters = fit(network, train, settings, seed, each_epoch, state)
+            record = Run(seed, **data.score(core, parameters, train=train, heldout=heldout))
+            return {"parameters": parameters}, {"run": asdict(record), "curve": curve}
+
+        key = longwork.folder(
+            row, network=network.spec, settings=asdict(settings), seed=seed, data=facts.digest
+        )
+        tensors, found = longwork.finished(key, compute)
+        return tensors["parameters"], Run(**found["run"]), found["curve"]
+
+    save(row, network, longwork.in_parallel(config.rows[row].seeds, one), asdict(settings), len(heldout))
+
+
+def save(
+    row: str, network: Network, results: Sequence[Trained], settings: dict[str, Any], heldout: int
+) -> None:
+    """Write what a training stage leaves: the checkpoint, its metrics, its training curves."""
+    parameters = np.stack([vector for vector, _, _ in results])
+    runs = tuple(record for _, record, _ in results)
+    masks = np.ones(parameters.shape, bool)
+    write_checkpoint(MODELS / f"{row}.safetensors", Checkpoint(network, parameters, masks, runs))
+    curves = [
+        (record.seed, epoch + 1, loss, accuracy)
+        for _, record, curve in results
+        for epoch, (loss, accuracy) in enumerate(curve)
+    ]
+    write_csv(PLOTS / f"{row}.csv", ("seed", "epoch", "loss", "heldout_accuracy"), curves)
+    accuracy = np.array([record.heldout_correct for record in runs]) / heldout
+    write_json(
+        METRICS / f"{row}.json",
+        {
+            "parameters": network.size,
+            "heldout_accuracy": round(float(accuracy.mean()), 6),
+            "runs": len(runs),
+            "settings": settings,
+        },
+    )
