@@ -8,6 +8,8 @@ WRONG = $(if $(PYTHON),PYTHON=$(PYTHON) is not a,The path has no) CPython 3.11, 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
+# pip, DVC and Snakemake keep files in the home: where it is missing or somebody else's, in .golf.
+export HOME := $(shell [ -w ~ ] && echo ~ || echo "$(CURDIR)/.golf/home")
 
 .PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard serve \
   dashboard clean lock
