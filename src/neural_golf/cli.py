@@ -43,6 +43,7 @@ MAKERS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors are one line on stderr."""
     _one_thread_of_linear_algebra()
+    _a_home_that_can_be_written_to()
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -70,6 +71,12 @@ def _one_thread_of_linear_algebra() -> None:
     """
     for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ[name] = "1"
+
+
+def _a_home_that_can_be_written_to() -> None:
+    """Where the person's home is missing or somebody else's, DVC and Snakemake keep their files in .golf."""
+    if not os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 (Path's raises where there is none)
+        os.environ["HOME"] = str(Path(".golf/home").absolute())
 
 
 def _parser() -> argparse.ArgumentParser:
