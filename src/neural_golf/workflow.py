@@ -220,10 +220,9 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         for row in [name for name, row in raw["rows"].items() if row["by"] == "reference"]:
             print(f"golf: without torch the row {row} is left out (pip install '.[torch]' brings it)")
             _leave_out(row, raw, stages)
-    for row in list(stages["stages"]):  # rows that the workspace has taken out
-        if stages["stages"][row]["cmd"] == f"golf {row}" and row in config.read(root / "params.yaml")["rows"]:
-            if row not in raw["rows"]:
-                _leave_out(row, raw, stages)
+    for row in config.read(root / "params.yaml")["rows"]:
+        if row not in raw["rows"] and row in stages["stages"]:  # the workspace has taken it out
+            _leave_out(row, raw, stages)
     write_bytes(target / "dvc.yaml", yaml.safe_dump(stages, sort_keys=False, allow_unicode=True).encode())
     write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
     if not (target / ".dvc").exists():

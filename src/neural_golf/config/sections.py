@@ -146,11 +146,12 @@ class Row(Section):
 
 
 class Reference(Section):
+    """PyTorch's MNIST example; the learning rate falls to 0 linearly."""
+
     network: tuple[str, ...]
     epochs: Count
     batch: Count
     learning_rate: Positive
-    gamma: Annotated[float, Field(gt=0, le=1)]
     precision: Literal["float32", "bfloat16"]
 
     _check = field_validator("network")(_network)

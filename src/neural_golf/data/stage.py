@@ -30,7 +30,8 @@ def run(config: Config) -> None:
         )
     if config.data.heldout >= len(everything):
         raise GolfError(
-            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} training images"
+            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} "
+            "training images"
         )
     order = np.random.default_rng(config.data.seed).permutation(len(everything))
     parts = {
@@ -66,7 +67,8 @@ def _parts(config: Config) -> tuple[Split, Split, tuple[str, ...]]:
     if test is None:
         if section.test is None:
             raise GolfError(
-                f"params.yaml: datasets.{name}: it has no test part; say with `test` how many images to split off"
+                f"params.yaml: datasets.{name}: it has no test part; say with `test` how many "
+                "images to split off"
             )
         if section.test >= len(everything):
             raise GolfError(

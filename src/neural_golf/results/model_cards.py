@@ -70,8 +70,8 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     worth = (
         "The test images chose nothing."
         if best.honest
-        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out images "
-        "chose nothing here."
+        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out "
+        "images chose nothing here."
     )
     seeds = " In bold: the seed described above." if len(group) > 1 else ""
     tables = _table(group, best if len(group) > 1 else None)
@@ -149,7 +149,8 @@ def _evaluations(result: Result, facts: Facts) -> list[dict[str, Any]]:
                 {
                     "type": "accuracy",
                     "value": round(accuracy, 6),
-                    "name": f"accuracy on {images} images, by golf verify" + (", these chose it" if chose else ""),
+                    "name": f"accuracy on {images} images, by golf verify"
+                    + (", these chose it" if chose else ""),
                 }
             ],
         }

@@ -22,7 +22,8 @@ from neural_golf.config import Config
 from neural_golf.look.interpret import FINDINGS, Drawing, drawings
 from neural_golf.look.measure import samples
 from neural_golf.look.subject import Line, Subject, choose, read_lines, read_subject
-from neural_golf.net.spec import Layer
+from neural_golf.net.kind import Layer
+from neural_golf.net.layers import KINDS
 from neural_golf.site import board, words
 from neural_golf.site.runtime import Runtime, find_runtime
 
@@ -127,7 +128,7 @@ def shown_first(subjects: Sequence[Subject], lines: Sequence[Line], goal: float)
 def network(subject: Subject) -> dict[str, Any]:
     """What the page needs to run one network and to light its layers."""
     line = subject.line
-    layers = [layer for layer in subject.network.layers if layer.kind != "dropout"]
+    layers = [layer for layer in subject.network.layers if not KINDS[layer.kind].training]
     return {
         "group": subject.group,
         "title": words.title(subject),
@@ -168,7 +169,12 @@ def layer_of(layer: Layer, last: bool) -> dict[str, Any]:
     shape = list(layer.out_shape)
     if last:  # the scores: one strip rather than one square per class
         shape = [1, 1, layer.out_shape[0]]
-    return {"name": "logits" if last else layer.name, "label": layer.name, "kind": layer.kind, "shape": shape}
+    return {
+        "name": "logits" if last else layer.name,
+        "label": layer.name,
+        "title": KINDS[layer.kind].title,
+        "shape": shape,
+    }
 
 
 def points(config: Config, lines: Sequence[Line]) -> list[dict[str, Any]]:
@@ -213,7 +219,8 @@ def point(count: int, right: float, name: str, ours: bool, hollow: bool, text: s
 
 
 def figure(drawing: Drawing) -> str:
-    command = f"snakemake results/figures/interpret/{drawing.kind}{'-…' if drawing.network else ''}.svg"
+    name = f"{drawing.kind}{'-…' if drawing.network else ''}{drawing.path.suffix}"
+    command = f"snakemake {drawing.path.with_name(name).as_posix()}"
     return figure_html(drawing.kind, drawing.caption, command)
 
 
@@ -227,8 +234,13 @@ def figure_html(kind: str, caption: str, command: str) -> str:
 
 
 def figure_texts(drawn: Sequence[Drawing]) -> dict[str, str]:
-    """The SVG text of every figure, by file name without its ending."""
-    return {d.path.stem: d.path.read_text(encoding="utf-8") for d in drawn}
+    """Every figure by file name without its ending: the text of an SVG, or a picture as a data: address."""
+    return {
+        d.path.stem: d.path.read_text(encoding="utf-8")
+        if d.path.suffix == ".svg"
+        else f"data:image/png;base64,{base64.b64encode(d.path.read_bytes()).decode()}"
+        for d in drawn
+    }
 
 
 def zipped(content: bytes) -> str:

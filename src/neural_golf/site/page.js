@@ -288,7 +288,6 @@ function tint(share) { // −1 orange … 0 ground … 1 blue
   return ground.map((g, i) => Math.round(g + (end[i] - g) * a));
 }
 
-const words = { conv: "convolution", relu: "ReLU", abs: "size without sign", prelu: "PReLU", leaky: "leaky ReLU", maxpool: "largest of a window", avgpool: "mean of a window", gap: "mean of the map", linear: "the ten scores" };
 function light(maps) {
   const box = $("layers");
   const network = networks[current];
@@ -298,7 +297,7 @@ function light(maps) {
       const [c, h, w] = layer.shape;
       const row = document.createElement("div");
       row.className = "layer";
-      row.innerHTML = `<span class="name">${layer.label}<small>${words[layer.kind]}, ${h === 1 && c === 1 ? w : `${c} × ${h} × ${w}`}</small></span><span class="maps" aria-hidden="true"></span>`;
+      row.innerHTML = `<span class="name">${layer.label}<small>${layer.title}, ${h === 1 && c === 1 ? w : `${c} × ${h} × ${w}`}</small></span><span class="maps" aria-hidden="true"></span>`;
       const zoom = h === 1 && w > 1 ? 20 : Math.max(2, Math.min(22, Math.round(64 / Math.max(h, w))));
       for (let k = 0; k < c; k++) {
         const canvas = document.createElement("canvas");
@@ -343,7 +342,7 @@ async function figures(k) {
     const kind = image.dataset.kind;
     const text = all[kind] ?? all[`${kind}-${networks[k].group}`];
     if (!text) continue;
-    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+    image.src = text.startsWith("data:") ? text : `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
     const caption = image.closest("figure").querySelector("figcaption span").textContent;
     image.alt = kind in all ? caption : `${networks[k].title}. ${caption}`;
   }
