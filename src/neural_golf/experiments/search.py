@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
+from neural_golf.base.figures import save_figure
 from neural_golf.base.files import write_bytes, write_csv, write_json
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
 from neural_golf.config.recipe import Recipe
 from neural_golf.config.sections import Search
-from neural_golf.look.figures import save_figure
 from neural_golf.net.orbits import POSITIONS
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ import numpy as np
 from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
+from neural_golf.base.figures import save_figure
 from neural_golf.base.files import write_bytes, write_csv, write_json
 from neural_golf.config import Config
 from neural_golf.config.sections import Tune
 from neural_golf.engine import engine
-from neural_golf.look.figures import save_figure
 from neural_golf.train.fit import Settings, Vector, fit
 
 if TYPE_CHECKING:
