@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from neural_golf.base.errors import GolfError
 from neural_golf.net.spec import Network
@@ -77,9 +77,8 @@ class Recipe(BaseModel):
     smoothing: Share = 0.0
     distil: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the teacher's answer in the targets
     augment: Augment = Augment()
-    hard: Share = 0.0  # share of every epoch drawn from what the network finds hardest
-    regrow: Share = 0.0  # share of the weights given back at every `regrow_every`th epoch
-    regrow_every: Count = 4
+    # More of them by the names of their files in compress/techniques, each with its settings.
+    techniques: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
     _check = field_validator("network")(readable)
 
