@@ -98,7 +98,6 @@ class Config(Section):
             raise ValueError(f"interpret.networks: {absent[0]} is not in this run; there are {have}")
         return self
 
-
     def _networks_fit(self) -> None:
         """Where the table tells the images' shape: a network that does not fit is found before any work."""
         if self.dataset.shape is None:
