@@ -28,6 +28,12 @@ def run(config: Config) -> None:
         raise GolfError(
             f"params.yaml: datasets.{name}.classes: {len(section.classes)} names for {len(labels)} classes"
         )
+    channels, height, width = everything.pixels.shape[1:]
+    if section.shape not in (None, (channels, height, width)):
+        raise GolfError(
+            f"params.yaml: datasets.{name}.shape = {list(section.shape or ())}, but its images are "
+            f"{[channels, height, width]}"
+        )
     if config.data.heldout >= len(everything):
         raise GolfError(
             f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} "
@@ -44,7 +50,6 @@ def run(config: Config) -> None:
         hasher.update(images.pixels.tobytes() + images.labels.tobytes())
         write_tensors(FOLDER / f"{part}.safetensors", {"images": images.pixels, "labels": images.labels})
     unit = parts["train"].pixels / np.float32(255)
-    channels, height, width = everything.pixels.shape[1:]
     write_facts(
         Facts(
             dataset=name,

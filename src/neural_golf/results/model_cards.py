@@ -78,6 +78,8 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     if others:
         tables += f"\n\nOther sizes on the way of the same runs, not entered:\n\n{_table(others)}"
     shape = ", ".join(map(str, facts.shape))
+    _, height, width = facts.shape
+    stroke = f"{height // 7}:{height - height // 7}, {max(0, width // 2 - 1)}:{width // 2 + 1}"
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
     return f"""---
 {front}---
@@ -103,7 +105,7 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("{best.path}")
 images = np.zeros((2, {shape}), np.float32)  # pixel / 255
-images[0, 0, 4:-4, 13:15] = 1.0
+images[0, 0, {stroke}] = 1.0
 (logits,) = session.run(["logits"], {{"image": images}})
 print(logits.argmax(axis=1))
 ```
