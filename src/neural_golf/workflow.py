@@ -146,13 +146,11 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
 
 
 def _say_where_git_is_missing(folder: Path) -> None:
-    """Raise GolfError in a folder out of a ZIP: DVC asks for a Git repository, unless it is told otherwise."""
+    """Raise GolfError in a folder out of a ZIP: DVC asks for a Git repository unless told otherwise."""
     settings = [path.read_text(encoding="utf-8") for path in folder.glob(".dvc/config*")]
     without = any(re.search(r"^\s*no_scm\s*=\s*true", text, re.MULTILINE) for text in settings)
     if settings and not without and not any((place / ".git").exists() for place in (folder, *folder.parents)):
-        raise GolfError(
-            "this folder is not a Git repository, and DVC asks for one: run `git init` here first"
-        )
+        raise GolfError("this is not a Git repository, and DVC asks for one: run `git init` here first")
 
 
 def _wait_for_others(lock: Path) -> None:

@@ -94,8 +94,8 @@ def _torchvision_sets(name: str, kind: Any) -> Loaded:
                 ) from None
     if not all(hasattr(part, "data") for part in parts):
         raise GolfError(
-            f"params.yaml: datasets.{name}.torchvision: {kind.__name__} keeps no array of its images; make an "
-            "npz file or a folder of them"
+            f"params.yaml: datasets.{name}.torchvision: {kind.__name__} keeps no array of its images; make "
+            "an npz file or a folder of them"
         )
     labels = [np.asarray(getattr(part, "targets", getattr(part, "labels", None))) for part in parts]
     (train, test), classes = _splits(name, [np.asarray(part.data) for part in parts], labels)

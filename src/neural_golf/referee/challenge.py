@@ -97,7 +97,7 @@ def load_challenge(name: str) -> Challenge:
 
 
 def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images [n, channels, height, width] and labels [n], uint8, from the published files anywhere in the folders.
+    """Images [n, channels, height, width] and labels [n], uint8, from published files in the folders.
 
     Data sets whose files have one name are told apart by their MD5. Raises GolfError where a file is
     missing or altered.
