@@ -160,7 +160,7 @@ class Descent:
         self.alive = self.alive[kept]
 
     def _regrow(self, count: int) -> None:
-        """Give back the weights whose absence costs most. They begin at 0, and the next removals decide anew."""
+        """Give back the weights whose absence costs most, beginning at 0; the next removals decide anew."""
         rows = self._rng("regrow").permutation(len(self.train))
         rows = rows[: len(rows) // 8 * 8]
         gradients = self.core.micro_gradients(

@@ -54,7 +54,7 @@ class FullAdam:
         return np.asarray(self.q @ np.clip(u, -1, 1).astype(np.float32))
 
     def warm(self, gradients: NDArray[np.floating[Any]], batch_ratio: float) -> None:
-        """Start C from gradients [k, n] of micro-batches, which are `batch_ratio` times smaller than batches."""
+        """Start C from gradients [k, n] of micro-batches, `batch_ratio` times smaller than batches."""
         g = gradients.astype(np.float64)
         mean = g.mean(axis=0)
         g -= mean

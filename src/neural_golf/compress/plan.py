@@ -11,7 +11,7 @@ __all__ = ["Epoch", "plan"]
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: how many parameters are left in it, its learning rate, and whether it ends with a snapshot."""
+    """One epoch: how many parameters are left, its learning rate, and whether it ends with a snapshot."""
 
     size: int
     rate: tuple[float, float]  # first and last step

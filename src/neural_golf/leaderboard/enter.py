@@ -67,7 +67,7 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
             if best.correct < challenge.threshold:
                 what = f"{best.name} has {best.correct:,} right, {challenge.threshold:,} needed"
             elif not path.exists():
-                what = f"{path} is not there, because it is larger than the referee allows"
+                what = f"{path} is not there, because it is larger than the referee's limit"
             else:
                 card = _card(settings, group)
                 made = _submit(path, best, card, challenge, test_set, root, variant.name)

@@ -49,7 +49,7 @@ class Files(_Strict):
 
 
 class Challenge(_Strict):
-    """One challenge: to PASS, `threshold` of `images` must be right, under version `rules` of docs/rules.md."""
+    """One challenge: PASS needs `threshold` of `images` right, under version `rules` of docs/rules.md."""
 
     name: _Name
     title: Annotated[str, Field(min_length=1, max_length=100)]

@@ -1,4 +1,4 @@
-"""The one type of a result: how it is read and written, which one stands for a row, and what "reaches" means."""
+"""The one type of a result: how it is read and written, which one stands for a row, what "reaches" means."""
 
 from __future__ import annotations
 

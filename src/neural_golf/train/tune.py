@@ -158,7 +158,7 @@ def _suggest(trial: optuna.Trial, section: Tune) -> optuna.Trial:
 
 
 def _left_over(study: optuna.Study) -> list[optuna.Trial]:
-    """The trials that a killed run had begun. Those without all their settings are marked as failed instead."""
+    """The trials that a killed run had begun; those without all their settings are marked as failed."""
     import optuna
 
     running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
