@@ -1,4 +1,4 @@
-"""The exact Optimal Brain Surgeon: it removes the weight whose loss hurts least once the others have moved."""
+"""The exact Optimal Brain Surgeon: it removes the weight whose loss hurts least once all others moved."""
 
 from __future__ import annotations
 
