@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _one_thread_of_linear_algebra() -> None:
     """Tell numpy's BLAS, before anything imports it, to use one thread whatever the environment says.
 
-    With more its sums round otherwise, so that a descent's result would depend on the number of cores
-    (Snakemake sets these variables to it); and on matrices as small as ours the threads only wait for
-    one another. The stages share out the cores themselves.
+    With more threads its sums round differently, so a descent's result would depend on the number of cores
+    (Snakemake sets these variables to it). On matrices as small as ours the threads would only wait for one
+    another anyway. The stages share out the cores themselves.
     """
     for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ[name] = "1"
@@ -181,7 +181,7 @@ def _dvc_stage(options: argparse.Namespace) -> int:
 
 
 def _needs(*modules: str) -> None:
-    """Raise ModuleNotFoundError for a module that only a child process would miss, in its own words."""
+    """Raise ModuleNotFoundError for a module that otherwise only a child process would miss."""
     for name in modules:
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(name=name)

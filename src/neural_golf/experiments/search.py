@@ -1,8 +1,8 @@
-"""The stage `search`: which topologies and settings lie on the front of accuracy and size.
+"""`golf search`: which topologies and settings lie on the front of accuracy and size.
 
 A study with two objectives, accuracy on the held-out images and non-zero parameters, by TPE (Ozaki
-et al. 2022). It documents how champions are looked for; what it finds is written into params.yaml
-by hand. Not part of the default: `snakemake search`.
+et al. 2022). It documents how good recipes are looked for; what it finds is written into params.yaml by
+hand. It is not part of the default run: `snakemake search`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def run(config: Config) -> None:
         try:
             descent = Descent(recipe, train, section.seed)
             last = descent.run(each_epoch)[-1]
-        except GolfError:  # a network that cannot be, or one that diverged
+        except GolfError:  # an impossible network, or one that diverged
             return None
         return descent.core.correct(last.parameters, heldout.pixels, heldout.labels) / len(heldout), last.size
 
@@ -93,7 +93,9 @@ def _suggest(trial: optuna.Trial, section: Search) -> optuna.Trial:
 
 
 def recipe_of(params: dict[str, Any], section: Search) -> Recipe:
-    """The recipe that a trial's parameters stand for. `tied` needs equal channels, and takes the first's."""
+    """The recipe that a trial's parameters stand for. `tied` needs equal channels, and all get those of the
+    first.
+    """
     turns = "".join(f" {word}" for word in POSITIONS if word in params["sharing"])
     channels = [params[name] for name in ("first", "second", "third")]
     if "tied" in params["sharing"]:

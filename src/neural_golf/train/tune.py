@@ -54,10 +54,11 @@ def run(config: Config) -> None:
 
 
 def search(study: optuna.Study, section: Tune, trials: int, train: data.Split, judge: data.Split) -> None:
-    """Run the study in rounds of `parallel` trials, each round told only after all of it is done.
+    """Run the study in rounds of `parallel` trials. The sampler learns of a round only when all of it is
+    done.
 
-    The sampler is seeded anew for every round and sees finished rounds only, so a study is the
-    same whatever finishes first, and the same after a kill: unfinished trials are run again.
+    The sampler is seeded anew for every round and sees only finished rounds. So the study is the same
+    whichever trial finishes first, and also after a kill, since unfinished trials are run again.
     """
     import optuna
 
@@ -157,7 +158,7 @@ def _suggest(trial: optuna.Trial, section: Tune) -> optuna.Trial:
 
 
 def _left_over(study: optuna.Study) -> list[optuna.Trial]:
-    """Trials that a killed run had begun; those without all their settings are failed instead."""
+    """The trials that a killed run had begun; those without all their settings are marked as failed."""
     import optuna
 
     running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
