@@ -17,7 +17,7 @@ import miniature
 from neural_golf import config, data
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
-from neural_golf.look import anatomy, interpret, measure
+from neural_golf.look import anatomy, ascent, interpret, measure
 from neural_golf.look.subject import Subject, choose, read_subject
 from neural_golf.net.onnx import unpack
 from neural_golf.net.parameters import initialise
@@ -162,9 +162,9 @@ def test_every_surviving_weight_is_a_line_of_the_flow(here: Path) -> None:
 def test_gradient_ascent_excites(here: Path, little: tuple[Path, Config]) -> None:
     found = read_subject(choose(miniature.lines(here), ["prelu"])[0])
     settings = little[1].interpret.excite.model_copy(update={"steps": 60})
-    images = measure.excite(found, settings)
+    images = ascent.excite(found, settings)
     assert images["features"].shape == (36, 28, 28)
-    again = measure.excite(found, settings)
+    again = ascent.excite(found, settings)
     assert all(np.array_equal(images[name], again[name]) for name in images)
     maps = measure.activations(found, images["features"][:, None])["conv3"].reshape(36, 36)
     digits = measure.activations(found, data.read("test").pixels[:200])["conv3"].reshape(200, 36)

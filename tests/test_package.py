@@ -263,7 +263,7 @@ def test_verify_runs_where_the_home_cannot_be_written_to(tmp_path: Path) -> None
 
 def test_a_folder_out_of_a_zip_is_told_to_become_a_repository(tmp_path: Path) -> None:
     project = copy_of_the_project(tmp_path / "project")
-    advice = "this folder is not a Git repository, and DVC asks for one: run `git init` here first"
+    advice = "this is not a Git repository, and DVC asks for one: run `git init` here first"
     done = golf("stage", "data", cwd=project)
     assert (done.returncode, done.stderr) == (1, f"golf stage: {advice}\n")
     dry = run(sys.executable, "-m", "snakemake", "-n", cwd=project, PYTHONPATH=str(SRC.parent))

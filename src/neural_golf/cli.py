@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rows_and_workspaces() -> list[tuple[str, str]]:
-    """The commands that params.yaml names, as far as it can be read: the command itself tells what is wrong."""
+    """The commands that params.yaml names. Where it cannot be read, the command itself says why."""
     from neural_golf import config
 
     try:

@@ -146,11 +146,11 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
 
 
 def _say_where_git_is_missing(folder: Path) -> None:
-    """Raise GolfError in a folder out of a ZIP: DVC asks for a Git repository, unless it is told otherwise."""
+    """Raise GolfError in a folder out of a ZIP: DVC asks for a Git repository unless told otherwise."""
     settings = [path.read_text(encoding="utf-8") for path in folder.glob(".dvc/config*")]
     without = any(re.search(r"^\s*no_scm\s*=\s*true", text, re.MULTILINE) for text in settings)
     if settings and not without and not any((place / ".git").exists() for place in (folder, *folder.parents)):
-        raise GolfError("this folder is not a Git repository, and DVC asks for one: run `git init` here first")
+        raise GolfError("this is not a Git repository, and DVC asks for one: run `git init` here first")
 
 
 def _wait_for_others(lock: Path) -> None:
@@ -229,10 +229,9 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         for row in [name for name, row in raw["rows"].items() if row["by"] == "reference"]:
             print(f"golf: without torch the row {row} is left out (pip install '.[torch]' brings it)")
             _leave_out(row, raw, stages)
-    for row in list(stages["stages"]):  # rows that the workspace has taken out
-        if stages["stages"][row]["cmd"] == f"golf {row}" and row in config.read(root / "params.yaml")["rows"]:
-            if row not in raw["rows"]:
-                _leave_out(row, raw, stages)
+    for row in config.read(root / "params.yaml")["rows"]:
+        if row not in raw["rows"] and row in stages["stages"]:  # the workspace has taken it out
+            _leave_out(row, raw, stages)
     write_bytes(target / "dvc.yaml", yaml.safe_dump(stages, sort_keys=False, allow_unicode=True).encode())
     write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
     if not (target / ".dvc").exists():

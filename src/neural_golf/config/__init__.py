@@ -32,6 +32,7 @@ from neural_golf.config.sections import (
     Tune,
     Verify,
 )
+from neural_golf.net.spec import Network
 
 __all__ = ["SETTINGS", "Config", "check", "load", "merged", "read"]
 
@@ -90,11 +91,33 @@ class Config(Section):
             source = self.rows.get(row.of) if row.of else None
             if row.of and (source is None or source.by != "training"):
                 raise ValueError(f"rows.{name}.of = {row.of!r} is not a row made by training")
+        self._networks_fit()
         absent = [name for name in self.interpret.networks if name not in self.variants()]
         if absent:
             have = ", ".join(self.variants())
             raise ValueError(f"interpret.networks: {absent[0]} is not in this run; there are {have}")
         return self
+
+    def _networks_fit(self) -> None:
+        """Where the table tells the images' shape: a network that does not fit is found before any work."""
+        if self.dataset.shape is None:
+            return
+        for name in ("tune", *self.rows_by("reference", "training", "descent")):
+            section = self.tune if name == "tune" else self.settings(name)
+            spec, key = (
+                (section.recipe.network, f"{name}.recipe")
+                if hasattr(section, "recipe")
+                else (section.network, name)
+            )
+            try:
+                made = Network.parse(spec, self.dataset.shape)
+            except GolfError as error:
+                raise ValueError(f"{key}.network: {error}") from None
+            if self.dataset.classes and made.classes != len(self.dataset.classes):
+                raise ValueError(
+                    f"{key}.network: it has {made.classes} outputs, but {self.data.dataset} has "
+                    f"{len(self.dataset.classes)} classes"
+                )
 
 
 def load(path: Path = Path("params.yaml")) -> Config:

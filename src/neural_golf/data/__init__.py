@@ -89,7 +89,7 @@ def digest() -> str:
 
 
 def network(spec: Sequence[str]) -> Network:
-    """A spec as a network for this run's data. Raises GolfError where it does not fit their shape or classes."""
+    """A spec as a network for this run's data. Raises GolfError where shape or classes do not fit."""
     found = facts()
     made = Network.parse(spec, found.shape)
     if made.classes != len(found.classes):

@@ -28,9 +28,16 @@ def run(config: Config) -> None:
         raise GolfError(
             f"params.yaml: datasets.{name}.classes: {len(section.classes)} names for {len(labels)} classes"
         )
+    channels, height, width = everything.pixels.shape[1:]
+    if section.shape not in (None, (channels, height, width)):
+        raise GolfError(
+            f"params.yaml: datasets.{name}.shape = {list(section.shape or ())}, but its images are "
+            f"{[channels, height, width]}"
+        )
     if config.data.heldout >= len(everything):
         raise GolfError(
-            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} training images"
+            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} "
+            "training images"
         )
     order = np.random.default_rng(config.data.seed).permutation(len(everything))
     parts = {
@@ -43,7 +50,6 @@ def run(config: Config) -> None:
         hasher.update(images.pixels.tobytes() + images.labels.tobytes())
         write_tensors(FOLDER / f"{part}.safetensors", {"images": images.pixels, "labels": images.labels})
     unit = parts["train"].pixels / np.float32(255)
-    channels, height, width = everything.pixels.shape[1:]
     write_facts(
         Facts(
             dataset=name,
@@ -66,7 +72,8 @@ def _parts(config: Config) -> tuple[Split, Split, tuple[str, ...]]:
     if test is None:
         if section.test is None:
             raise GolfError(
-                f"params.yaml: datasets.{name}: it has no test part; say with `test` how many images to split off"
+                f"params.yaml: datasets.{name}: it has no test part; say with `test` how many "
+                "images to split off"
             )
         if section.test >= len(everything):
             raise GolfError(

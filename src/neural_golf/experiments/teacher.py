@@ -1,4 +1,4 @@
-"""A large network whose answers small ones can be taught with: what recipes with `distil` above 0 learn from."""
+"""A large network whose answers teach small ones, in recipes with `distil` above 0."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """`golf enter`: our own networks as entries of the leaderboard, of every row one, chosen before it is scored.
 
-Of each row and variant of the ladder, the seed that stands for it (`representative`) is entered for every challenge that it
-passes. If it does not pass, the row has no entry, though another seed might: to look for that one would be to
-choose on the test images.
+Of each row and variant of the ladder, the seed that stands for it (`representative`) is entered for every
+challenge that it passes. If it does not pass, the row has no entry, though another seed might pass: to look
+for that one would be to choose on the test images.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool 
 
 
 def _metadata(model: Any) -> dict[str, str]:
-    """What the file says of itself in metadata_props: printable ASCII, at most 64 entries of at most 2,000 characters."""
+    """The file's metadata_props: printable ASCII, at most 64 entries of at most 2,000 characters."""
     entries = list(model.metadata_props)[:64]
     return {ascii(e.key[:100])[1:-1]: ascii(e.value[:2000])[1:-1] for e in entries}
 

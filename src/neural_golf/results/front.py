@@ -91,7 +91,9 @@ def price_of_honesty(
     correct = [result.correct for result in per_seed.values()]
     return Price(
         row, goal, judge, len(sizes),
-        Spread.of(sizes) if sizes else None, min(sizes, default=None), Spread.of(correct) if correct else None,
+        Spread.of(sizes) if sizes else None,
+        min(sizes, default=None),
+        Spread.of(correct) if correct else None,
     )  # fmt: skip
 
 

@@ -70,14 +70,16 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     worth = (
         "The test images chose nothing."
         if best.honest
-        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out images "
-        "chose nothing here."
+        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out "
+        "images chose nothing here."
     )
     seeds = " In bold: the seed described above." if len(group) > 1 else ""
     tables = _table(group, best if len(group) > 1 else None)
     if others:
         tables += f"\n\nOther sizes on the way of the same runs, not entered:\n\n{_table(others)}"
     shape = ", ".join(map(str, facts.shape))
+    _, height, width = facts.shape
+    stroke = f"{height // 7}:{height - height // 7}, {max(0, width // 2 - 1)}:{width // 2 + 1}"
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
     return f"""---
 {front}---
@@ -103,7 +105,7 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("{best.path}")
 images = np.zeros((2, {shape}), np.float32)  # pixel / 255
-images[0, 0, 4:-4, 13:15] = 1.0
+images[0, 0, {stroke}] = 1.0
 (logits,) = session.run(["logits"], {{"image": images}})
 print(logits.argmax(axis=1))
 ```
@@ -149,7 +151,8 @@ def _evaluations(result: Result, facts: Facts) -> list[dict[str, Any]]:
                 {
                     "type": "accuracy",
                     "value": round(accuracy, 6),
-                    "name": f"accuracy on {images} images, by golf verify" + (", these chose it" if chose else ""),
+                    "name": f"accuracy on {images} images, by golf verify"
+                    + (", these chose it" if chose else ""),
                 }
             ],
         }

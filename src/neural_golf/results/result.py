@@ -1,4 +1,4 @@
-"""The one type of a result, where it is read and written, which one stands for a row, what "reaches" means."""
+"""The one type of a result: how it is read and written, which one stands for a row, what "reaches" means."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VERIFIED = PLOTS / "verify.csv"
 
 @dataclass(frozen=True, order=True)
 class Variant:
-    """What tells the networks of a row apart, seeds aside: the judge, and the order of zeroing or the size."""
+    """What tells the networks of a row apart, seeds aside: the judge, and the order of zeroing or size."""
 
     row: str
     judge: Judge = ""
