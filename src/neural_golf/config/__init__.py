@@ -82,6 +82,10 @@ class Config(Section):
                     found.append(name)
         return found
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To pickle it: its class is made when params.yaml is read, and again in the process that gets it."""
+        return check, (self.model_dump(mode="json", exclude_unset=True),)
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.data.dataset not in self.datasets:

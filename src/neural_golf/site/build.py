@@ -18,7 +18,7 @@ from neural_golf.base.files import read_json, write_bytes
 from neural_golf.config import Config
 from neural_golf.look.interpret import FINDINGS, Drawing, drawings, public_records
 from neural_golf.look.measure import samples
-from neural_golf.look.subject import Subject, choose, read_subject
+from neural_golf.look.subject import choose, read_subject
 from neural_golf.results.result import Result, read_results
 from neural_golf.site import board
 from neural_golf.site.render import render
@@ -37,8 +37,8 @@ PAPER = (1, 28, 28)  # what a visitor draws
 def run(config: Config) -> None:
     """Write results/report/index.html."""
     results = read_results()
-    chosen = choose(results, config.interpret.networks)
-    subjects = sorted((read_subject(result) for result in chosen), key=lambda s: -s.nonzero)
+    chosen = sorted(choose(results, config.interpret.networks), key=lambda result: -result.nonzero)
+    subjects = [read_subject(result) for result in chosen]
     findings = read_json(FINDINGS)
     goals = config.page.goals
     test = data.read("test")
@@ -46,11 +46,12 @@ def run(config: Config) -> None:
     runtime = _runtime(config, drawable)
     seeds = range(config.page.samples if drawable else 0)
     digits = [image for seed in seeds for image in samples(test, seed).pixels]
-    first = shown_first(subjects, results, goals[0])
+    first = shown_first(chosen, results, goals[0])
     public = public_records(config)
     tables = board.challenges(LEADERBOARD, config.data.dataset)
     drawn = drawings(config)
     content = render(
+        "page.html.j2",
         dataset=config.dataset.title or config.data.dataset,
         results=results,
         record=next(filter(None, (board.record(results, goal) for goal in goals)), None),
@@ -86,16 +87,17 @@ def _runtime(config: Config, drawable: bool) -> Runtime:
     return find_runtime() if drawable else Runtime(why=f"its networks do not read images of shape {PAPER}")
 
 
-def shown_first(subjects: Sequence[Subject], results: Sequence[Result], goal: float) -> int:
+def shown_first(chosen: Sequence[Result], results: Sequence[Result], goal: float) -> int:
     """Which network a visitor draws for first: the one that holds this run's record for the goal.
 
     Where that one is not among them, the smallest that reaches the goal and chose nothing on test images;
     where none does, the smallest.
     """
-    record = board.record(results, goal)
-    able = [s for s in subjects if s.result.honest and s.result.reaches(goal)]
-    holder = [s for s in subjects if record and s.name == record.name]
-    return subjects.index(min(holder or able or subjects, key=lambda s: s.nonzero))
+    holder = board.record(results, goal)
+    if holder in chosen:
+        return chosen.index(holder)
+    able = [result for result in chosen if result.honest and result.reaches(goal)]
+    return chosen.index(min(able or chosen, key=lambda result: result.nonzero))
 
 
 def measured(handbook: Path) -> str:

@@ -53,8 +53,8 @@ def percent(part: float, digits: int | None = None) -> str:
     return f"{number}\u00a0%"
 
 
-def render(**view: object) -> str:
-    """The page, from templates/page.html.j2."""
+def render(template: str, **view: object) -> str:
+    """A template of the folder templates, with these values."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([HERE / "templates", HERE]),
         autoescape=True,
@@ -69,4 +69,4 @@ def render(**view: object) -> str:
         "thousands": lambda number: f"{number:,}",
         "file": lambda name: (HERE / name).read_text(encoding="utf-8"),
     }
-    return environment.get_template("page.html.j2").render(view)
+    return environment.get_template(template).render(view)
