@@ -102,8 +102,6 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="only see whether some place has the data set"
     )
     referee.add_verify_arguments(made["verify"])
-    for name, text in _rows_and_workspaces():
-        add(name, text, _row_or_workspace)
     leaderboard.add_submit_arguments(
         add("submit", "put an ONNX file on the leaderboard", leaderboard.run_submit)
     )
@@ -117,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage
     ).add_argument("name")
+    for name, text in _rows_and_workspaces():
+        if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
+            add(name, text, _row_or_workspace)
     return parser
 
 
