@@ -23,6 +23,7 @@ MOST_LINES = 400
 TYPED = ("workflow", "site", "leaderboard", "look", "results")
 UNTYPED = {
     "workflow.py": "dvc.yaml and params.yaml, trees that it rewrites key by key",
+    "look/claims.py": "it is being rebuilt",
     "look/interpret.py": "it is being rebuilt",
     "site/board.py": "it is being rebuilt",
     "site/build.py": "it is being rebuilt",
