@@ -46,6 +46,24 @@ def with_places(raw: dict[str, Any], *places: Path | str) -> Config:
     return Config.model_validate(tree)
 
 
+def test_the_digits_are_the_same_bytes_everywhere(settings: Config) -> None:
+    parts = data.digits(settings.data)
+    content = b"".join(part.pixels.tobytes() + part.labels.tobytes() for part in parts)
+    assert hashlib.sha256(content).hexdigest()[:16] == "c0fd11df1faaac9c"
+
+
+def test_the_digits_are_enlarged_as_pytorch_enlarges_them() -> None:
+    torch = pytest.importorskip("torch")
+    small = pytest.importorskip("sklearn.datasets").load_digits().images * (255 / 16)
+    large = torch.nn.functional.interpolate(
+        torch.tensor(small, dtype=torch.float32)[:, None], size=(20, 20), mode="bilinear", align_corners=False
+    )
+    found = loaders.enlarged(small, 20)
+    np.testing.assert_allclose(found, large[:, 0].numpy(), atol=1e-4)
+    if torch.backends.cpu.get_cpu_capability() != "DEFAULT":  # it has fused multiply-adds
+        np.testing.assert_array_equal(found.round(), large[:, 0].numpy().round())
+
+
 def test_the_first_right_place_wins(
     raw: dict[str, Any], published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

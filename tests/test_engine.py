@@ -522,7 +522,7 @@ def test_dropout_runs_on_the_twin_which_says_so_once(capsys: pytest.CaptureFixtu
 
 def test_the_compiled_engine_does_not_import_torch() -> None:
     code = (
-        "import sys; from neural_golf.engine import engine; from neural_golf.model import Network; "
+        "import sys; from neural_golf.engine import engine; from neural_golf.net.spec import Network; "
         "assert engine(Network.parse(['linear 10'])).core == 'compiled'; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -63,7 +63,7 @@ def test_a_tied_kernel_counts_once() -> None:
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        (["conv 4"], "conv CHANNELS kKERNEL"),
+        (["conv 4"], "write it as: conv CHANNELS kKERNEL"),
         (["conv 4 3"], "'3' should be k"),
         (["conv 0 k3"], "positive"),
         (["conv 4 k4 same"], "odd"),
@@ -73,8 +73,8 @@ def test_a_tied_kernel_counts_once() -> None:
         (["maxpool 30"], "does not fit"),
         (["pool 2"], "unknown kind 'pool'"),
         (["leaky 2"], "from 0 to 1"),
-        (["relu 2"], "takes 0 word"),
-        (["norm 2"], "takes 0 word"),
+        (["relu 2"], "write it as: relu"),
+        (["norm 2"], "write it as: norm"),
         (["conv 4 k3", "gap", "norm"], r"'norm' \(input 4x1x1\): a map of one pixel"),
         (["linear 10", "norm"], "a map of one pixel"),
         ([], "must end in one number per class"),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from neural_golf.config.sections import Reference
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
+from neural_golf.train.reference import Example
 
 torch = pytest.importorskip("torch")
 
 
 def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
-    from neural_golf.train.reference import modules
+    from neural_golf.engine.modules import sequential
+    from neural_golf.train.reference import pooled_first
 
     network = Network.parse(["conv 3 k3", "relu", "conv 4 k3", "relu", "maxpool 2", "linear 10"])
     parameters = torch.from_numpy(initialise(network, np.random.default_rng(0)))
@@ -20,7 +25,7 @@ def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
     images[:, :, :10] = 0  # windows that tie, as in blank borders
     found = []
     for module in (
-        modules(network, torch.Generator()),
+        sequential(pooled_first(network.layers)),
         torch.nn.Sequential(
             torch.nn.Conv2d(1, 3, 3),
             torch.nn.ReLU(),
@@ -35,6 +40,22 @@ def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
         logits = module(images)
         torch.nn.functional.cross_entropy(logits, torch.arange(8)).backward()
         found.append([logits, *(p.grad for p in module.parameters())])
-    kinds = [type(m).__name__ for m in modules(network, torch.Generator())]
+    kinds = [type(m).__name__ for m in sequential(pooled_first(network.layers))]
     assert kinds == ["Conv2d", "ReLU", "Conv2d", "MaxPool2d", "ReLU", "Flatten", "Linear"]
     assert all(torch.equal(ours, plain) for ours, plain in zip(*found, strict=True))
+
+
+def test_a_killed_seed_goes_on_to_the_same_bits(tmp_path: Path, rng: np.random.Generator) -> None:
+    network = Network.parse(["conv 4 k3", "relu", "maxpool 4", "dropout 0.25", "linear 10"], (1, 28, 28))
+    section = Reference(network=network.spec, epochs=3, batch=16, learning_rate=1.0, precision="bfloat16")
+    images = torch.from_numpy(rng.random((100, 1, 28, 28), np.float32))
+    targets = torch.from_numpy(rng.integers(0, 10, 100))
+    whole = Example(network, section, 7, 100)
+    losses = [whole.epoch(k, images, targets, "") for k in range(3)]
+    first = Example(network, section, 7, 100)
+    first.epoch(0, images, targets, "")
+    first.save(tmp_path / "state.safetensors", [[losses[0], 0.5]])
+    second = Example(network, section, 7, 100)
+    assert second.load(tmp_path / "state.safetensors") == [[losses[0], 0.5]]
+    assert [second.epoch(k, images, targets, "") for k in (1, 2)] == losses[1:]
+    assert (second.vector() == whole.vector()).all()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.base.errors import GolfError
 from neural_golf.net.spec import Network
 
 if TYPE_CHECKING:
@@ -28,24 +27,12 @@ def normalised(images: NDArray[np.uint8]) -> Tensor:
 
 
 def module_of(network: Network, parameters: NDArray[np.float32] | None = None) -> nn.Module:
-    """The network as one would write it with torch.nn (the layers of BLOG)."""
+    """The network as one would write it with torch.nn."""
     import torch
-    from torch import nn
 
-    parts: list[nn.Module] = []
-    for layer in network.layers:
-        match layer.kind:
-            case "conv":
-                parts.append(nn.Conv2d(layer.in_shape[0], layer.out_shape[0], layer.kernel))
-            case "prelu":
-                parts.append(nn.PReLU(layer.out_shape[0]))
-            case "maxpool":
-                parts.append(nn.MaxPool2d(layer.kernel))
-            case "linear":
-                parts += [nn.Flatten(), nn.Linear(int(np.prod(layer.in_shape)), layer.out_shape[0])]
-            case kind:
-                raise GolfError(f"bench: no torch module for {kind}")
-    module = nn.Sequential(*parts)
+    from neural_golf.engine.modules import sequential
+
+    module = sequential(network.layers)
     if parameters is not None:
         torch.nn.utils.vector_to_parameters(torch.from_numpy(parameters.copy()), module.parameters())
     return module
@@ -72,7 +59,7 @@ def compiled_module(
             call = torch.compile(module, dynamic=False)
             for _ in range(3):
                 torch.nn.functional.cross_entropy(call(x), y).backward()  # type: ignore[no-untyped-call]
-    except Exception as error:  # a missing compiler, an unsupported Python: the table goes without it
+    except Exception as error:  # a missing compiler or an unsupported Python; the table then goes without it
         print(f"golf: torch.compile does not work here ({type(error).__name__})", file=sys.stderr)
         return None
     return call, module

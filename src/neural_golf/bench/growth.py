@@ -15,6 +15,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.bench.baseline import NORMAL
 from neural_golf.bench.machine import BLOG, Clock, Set, busy, in_turns, read, trained
 from neural_golf.engine import engine
+from neural_golf.net.layers import KINDS
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
 
@@ -35,13 +36,13 @@ def multiply_adds(network: Network) -> int:
     total = 0
     layers = network.layers
     for i, layer in enumerate(layers):
-        if layer.kind not in ("conv", "linear") or layer.weight is None:
+        if layer.weight is None or not KINDS[layer.kind].weighted:
             continue
         _, height, width = layer.out_shape
         for after in layers[i + 1 :]:
             if after.kind == "maxpool":
                 height, width = after.out_shape[1] * after.kernel, after.out_shape[2] * after.kernel
-            if after.kind not in ("relu", "leaky", "prelu"):
+            if not KINDS[after.kind].activation:
                 break
         total += (2 if i == 0 else 3) * layer.weight.size * height * width
     return total

@@ -26,12 +26,12 @@ from neural_golf.net.spec import Network
 __all__ = ["Descent", "Snapshot", "price", "soft_targets"]
 
 Vector = NDArray[np.float32]
-PARTS = 8  # of an epoch, between two looks of the average at plain Adam's weights
+PARTS = 8  # of an epoch of plain Adam; after each, its weights go into the average
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The averaged weights [n] when `size` of them were left, and which those are."""
+    """The averaged weights [n] at the moment when `size` of them were left, and which ones those are."""
 
     size: int
     parameters: Vector
@@ -42,7 +42,7 @@ def soft_targets(labels: NDArray[np.integer[Any]], teacher: Vector | None, share
     """Targets of the loss: the labels [N], or (1 − share) label + share teacher [N, classes].
 
     Distillation (Hinton, Vinyals & Dean 2015, arXiv:1503.02531) with the temperatures matched at 1:
-    `teacher` are probabilities, and the student is asked for exactly these.
+    `teacher` holds probabilities, and the student is asked for exactly these.
     """
     if share == 0:
         return labels.astype(np.int64)
@@ -57,13 +57,13 @@ def price(weights: NDArray[np.float64], penalty: float, knee: float = 0.1) -> ND
     """Gradient [k] of penalty · Σ log(1 + |w| / knee) / log(1 + 1 / knee).
 
     The log-sum penalty of reweighted ℓ1 (Candès, Wakin & Boyd 2008): a large weight pays little more
-    than a middling one, a small weight is pushed to 0. It makes room before the surgeon comes.
+    than a middling one, a small weight is pushed to 0. So there is room before the surgeon comes.
     """
     return np.asarray(penalty * np.sign(weights) / (np.abs(weights) + knee) / np.log1p(1 / knee))
 
 
 class Descent:
-    """The state of one descent; `run` takes it from the start, or from where it was killed, to the end.
+    """The state of one descent. `run` takes it to the end, from the start or from where it was killed.
 
     train: the images that gradients, Fisher matrices and nothing else see.
     teacher: probabilities [N, classes] of a large network, for recipes that distil.
@@ -96,7 +96,7 @@ class Descent:
     ) -> list[Snapshot]:
         """All epochs; returns the snapshots, largest first.
 
-        each_epoch(what it was, its number from 1, its mean loss) is called after every epoch. With
+        each_epoch(the epoch, its number counted from 1, its mean loss) is called after every epoch. With
         `state`, a folder, the state is written there after every `every`th epoch and at snapshots.
         """
         path = state / "descent.safetensors" if state else None
@@ -208,7 +208,7 @@ class Descent:
             first = self.core.micro_gradients(self.whole(self.weights), pixels, targets, rows, 16, mask)
             self.full.warm(first[:, self.alive], batch / 16)
         starts = range(0, len(order) - batch + 1, batch) or range(1)
-        total, penalty = 0.0, recipe.penalty * (step.rate[0] == step.rate[1])  # not while it settles
+        total, penalty = 0.0, recipe.penalty * (step.rate[0] == step.rate[1])  # no price while it settles
         for k, rate in zip(starts, np.linspace(*step.rate, len(starts)), strict=True):
             rows = order[k : k + batch]
             loss, gradient = self.core.loss_gradient(
@@ -226,7 +226,7 @@ class Descent:
     def _take(self, weights: NDArray[Any], steps: int, since_start: int) -> None:
         """Weights [n] into the average (Polyak & Juditsky 1992; here it forgets exponentially).
 
-        The first steps are forgotten fast: where a network starts says nothing.
+        The first steps are forgotten fast, because where a network starts says nothing.
         """
         memory = min(self.recipe.average, since_start / (since_start + 10))
         self.average += (1 - memory**steps) * (weights - self.average)

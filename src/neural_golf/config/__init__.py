@@ -1,7 +1,7 @@
-"""The only reader of params.yaml: a frozen, typed tree, checked before any work starts.
+"""The only reader of params.yaml, which becomes a frozen, typed tree and is checked before any work starts.
 
-Two tables stand in it, of data sets and of the rows of the ladder. A row has its settings in the section
-of its name, whose type follows from what makes the row (`SETTINGS`).
+It has two tables, one of data sets and one of the rows of the ladder. A row has its settings in the section
+of its name, and the type of that section follows from what makes the row (`SETTINGS`).
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ class Config(Section):
         return self.datasets[self.data.dataset]
 
     def rows_by(self, *makers: str) -> list[str]:
-        """The names of the rows that these make, in the ladder's order."""
+        """The names of the rows that are made by one of `makers`, in the ladder's order."""
         return [name for name, row in self.rows.items() if row.by in makers]
 
     def variants(self) -> list[str]:
-        """The names of all rows and variants that a run with these settings brings forth."""
+        """The names of all rows and variants that a run with these settings makes."""
         zeroed = [f"{judge}-{order}" for judge in self.prune.judges for order in self.prune.orders]
         found: list[str] = []
         for name, row in self.rows.items():
@@ -81,6 +81,10 @@ class Config(Section):
                 case _:
                     found.append(name)
         return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To pickle it: its class is made when params.yaml is read, and again in the process that gets it."""
+        return check, (self.model_dump(mode="json", exclude_unset=True),)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -133,7 +137,8 @@ def load(path: Path = Path("params.yaml")) -> Config:
 
 
 def merged(raw: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-    """The raw tree with a workspace's changes laid over it, key by key, and no workspaces any more.
+    """The raw tree with a workspace's changes laid over it, key by key, and without the workspaces
+    themselves.
 
     A key whose change is null is taken out.
     """
@@ -150,7 +155,7 @@ def merged(raw: Mapping[str, Any], workspace: str) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """params.yaml as plain values. Raises GolfError if it is missing, unreadable or no tree."""
+    """params.yaml as plain values. Raises GolfError if the file is missing, cannot be read or is no tree."""
     try:
         raw = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -168,7 +173,7 @@ def check(raw: Mapping[str, Any], source: str = "params.yaml") -> Config:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        # A mistyped key is an unknown one and a missing one: the first of the two says what to do.
+        # A mistyped key is an unknown one and a missing one. The first of these errors says what to do.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

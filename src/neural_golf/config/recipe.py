@@ -37,7 +37,9 @@ def readable(spec: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Augment(BaseModel):
-    """Largest change of an image, drawn anew for every image and epoch; all 0 is off."""
+    """The largest changes of an image. They are drawn anew for every image and epoch; where all are 0,
+    nothing changes.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     shift: Annotated[float, Field(ge=0)] = 0.0  # pixels
@@ -56,18 +58,18 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     network: tuple[str, ...]
     batch: Count
-    dense_epochs: Count  # before the first weight goes
+    dense_epochs: Count  # before the first weight is removed
     dense_rate: Positive
-    fast_to: Count  # size until which weights go fast
+    fast_to: Count  # until this size, weights are removed fast
     fast_epochs: Count
     slow_epochs: Zero  # from there to the last of `sizes`
-    sizes: Annotated[tuple[Count, ...], Field(min_length=1)]  # where a snapshot is kept, falling
+    sizes: Annotated[tuple[Count, ...], Field(min_length=1)]  # a snapshot is kept at each; falling
     settle: Zero  # epochs of falling rate before every snapshot
-    rate: Positive  # of the full-matrix phase at 500 parameters and more; falls as size^0.75
+    rate: Positive  # at 500 parameters and more; below, it falls as size^0.75
     optimiser: Literal["full", "diagonal"] = "full"
     every: Count = 50  # steps between two eigendecompositions
     beta2: Share = 0.998
-    full_below: Count = 600  # size from which the optimiser is `full`
+    full_below: Count = 600  # the optimiser is `full` from this size downwards
     removal: Literal["surgeon", "saliency", "magnitude"] = "surgeon"
     compensate: bool = True  # move the weights that stay
     damping: Positive = 1e-3
@@ -85,5 +87,5 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _falling(self) -> Recipe:
         if list(self.sizes) != sorted(set(self.sizes), reverse=True):
-            raise ValueError("sizes must fall")
+            raise ValueError("sizes must fall: each one below the one before, none twice")
         return self

@@ -1,4 +1,4 @@
-"""The sections of params.yaml: frozen and typed, unknown keys are errors."""
+"""The sections of params.yaml. They are frozen and typed, and unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Data(Section):
 
 
 class Dataset(Section):
-    """One line of the table of data sets: where it comes from (exactly one source) and what it is called."""
+    """One entry of the table of data sets: where it comes from (exactly one source) and what it is called."""
 
     torchvision: str | None = None  # a class of torchvision.datasets, from one of `places`
     npz: str | None = None  # a file with x_train, y_train and, if there is a test part, x_test, y_test
@@ -93,7 +93,7 @@ class Dataset(Section):
         named = [name for name in ("torchvision", "npz", "folder", "bundled") if getattr(self, name)]
         if len(named) != 1:
             told = " and ".join(named) or "none"
-            raise ValueError(f"name one source, torchvision, npz, folder or bundled; here: {told}")
+            raise ValueError(f"name one source, torchvision, npz, folder or bundled; found: {told}")
         if self.places and named != ["torchvision"]:
             raise ValueError("only a data set of torchvision has places")
         return self
@@ -108,7 +108,7 @@ class Blog(Section):
 
 
 class Row(Section):
-    """One row of the ladder: what makes it, its seeds, and what is told of it.
+    """One row of the ladder: what makes it, its seeds, and what is said about it.
 
     The settings are in the section of the row's name; rows made by zeroing share the section `prune`.
     """
@@ -117,7 +117,7 @@ class Row(Section):
     of: str | None = None  # the row whose networks are zeroed
     seeds: tuple[Seed, ...] = ()
     title: str = ""  # as the ladder shows it; without one, its name
-    method: str  # how its networks came about, for model cards and the leaderboard
+    method: str  # how its networks came about, for the model cards and the leaderboard
     blog: Blog | None = None
 
     @field_validator("seeds")
@@ -137,11 +137,12 @@ class Row(Section):
 
 
 class Reference(Section):
+    """PyTorch's MNIST example; the learning rate falls to 0 linearly."""
+
     network: tuple[str, ...]
     epochs: Count
     batch: Count
     learning_rate: Positive
-    gamma: Annotated[float, Field(gt=0, le=1)]
     precision: Literal["float32", "bfloat16"]
 
     _check = field_validator("network")(readable)
@@ -150,7 +151,7 @@ class Reference(Section):
 class Training(Section):
     """A network trained by Adam with a step-wise falling learning rate.
 
-    Either all of batch, learning_rate, step and gamma are given, or none: then the study chooses them.
+    Either all of batch, learning_rate, step and gamma are given, or none of them, and then the study chooses.
     """
 
     network: tuple[str, ...]
@@ -207,7 +208,9 @@ class Prune(Section):
 
 
 class Descent(Section):
-    """One descent per seed. `enter`: sizes of the recipe that are entered; held-out images choose seeds."""
+    """One descent per seed. `enter` lists the sizes of the recipe that are entered; held-out images choose
+    the seeds.
+    """
 
     goal: Fraction  # the accuracy that the descent is made for
     enter: Annotated[tuple[Count, ...], Field(min_length=1)]
@@ -235,9 +238,9 @@ class Teacher(Section):
 
 
 class Handbook(Section):
-    """`arms`: what each arm changes of the recipe; the first is what the others are compared with."""
+    """`arms` says what each arm changes in the recipe. The others are compared with the first one."""
 
-    accuracies: Annotated[tuple[Fraction, ...], Field(min_length=1)]  # for which the size needed is told
+    accuracies: Annotated[tuple[Fraction, ...], Field(min_length=1)]  # the sizes needed for these are told
     at: Count  # size at which accuracies are compared too; one of the recipe's
     seeds: Annotated[int, Field(ge=2)]
     teacher: Teacher

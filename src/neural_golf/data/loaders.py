@@ -23,7 +23,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.config.sections import Dataset
 from neural_golf.data import FOLDER, Split
 
-__all__ = ["LOADERS", "Loaded"]
+__all__ = ["LOADERS", "Loaded", "enlarged"]
 
 Loaded = tuple[Split, Split | None, tuple[str, ...]]
 
@@ -94,8 +94,8 @@ def _torchvision_sets(name: str, kind: Any) -> Loaded:
                 ) from None
     if not all(hasattr(part, "data") for part in parts):
         raise GolfError(
-            f"params.yaml: datasets.{name}.torchvision: {kind.__name__} keeps no array of its images; make an "
-            "npz file or a folder of them"
+            f"params.yaml: datasets.{name}.torchvision: {kind.__name__} keeps no array of its images; make "
+            "an npz file or a folder of them"
         )
     labels = [np.asarray(getattr(part, "targets", getattr(part, "labels", None))) for part in parts]
     (train, test), classes = _splits(name, [np.asarray(part.data) for part in parts], labels)
@@ -128,8 +128,8 @@ def from_npz(name: str, dataset: Dataset) -> Loaded:
         raise GolfError(f"params.yaml: datasets.{name}.npz: {path} cannot be read: {told}") from None
     if not {"x_train", "y_train"} <= arrays.keys() or ("x_test" in arrays) != ("y_test" in arrays):
         raise GolfError(
-            f"{path} holds {', '.join(arrays) or 'none'} of x_train, y_train, x_test and y_test; it needs the "
-            "first two, and both others if there is a test part"
+            f"{path} holds {', '.join(arrays) or 'none'} of x_train, y_train, x_test and y_test; it needs "
+            "the first two, and both others if there is a test part"
         )
     parts = ["train", "test"] if "x_test" in arrays else ["train"]
     splits, classes = _splits(name, [arrays[f"x_{p}"] for p in parts], [arrays[f"y_{p}"] for p in parts])
@@ -199,8 +199,8 @@ def _splits(
             pixels = np.round(pixels * 255).astype(np.uint8)
         if own.shape != (len(pixels),) or own.dtype.kind not in "iuU":
             raise GolfError(
-                f"data set {name}: labels of shape {own.shape} and type {own.dtype} for {len(pixels)} images; "
-                "whole numbers or texts [n] are needed"
+                f"data set {name}: labels of shape {own.shape} and type {own.dtype} for {len(pixels)} "
+                "images; whole numbers or texts [n] are needed"
             )
         made.append((np.ascontiguousarray(pixels), own))
     if any(pixels.shape[1:] != made[0][0].shape[1:] for pixels, _ in made):
@@ -222,15 +222,32 @@ def bundled_digits(name: str, dataset: Dataset) -> Loaded:
     Each is enlarged to 20x20 (bilinear) and centred with a border of 4, as MNIST was made
     (LeCun et al. 1998).
     """
-    import torch
     from sklearn.datasets import load_digits
 
     bundle = load_digits()
-    small = torch.tensor(bundle.images, dtype=torch.float32)[:, None] * (255 / 16)
-    large = torch.nn.functional.interpolate(small, size=(20, 20), mode="bilinear", align_corners=False)
-    pixels = torch.nn.functional.pad(large, (4, 4, 4, 4)).round().to(torch.uint8).numpy()
-    labels = bundle.target.astype(np.uint8)
-    return Split(pixels, labels), None, tuple(map(str, range(10)))
+    large = enlarged(bundle.images * (255 / 16), 20)
+    pixels = np.pad(large.round().astype(np.uint8)[:, None], ((0, 0), (0, 0), (4, 4), (4, 4)))
+    return Split(pixels, bundle.target.astype(np.uint8)), None, tuple(map(str, range(10)))
+
+
+def enlarged(images: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """Images [n, s, s] as [n, size, size], bilinear, corners not aligned.
+
+    Rounded as PyTorch's torch.nn.functional.interpolate does where it has fused multiply-adds, to
+    float32 after each: most digits have a pixel that is exactly between two grey levels.
+    """
+    n, small, _ = images.shape
+    scale = np.float64(np.float32(small / size))
+    at = np.maximum(scale * (np.arange(size) + 0.5) - 0.5, 0).astype(np.float32)
+    first = at.astype(np.int32)
+    places = (first, np.minimum(first + 1, small - 1))
+    second_weight = (at - first).astype(np.float32)
+    weights = (1 - second_weight, second_weight)
+    total = np.zeros((n, size, size), np.float32)
+    for y, x in ((0, 1), (0, 0), (1, 0), (1, 1)):  # the four neighbours, in PyTorch's order
+        weight = np.float64(weights[y][:, None] * weights[x])
+        total = (weight * images[:, places[y]][:, :, places[x]] + total).astype(np.float32)
+    return total
 
 
 LOADERS: dict[str, Callable[[str, Dataset], Loaded]] = {

@@ -1,4 +1,4 @@
-"""The stage `data`: a data set of the table in; train, held-out and test tensors out."""
+"""The stage `data`: it makes train, held-out and test tensors from a data set of the table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check", "run"]
 
 
 def check(config: Config) -> None:
-    """Raises GolfError if the data set cannot be had; keeps what it fetched for `run`."""
+    """Raise GolfError if the data set cannot be had. What was fetched is kept for `run`."""
     _parts(config)
 
 
@@ -36,7 +36,8 @@ def run(config: Config) -> None:
         )
     if config.data.heldout >= len(everything):
         raise GolfError(
-            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} training images"
+            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} "
+            "training images"
         )
     order = np.random.default_rng(config.data.seed).permutation(len(everything))
     parts = {
@@ -65,13 +66,16 @@ def run(config: Config) -> None:
 
 
 def _parts(config: Config) -> tuple[Split, Split, tuple[str, ...]]:
-    """Training and test images; where the source has no test part, the last `test` of a seeded order."""
+    """Training and test images. If the source has no test part, the last `test` images of a seeded order are
+    it.
+    """
     name, section = config.data.dataset, config.dataset
     everything, test, labels = LOADERS[section.source](name, section)
     if test is None:
         if section.test is None:
             raise GolfError(
-                f"params.yaml: datasets.{name}: it has no test part; say with `test` how many images to split off"
+                f"params.yaml: datasets.{name}: it has no test part; say with `test` how many "
+                "images to split off"
             )
         if section.test >= len(everything):
             raise GolfError(

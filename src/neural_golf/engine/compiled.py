@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from neural_golf.base.errors import GolfError
 from neural_golf.engine import _core
 from neural_golf.engine.interface import Engine, Floats, Integers, Mask, Pixels, Progress
-from neural_golf.net.spec import Layer, Network
+from neural_golf.net.kind import Layer
+from neural_golf.net.layers import KINDS
+from neural_golf.net.spec import Network
 
 __all__ = ["Compiled", "instruction_sets"]
 
@@ -140,7 +142,7 @@ class Compiled(Engine):
 
 def _as_tuple(layer: Layer) -> tuple[Any, ...]:
     return (
-        "leaky" if layer.kind == "abs" else layer.kind,  # |z| = max(z, -z): a slope of -1
+        KINDS[layer.kind].core,
         layer.kernel,
         layer.pad,
         layer.groups,

@@ -1,4 +1,4 @@
-"""The PyTorch twin: the same interface in the words of torch.nn.functional.
+"""The PyTorch twin: the same interface with the modules of `modules`.
 
 It is the reference the compiled core is tested against (in float64, `dtype="float64"`), and what
 runs where nothing could be compiled, or where a network has dropout (active in gradients only).
@@ -6,6 +6,7 @@ runs where nothing could be compiled, or where a network has dropout (active in 
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Literal
 
 import numpy as np
@@ -16,13 +17,14 @@ from torch.nn import functional as F
 
 from neural_golf.base.errors import GolfError
 from neural_golf.engine.interface import Engine, Floats, Integers, Mask, Pixels
+from neural_golf.engine.modules import sequential
 from neural_golf.net.spec import Network
 
 __all__ = ["Twin"]
 
 
 class Twin(Engine):
-    """Network evaluated layer by layer with PyTorch; see `Engine` for the interface."""
+    """Network evaluated with PyTorch; see `Engine` for the interface."""
 
     core = "torch"
 
@@ -36,46 +38,25 @@ class Twin(Engine):
     ) -> None:
         super().__init__(network, mean, std, threads)
         self.dtype = torch.float64 if dtype == "float64" else torch.float32
-        self._plain, self._source = network, None  # with turned kernels: unrolled, and what stands where
+        plain, self._source = network, None  # with turned kernels: unrolled, and what stands where
         if network.equivariant:
-            self._plain, source = network.unrolled()
+            plain, source = network.unrolled()
             self._source = torch.from_numpy(source)
+        with torch.device("meta"):  # parameters without storage: every call brings its own
+            self._module = sequential(plain.layers)
+        names = [name for name, _ in self._module.named_parameters()]
+        self._tensors = dict(zip(names, plain.tensors, strict=True))
+        self._busy = threading.Lock()  # while PyTorch computes, the module holds this call's parameters
         torch.set_num_threads(threads)
 
     def forward(self, parameters: Tensor, x: Tensor, training: bool = False) -> Tensor:
         """Logits [n, classes] of normalised images x [n, channels, height, width]."""
         if self._source is not None:
             parameters = parameters[self._source]
-        named = {t.name: parameters[t.slice].view(t.shape) for t in self._plain.tensors}
-        for layer in self._plain.layers:
-            weight = named[layer.weight.name] if layer.weight else torch.empty(0)
-            bias = named[layer.bias.name] if layer.bias else None
-            match layer.kind:
-                case "conv":
-                    x = F.conv2d(x, weight, bias, padding=layer.pad, groups=layer.groups)
-                case "linear":
-                    x = F.linear(x.flatten(1), weight, bias)[:, :, None, None]
-                case "relu":
-                    x = F.relu(x)
-                case "abs":
-                    x = x.abs()
-                case "leaky":
-                    x = F.leaky_relu(x, layer.value)
-                case "prelu":
-                    x = F.prelu(x, weight)
-                case "maxpool":
-                    x = F.max_pool2d(x, layer.kernel)
-                case "avgpool":
-                    x = F.avg_pool2d(x, layer.kernel)
-                case "gap":
-                    x = x.mean(dim=(2, 3), keepdim=True)
-                case "norm":
-                    x = F.instance_norm(x, eps=1e-5)
-                case "dropout":
-                    x = F.dropout(x, layer.value, training)
-                case kind:
-                    raise GolfError(f"the PyTorch core does not know the layer {kind!r}")
-        return x.flatten(1)
+        named = {name: parameters[t.slice].view(t.shape) for name, t in self._tensors.items()}
+        with self._busy:
+            logits: Tensor = torch.func.functional_call(self._module.train(training), named, (x,))
+        return logits
 
     def _input(self, images: Pixels, index: Integers | None) -> Tensor:
         rows = images if index is None else images[index]

@@ -115,7 +115,7 @@ def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
 
 
 def render_graphs(entries: Sequence[Entry]) -> str:
-    """What every entry computes, drawn, as a Markdown page: some tricks only a person can see."""
+    """A Markdown page that draws what every entry computes, because only a person can see some tricks."""
     lines = [
         "# What the entries compute",
         "",
@@ -139,7 +139,9 @@ def render_graphs(entries: Sequence[Entry]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text as it is, in a cell of a Markdown table: no HTML, no Markdown, one line."""
+    """Text that a cell of a Markdown table shows as it is: one line in which nothing acts as HTML or
+    Markdown.
+    """
     one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", html.escape(one_line, quote=False))
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from neural_golf.look.style import INK, MINUS, PALE, PLUS, beside, canvas
 from neural_golf.look.subject import Subject
-from neural_golf.net.spec import Layer, Network, Tensor
+from neural_golf.net.kind import Layer, Tensor
+from neural_golf.net.layers import KINDS
+from neural_golf.net.spec import Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +26,7 @@ __all__ = ["flow", "kernels", "survivors", "worth"]
 
 def weighted(network: Network) -> list[Layer]:
     """The convolutions and linear layers, in order."""
-    return [layer for layer in network.layers if layer.kind in ("conv", "linear")]
+    return [layer for layer in network.layers if KINDS[layer.kind].weighted]
 
 
 def _weight(layer: Layer, subject: Subject) -> NDArray[np.float32]:

@@ -1,20 +1,23 @@
-"""What a network does, as numbers: activations, stroke angles, exciting images, mistakes, worth."""
+"""What a network does, as numbers: activations, stroke angles, mistakes, worth."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.config.sections import Excite, Strokes
+from neural_golf.config.sections import Strokes
 from neural_golf.data import Split
 from neural_golf.engine import engine
 from neural_golf.look.subject import Subject
-from neural_golf.net.spec import Layer, Network
+from neural_golf.net.kind import Layer
+from neural_golf.net.layers import KINDS
+from neural_golf.net.plain import Plain
+from neural_golf.net.spec import Network
 
 __all__ = [
     "Tuning",
@@ -22,7 +25,6 @@ __all__ = [
     "beyond",
     "class_means",
     "convolutions",
-    "excite",
     "features",
     "logits",
     "losses",
@@ -36,33 +38,27 @@ __all__ = [
 Array = NDArray[Any]
 
 
-def activations(subject: Subject, pixels: Array) -> dict[str, NDArray[np.float32]]:
-    """The output [n, channels, height, width] of every layer, by name, for images [n, 1, 28, 28].
+def activations(
+    subject: Subject, pixels: Array, layers: Sequence[str] | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """The output [n, channels, height, width] of layers, by name (default all), for images [n, 1, 28, 28].
 
     uint8 images are divided by 255; float32 images are taken as they are.
     """
-    import torch
-
-    from neural_golf.engine.twin import Twin
-
-    x = torch.from_numpy(np.ascontiguousarray(pixels))
-    x = x.float() / 255 if pixels.dtype == np.uint8 else x.float()
-    found: dict[str, NDArray[np.float32]] = {}
-    parameters = torch.from_numpy(subject.parameters)
-    with torch.no_grad():
-        for number, layer in enumerate(subject.network.layers):
-            x = (
-                Twin(part(subject.network, number, number + 1))
-                .forward(parameters, x)
-                .view(-1, *layer.out_shape)
-            )
-            found[layer.name] = x.numpy()
-    return found
-
-
-def part(network: Network, first: int, last: int) -> Network:
-    """Some layers of a network, with the whole network's parameter vector."""
-    return Network(network.spec[first:last], network.layers[first:last], network.tensors)
+    names = [layer.name for layer in subject.network.layers]
+    wanted = names if layers is None else layers
+    last = 1 + max(names.index(name) for name in wanted)
+    plain = Plain(subject.network, subject.parameters, last)
+    parts: dict[str, list[Array]] = {name: [] for name in wanted}
+    for start in range(0, len(pixels), 128):  # few enough images for their maps to stay in the cache
+        part = np.ascontiguousarray(pixels[start : start + 128].transpose(1, 2, 3, 0), np.float32)
+        maps = plain.forward(part / np.float32(255) if pixels.dtype == np.uint8 else part)
+        for name in wanted:
+            parts[name].append(maps[1 + names.index(name)])
+    return {
+        name: np.ascontiguousarray(np.concatenate(some, axis=-1).transpose(3, 0, 1, 2))
+        for name, some in parts.items()
+    }
 
 
 def convolutions(network: Network) -> list[tuple[int, int]]:
@@ -71,15 +67,15 @@ def convolutions(network: Network) -> list[tuple[int, int]]:
     for number, layer in enumerate(network.layers):
         if layer.kind == "conv":
             after = network.layers[number + 1 : number + 2]
-            active = bool(after) and after[0].kind in ("relu", "abs", "leaky", "prelu")
+            active = bool(after) and KINDS[after[0].kind].activation
             places.append((number, number + active))
     return places
 
 
 def features(network: Network) -> Layer:
     """The layer whose output the last linear layer (or the global pool) reads: the 36 features."""
-    last = max(n for n, layer in enumerate(network.layers) if layer.kind in ("linear", "gap"))
-    before = [layer for layer in network.layers[:last] if layer.kind != "dropout"]
+    last = max(n for n, layer in enumerate(network.layers) if KINDS[layer.kind].ends)
+    before = [layer for layer in network.layers[:last] if not KINDS[layer.kind].training]
     return before[-1] if before else network.layers[last]
 
 
@@ -166,11 +162,10 @@ def tuning(subject: Subject, settings: Strokes, digits: Split) -> list[Tuning]:
     conv, active = convolutions(network)[0]
     name = network.layers[active].name
     angles, pictures = strokes(settings, network.in_shape[1])
-    shallow = Subject(part(network, 0, active + 1), subject.parameters, subject.result)
-    blank = activations(shallow, np.zeros((1, *network.in_shape), np.float32))[name]
-    maps = activations(shallow, pictures.reshape(-1, *network.in_shape))[name]
+    blank = activations(subject, np.zeros((1, *network.in_shape), np.float32), [name])[name]
+    maps = activations(subject, pictures.reshape(-1, *network.in_shape), [name])[name]
     changes = np.abs(maps - blank).mean(axis=(2, 3)).reshape(len(angles), -1, maps.shape[1]).mean(axis=1)
-    answers = activations(shallow, digits.pixels)[name]
+    answers = activations(subject, digits.pixels, [name])[name]
     ink = _patch_means(digits.pixels[:, 0] / 255, network.layers[conv])
     turned = np.exp(2j * np.deg2rad(angles))
     found = []
@@ -206,79 +201,9 @@ def beyond(subject: Subject, exciting: NDArray[np.float32], seen: Mapping[str, N
     """
     conv, _ = convolutions(subject.network)[-1]
     name = subject.network.layers[conv].name
-    own = activations(subject, exciting[:, None])[name].reshape(len(exciting), -1)
+    own = activations(subject, exciting[:, None], [name])[name].reshape(len(exciting), -1)
     most = seen[name].reshape(len(seen[name]), -1).max(axis=0)
     return int((np.diag(own) > most).sum())
-
-
-def excite(subject: Subject, settings: Excite) -> dict[str, NDArray[np.float32]]:
-    """Images that excite, by layer name: [channels, 28, 28] per convolution, and per feature.
-
-    Gradient ascent on the input, Adam, from seeded noise (Erhan et al. 2009). The aim for a feature
-    is its value before its activation; for a channel, whose map can be excited anywhere, the mean
-    of the maxima of 4x4 fields of that map, in units of its deviation over noise. The image pays
-    for ink (L2) and for roughness (squared steps between neighbours), and for channels it moves
-    by a pixel between steps.
-    """
-    network = subject.network
-    found = {}
-    for conv, _ in convolutions(network):
-        layer = network.layers[conv]
-        index: list[tuple[int, tuple[int, int] | None]] = [(c, None) for c in range(layer.out_shape[0])]
-        found[layer.name] = _ascend(subject, conv, index, settings)
-    last, _ = convolutions(network)[-1]
-    channels, height, width = network.layers[last].out_shape
-    if features(network).out_shape == (channels, height, width):
-        single: list[tuple[int, tuple[int, int] | None]] = [
-            (c, (y, x)) for c in range(channels) for y in range(height) for x in range(width)
-        ]
-        found["features"] = _ascend(subject, last, single, settings)
-    return found
-
-
-def _ascend(
-    subject: Subject, place: int, units: list[tuple[int, tuple[int, int] | None]], settings: Excite
-) -> NDArray[np.float32]:
-    import torch
-
-    from neural_golf.engine.twin import Twin
-
-    network = subject.network
-    layer = network.layers[place]
-    twin = Twin(part(network, 0, place + 1))
-    parameters = torch.from_numpy(subject.parameters)
-    generator = torch.Generator().manual_seed(settings.seed)
-    noise = torch.rand((64, *network.in_shape), generator=generator)
-    x = (0.1 * torch.rand((len(units), *network.in_shape), generator=generator)).requires_grad_()
-    rows = torch.arange(len(units))
-    channel = torch.tensor([c for c, _ in units])
-
-    def aim(images: torch.Tensor, all_units: bool) -> torch.Tensor:
-        maps = twin.forward(parameters, images).view(-1, *layer.out_shape)
-        maps = maps[:, channel] if all_units else maps[rows, channel][:, None]
-        if units[0][1] is None:
-            fields = torch.nn.functional.adaptive_max_pool2d(maps, min(4, *layer.out_shape[1:]))
-            return fields.mean(dim=(2, 3))
-        ys = torch.tensor([0 if at is None else at[0] for _, at in units])
-        xs = torch.tensor([0 if at is None else at[1] for _, at in units])
-        return maps[:, rows, ys, xs] if all_units else maps[rows, 0, ys, xs][:, None]
-
-    with torch.no_grad():
-        scale = aim(noise, True).std(dim=0).clamp_min(1e-6)
-    optimiser = torch.optim.Adam([x], lr=settings.rate)
-    moves = torch.randint(-settings.jitter, settings.jitter + 1, (settings.steps, 2), generator=generator)
-    still = units[0][1] is not None  # a single neuron looks at one place: moving would smear it
-    for dy, dx in moves.tolist():
-        moved = x if still else torch.roll(x, (dy, dx), (2, 3))
-        rough = (x.diff(dim=2) ** 2).sum(dim=(1, 2, 3)) + (x.diff(dim=3) ** 2).sum(dim=(1, 2, 3))
-        price = settings.ink * (x**2).sum(dim=(1, 2, 3)) + settings.smooth * rough
-        loss = (price - aim(moved, False)[:, 0] / scale).sum()
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        with torch.no_grad():
-            x.clamp_(0, 1)
-    return np.asarray(x.detach().numpy()[:, 0], np.float32)
 
 
 def worth(subject: Subject, images: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:

@@ -15,7 +15,7 @@ from neural_golf.data import Split
 from neural_golf.look.measure import Tuning, convolutions, features
 from neural_golf.look.style import COLOURS, INK, MARKS, PALE, PLUS, canvas, mosaic, picture
 from neural_golf.look.subject import Subject
-from neural_golf.net.spec import Layer
+from neural_golf.net.kind import Layer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,6 @@ No tracer, so no source paths, no stray constants, and a parameter count that is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from neural_golf import __version__
 from neural_golf.base.errors import GolfError
-from neural_golf.net.spec import Layer, Network
+from neural_golf.net.layers import KINDS
+from neural_golf.net.spec import Network
 from neural_golf.net.turned import turned_nodes
 
 __all__ = ["model_proto", "unpack"]
@@ -36,7 +36,7 @@ def model_proto(
     current = "image"
     constants: dict[str, onnx.TensorProto] = {}  # integers only: shapes and axes
     orbit, biases = 1, set()
-    for number, layer in enumerate(network.layers):
+    for layer in network.layers:
         if layer.orbit > 1:
             made, integers = turned_nodes(layer, current, among=orbit)
             constants |= {tensor.name: tensor for tensor in integers}
@@ -45,12 +45,13 @@ def model_proto(
             current, orbit = layer.name, layer.orbit
             continue
         orbit = 1 if layer.kind == "conv" else orbit
-        made = _nodes(layer, current, last=number == len(network.layers) - 1)
-        nodes += made
-        current = made[-1].output[0] if made else current
-    if current != "logits":  # the last layer is `gap`: [batch, classes, 1, 1]
+        for operator, inputs, name, attributes in KINDS[layer.kind].nodes(layer, current):
+            # Gemm's output is [batch, classes], as the answer must be.
+            current = "logits" if operator == "Gemm" and layer is network.layers[-1] else name
+            nodes.append(helper.make_node(operator, inputs, [current], name, **attributes))
+    if current != "logits":  # the last layer puts out maps: [batch, classes, 1, 1]
         nodes.append(helper.make_node("Flatten", [current], ["logits"]))
-    planes = {f"{layer.name}.slope" for layer in network.layers if layer.kind == "prelu"} | biases
+    planes = {name for name in named if name.endswith(".slope")} | biases
     initializers = [
         numpy_helper.from_array(np.ascontiguousarray(a.reshape(-1, 1, 1) if n in planes else a), n)
         for n, a in named.items()
@@ -72,57 +73,8 @@ def model_proto(
     return model
 
 
-def _nodes(layer: Layer, source: str, last: bool) -> list[onnx.NodeProto]:
-    target = "logits" if last else layer.name
-    weights = [t.name for t in (layer.weight, layer.bias) if t is not None]
-    k = [layer.kernel, layer.kernel]
-    match layer.kind:
-        case "conv":
-            options: dict[str, Any] = {"kernel_shape": k}
-            if layer.pad:
-                options["pads"] = [layer.pad] * 4
-            if layer.groups > 1:
-                options["group"] = layer.groups
-            return [helper.make_node("Conv", [source, *weights], [layer.name], layer.name, **options)]
-        case "linear":
-            flat = f"{layer.name}.flat"
-            return [
-                helper.make_node("Flatten", [source], [flat], flat),
-                helper.make_node("Gemm", [flat, *weights], [target], layer.name, transB=1),
-            ]
-        case "relu":
-            return [helper.make_node("Relu", [source], [layer.name], layer.name)]
-        case "abs":
-            return [helper.make_node("Abs", [source], [layer.name], layer.name)]
-        case "leaky":
-            return [helper.make_node("LeakyRelu", [source], [layer.name], layer.name, alpha=layer.value)]
-        case "prelu":
-            return [helper.make_node("PRelu", [source, *weights], [layer.name], layer.name)]
-        case "maxpool" | "avgpool":
-            kind = "MaxPool" if layer.kind == "maxpool" else "AveragePool"
-            return [helper.make_node(kind, [source], [layer.name], layer.name, kernel_shape=k, strides=k)]
-        case "gap":
-            return [helper.make_node("GlobalAveragePool", [source], [layer.name], layer.name)]
-        case "norm":
-            # The operator's epsilon is the spec's. It wants a gain and a bias per channel; the paper's
-            # normalisation has none, so they are made on the way: m - m = 0 and e^0 = 1, whatever m is.
-            peak, zero, one = (f"{layer.name}.{part}" for part in ("peak", "zero", "one"))
-            return [
-                helper.make_node("ReduceMax", [source], [peak], peak, axes=[0, 2, 3], keepdims=0),
-                helper.make_node("Sub", [peak, peak], [zero], zero),
-                helper.make_node("Exp", [zero], [one], one),
-                helper.make_node("InstanceNormalization", [source, one, zero], [layer.name], layer.name),
-            ]
-        case "dropout":  # does nothing outside training
-            return []
-    raise AssertionError(layer.kind)
-
-
 def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
     """The layers and the parameters [n] of an ONNX file that this project's `export` wrote."""
-    import onnx
-    from onnx import numpy_helper
-
     model = onnx.load_from_string(content)
     props = {prop.key: prop.value for prop in model.metadata_props}
     if "network" not in props:

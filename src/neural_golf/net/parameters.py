@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
+from neural_golf.net.layers import KINDS
 from neural_golf.net.spec import Network
 
 __all__ = ["fold_normalisation", "initialise", "masked"]
@@ -28,7 +29,7 @@ def initialise(network: Network, rng: np.random.Generator) -> Vector:
     rectified = {
         layer.name
         for layer, after in pairwise(network.layers)
-        if layer.kind == "conv" and after.kind in ("relu", "leaky", "prelu")
+        if layer.kind == "conv" and KINDS[after.kind].rectifies
     }
     fan_in = 1
     for tensor in network.tensors:
@@ -60,10 +61,9 @@ def fold_normalisation(network: Network, parameters: Vector, mean: float, std: f
     after, so `same` padding needs mean = 0, and so does a first layer without a bias.
     """
     first = network.layers[0]
-    if first.weight is None or first.kind == "prelu":
-        raise GolfError(
-            f"the first layer must be conv or linear to take in the normalisation, not {first.kind}"
-        )
+    able = " or ".join(name for name, kind in KINDS.items() if kind.weighted)
+    if first.weight is None or not KINDS[first.kind].weighted:
+        raise GolfError(f"the first layer must be {able} to take in the normalisation, not {first.kind}")
     if mean != 0 and (first.bias is None or first.pad):
         raise GolfError(
             f"the first layer ({network.spec[0]}) can take in a mean only with a bias and no padding"

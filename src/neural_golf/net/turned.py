@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from neural_golf.net.spec import Layer
+from neural_golf.net.kind import Layer
 
 __all__ = ["turned_nodes"]
 

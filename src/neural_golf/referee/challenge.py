@@ -1,7 +1,7 @@
 """Challenges as data: which test images, how many must be right, under which rules.
 
-A challenge is a small YAML file (challenges/*.yaml). Its test files are known by their MD5, so a
-verdict never rests on altered data; they are read here with numpy and gzip alone.
+A challenge is a small YAML file (challenges/*.yaml). It knows its test files by their MD5, so a verdict never
+rests on altered data. They are read here with numpy and gzip alone.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ def load_challenge(name: str) -> Challenge:
 
 
 def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images [n, channels, height, width] and labels [n], uint8, from the published files anywhere in the folders.
+    """Images [n, channels, height, width] and labels [n], uint8, from published files in the folders.
 
-    Data sets whose files have one name are told apart by their MD5. Raises GolfError where a file is
+    Data sets whose files have the same names are told apart by their MD5. Raises GolfError where a file is
     missing or altered.
     """
     images, labels = (

@@ -1,7 +1,7 @@
 """Model cards for what was exported: one Markdown file per row and variant, as Hugging Face reads them.
 
-One for all seeds of a row: these differ in the seed alone, and a card for each would repeat the rest.
-A card's figures are the referee's, so cards are written after `verify`, by the stage `ladder`.
+All seeds of a row share a card, because they differ only in the seed. A card's figures are the referee's, so
+the stage `ladder` writes the cards, after `verify`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def method(config: Config, variant: Variant, group: Sequence[Result]) -> str:
 
 
 def write_model_cards(folder: Path, config: Config, facts: Facts, results: Sequence[Result]) -> None:
-    """Write folder/VARIANT.md for every row and variant; remove cards of those that are no more."""
+    """Write folder/VARIANT.md for every row and variant, and remove the cards of variants that no longer
+    exist.
+    """
     others = [result for result in results if not result.entered]
     texts = {
         variant.name: model_card(config, facts, group, [r for r in others if r.row == variant.row])
@@ -52,7 +54,7 @@ def write_model_cards(folder: Path, config: Config, facts: Facts, results: Seque
 
 
 def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Sequence[Result] = ()) -> str:
-    """One card: of `group`, the runs entered, and of `others`, what else was exported of them."""
+    """One card, about `group`, the runs that are entered, and `others`, what else was exported from them."""
     best = representative(group)
     variant = best.variant
     header: dict[str, object] = {
@@ -69,8 +71,8 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     worth = (
         "The test images chose nothing."
         if best.honest
-        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out images "
-        "chose nothing here."
+        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out "
+        "images chose nothing here."
     )
     seeds = " In bold: the seed described above." if len(group) > 1 else ""
     tables = _table(group, best if len(group) > 1 else None)
@@ -150,7 +152,8 @@ def _evaluations(result: Result, facts: Facts) -> list[dict[str, object]]:
                 {
                     "type": "accuracy",
                     "value": round(accuracy, 6),
-                    "name": f"accuracy on {images} images, by golf verify" + (", these chose it" if chose else ""),
+                    "name": f"accuracy on {images} images, by golf verify"
+                    + (", these chose it" if chose else ""),
                 }
             ],
         }

@@ -1,12 +1,14 @@
 """The stage `reference`: PyTorch's own MNIST example, trained here, as a yardstick.
 
-https://github.com/pytorch/examples/blob/main/mnist/main.py: its network, its optimiser (Adadelta,
-learning rate 1, gamma 0.7 per epoch) and its batch size; the epochs are in params.yaml.
+https://github.com/pytorch/examples/blob/main/mnist/main.py: its network, its optimiser, its rate and its
+batch size. The schedule is another one (see `Example`); the epochs are in params.yaml.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +18,11 @@ from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.errors import GolfError
+from neural_golf.base.files import read_tensors, write_tensors
 from neural_golf.config import Config
 from neural_golf.config.sections import Reference
 from neural_golf.net.checkpoint import Run
+from neural_golf.net.kind import Layer
 from neural_golf.net.parameters import fold_normalisation, initialise
 from neural_golf.net.spec import Network
 from neural_golf.train.stage import Trained, save
@@ -27,11 +30,13 @@ from neural_golf.train.stage import Trained, save
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["run"]
+__all__ = ["Example", "run"]
+
+Vector = NDArray[np.float32]
 
 
 def run(config: Config, row: str) -> None:
-    """Train the row's network once per seed."""
+    """Train the row's network once per seed; a killed seed goes on after its last whole epoch."""
     import torch
 
     section: Reference = config.settings(row)
@@ -45,40 +50,20 @@ def run(config: Config, row: str) -> None:
 
     def one(seed: int) -> Trained:
         def compute(state: Path) -> longwork.Piece:
-            random = torch.Generator().manual_seed(seed)  # of dropout; PyTorch's own is shared by threads
-            module = modules(network, random)
-            torch.nn.utils.vector_to_parameters(
-                torch.from_numpy(initialise(network, np.random.default_rng(seed))), module.parameters()
-            )
-            module = module.to(memory_format=torch.channels_last)  # twice as fast on a CPU
-            optimiser = torch.optim.Adadelta(module.parameters(), lr=section.learning_rate)
-            schedule = torch.optim.lr_scheduler.StepLR(optimiser, 1, section.gamma)
-            curve: list[list[float]] = []
-            for epoch in range(section.epochs):
-                order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(train)))
-                total = 0.0
-                batches = order.split(section.batch)  # type: ignore[no-untyped-call]
-                for rows in longwork.progress(batches, desc=f"{row} seed {seed}", leave=False):
-                    with torch.autocast("cpu", torch.bfloat16, enabled=section.precision == "bfloat16"):
-                        logits = module(images[rows].contiguous(memory_format=torch.channels_last))
-                    loss = torch.nn.functional.cross_entropy(logits.float(), targets[rows])
-                    optimiser.zero_grad()
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    optimiser.step()
-                    total += loss.item() * len(rows)
-                schedule.step()
-                correct, ties = _correct(module, held, heldout.labels)
-                curve.append([total / len(train), correct / len(heldout)])
-                loss_now, accuracy = curve[-1]
-                text = f"epoch {epoch + 1}/{section.epochs}, loss {loss_now:.4f}, held-out {accuracy:.2%}"
+            example = Example(network, section, seed, len(train))
+            path = state / "epoch.safetensors"
+            curve = example.load(path) if path.exists() else []
+            while len(curve) < section.epochs:
+                loss = example.epoch(len(curve), images, targets, f"{row} seed {seed}")
+                correct, ties = _correct(example.module, held, heldout.labels)
+                curve.append([round(loss, 6), correct / len(heldout)])
+                example.save(path, curve)
+                text = f"epoch {len(curve)}/{section.epochs}, loss {loss:.4f}, held-out {curve[-1][1]:.2%}"
                 longwork.say(row, f"seed {seed}", text)
-            vector = torch.nn.utils.parameters_to_vector(
-                p.contiguous() for p in module.parameters()
-            ).detach().numpy()  # fmt: skip
+            correct, ties = _correct(example.module, held, heldout.labels)
             record = Run(seed, heldout_correct=correct, heldout_ties=ties)
-            vector = fold_normalisation(network, vector, facts.mean, facts.std)
-            kept = [[round(loss, 6), accuracy] for loss, accuracy in curve]
-            return {"parameters": vector}, {"run": asdict(record), "curve": kept}
+            vector = fold_normalisation(network, example.vector(), facts.mean, facts.std)
+            return {"parameters": vector}, {"run": asdict(record), "curve": curve}
 
         key = longwork.folder(row, section=section.model_dump(), seed=seed, data=facts.digest)
         tensors, found = longwork.finished(key, compute)
@@ -88,61 +73,90 @@ def run(config: Config, row: str) -> None:
     save(row, network, results, section.model_dump(exclude={"network"}), len(heldout))
 
 
-def modules(network: Network, random: torch.Generator) -> torch.nn.Sequential:
-    """The network as ordinary PyTorch modules; parameters in the order of the flat vector.
+class Example:
+    """One training of the reference network: module, optimiser and the generator of its dropout.
 
-    Where a ReLU stands before max pooling, the pooling comes first: the same values and gradients, of a
+    Adadelta (Zeiler 2012, arXiv:1212.5701). The example lowers its rate by 0.7 after each of 14 epochs;
+    here it falls to 0 linearly, batch by batch, which comes as far in fewer epochs.
+    """
+
+    def __init__(self, network: Network, section: Reference, seed: int, images: int) -> None:
+        import torch
+
+        from neural_golf.engine.modules import sequential
+
+        self.section, self.seed, self.images = section, seed, images
+        self.random = torch.Generator().manual_seed(seed)  # PyTorch's own generator is shared by threads
+        self.module = sequential(pooled_first(network.layers), self.random)
+        start = torch.from_numpy(initialise(network, np.random.default_rng(seed)))
+        torch.nn.utils.vector_to_parameters(start, self.module.parameters())
+        self.module = self.module.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+        self.optimiser = torch.optim.Adadelta(self.module.parameters(), lr=section.learning_rate)
+
+    def epoch(self, number: int, images: torch.Tensor, targets: torch.Tensor, what: str) -> float:
+        """Train for the epoch of this number, counted from 0; returns the mean loss."""
+        import torch
+
+        section = self.section
+        order = torch.from_numpy(np.random.default_rng([self.seed, number]).permutation(self.images))
+        batches = order.split(section.batch)  # type: ignore[no-untyped-call]
+        total, all_steps = 0.0, len(batches) * section.epochs
+        for step, rows in enumerate(longwork.progress(batches, desc=what, leave=False)):
+            done = (number * len(batches) + step) / all_steps
+            self.optimiser.param_groups[0]["lr"] = section.learning_rate * (1 - done)
+            with torch.autocast("cpu", torch.bfloat16, enabled=section.precision == "bfloat16"):
+                logits = self.module(images[rows].contiguous(memory_format=torch.channels_last))
+            loss = torch.nn.functional.cross_entropy(logits.float(), targets[rows])
+            self.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            total += loss.item() * len(rows)
+        return total / self.images
+
+    def vector(self) -> Vector:
+        """The parameters [n], in the order of the network."""
+        import torch
+
+        whole = torch.nn.utils.parameters_to_vector(p.contiguous() for p in self.module.parameters())
+        return np.asarray(whole.detach().numpy())
+
+    def save(self, path: Path, curve: list[list[float]]) -> None:
+        tensors = {"parameters": self.vector(), "random": self.random.get_state().numpy()}
+        for number, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"{number}.{name}": value.contiguous().numpy() for name, value in state.items()}
+        write_tensors(path, tensors, {"curve": json.dumps(curve)})
+
+    def load(self, path: Path) -> list[list[float]]:
+        """Go on from what `save` wrote; returns the curve so far."""
+        import torch
+
+        tensors, metadata = read_tensors(path)
+        vector = torch.from_numpy(tensors.pop("parameters"))
+        self.random.set_state(torch.from_numpy(tensors.pop("random")))
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        with torch.no_grad():
+            for parameter in self.module.parameters():
+                parameter.copy_(vector[: parameter.numel()].view(parameter.shape))
+                vector = vector[parameter.numel() :]
+        for key, array in tensors.items():
+            number, _, name = key.partition(".")
+            tensor = torch.from_numpy(array)
+            form = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+            state.setdefault(int(number), {})[name] = tensor.contiguous(memory_format=form)
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        curve: list[list[float]] = json.loads(metadata["curve"])
+        return curve
+
+
+def pooled_first(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers with max pooling before ReLU where it stands after: the same values and gradients, of a
     quarter of the numbers.
     """
-    import torch
-    from torch import nn
-
-    class Dropout(nn.Module):
-        """nn.Dropout with a generator of its own (Srivastava et al. 2014)."""
-
-        def __init__(self, rate: float) -> None:
-            super().__init__()
-            self.rate = rate
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if not self.training:
-                return x
-            keep = torch.rand(x.shape, generator=random) >= self.rate
-            return x * keep / (1 - self.rate)
-
-    kinds = {"relu": nn.ReLU}
-    parts: list[nn.Module] = []
-    layers = list(network.layers)
-    for at, (first, second) in enumerate(itertools.pairwise(network.layers)):
+    found = list(layers)
+    for at, (first, second) in enumerate(itertools.pairwise(layers)):
         if (first.kind, second.kind) == ("relu", "maxpool"):
-            layers[at : at + 2] = second, first
-    for layer in layers:
-        c, h, w = layer.in_shape
-        match layer.kind:
-            case "conv":
-                parts.append(
-                    nn.Conv2d(
-                        c,
-                        layer.out_shape[0],
-                        layer.kernel,
-                        1,
-                        layer.pad,
-                        1,
-                        layer.groups,
-                        layer.bias is not None,
-                    )
-                )
-            case "linear":
-                parts += [nn.Flatten(), nn.Linear(c * h * w, layer.out_shape[0], layer.bias is not None)]
-            case "maxpool":
-                parts.append(nn.MaxPool2d(layer.kernel))
-            case "dropout":
-                parts.append(Dropout(layer.value))
-            case kind if kind in kinds:
-                parts.append(kinds[kind]())
-            case kind:
-                raise GolfError(f"params.yaml: reference.network: {kind!r} is not for the reference network")
-    return nn.Sequential(*parts)
+            found[at : at + 2] = second, first
+    return found
 
 
 def _tensor(pixels: NDArray[np.uint8], mean: float, std: float) -> torch.Tensor:
@@ -152,7 +166,7 @@ def _tensor(pixels: NDArray[np.uint8], mean: float, std: float) -> torch.Tensor:
 
 
 def _correct(module: torch.nn.Module, images: torch.Tensor, labels: NDArray[np.uint8]) -> tuple[int, int]:
-    """Correct of the images and near ties (see train.score), in float32."""
+    """Correct of the images and near ties (see data.score), in float32."""
     import torch
 
     module.eval()

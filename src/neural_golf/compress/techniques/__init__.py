@@ -1,1 +1,1 @@
-"""Techniques that a recipe may take up, a file each; `techniques: {NAME: {SETTING: VALUE}}` switches one on."""
+"""Techniques that a recipe may take up, a file each; `techniques: {NAME: {SETTING: VALUE}}` adds one."""

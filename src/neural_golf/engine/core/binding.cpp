@@ -60,7 +60,7 @@ PYBIND11_MODULE(_core, module) {
     try {
       if (p) std::rethrow_exception(p);
     } catch (const golf::Error& error) {
-      PyErr_SetString(py::module_::import("neural_golf.errors").attr("GolfError").ptr(), error.what());
+      PyErr_SetString(py::module_::import("neural_golf.base.errors").attr("GolfError").ptr(), error.what());
     }
   });
 

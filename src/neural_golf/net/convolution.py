@@ -1,0 +1,159 @@
+"""The two layer kinds with weights, `conv` and `linear`: a linear layer is a kernel as large as its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.net.kind import Kind, Layer, Maps, Node, Reading, Weights
+from neural_golf.net.orbits import POSITIONS
+
+__all__ = ["CONV", "LINEAR"]
+
+
+def _parse_conv(reading: Reading) -> Layer:
+    fail, (c, h, w) = reading.fail, reading.shape
+    first, second, *options = reading.arguments(2, 99)
+    out, k = reading.number(first), reading.number(second, "k")
+    groups = next((reading.number(o, "g") for o in options if o.startswith("g")), 1)
+    tied = next((o.removeprefix("tied=") for o in options if o.startswith("tied=")), None)
+    known = ("same", "nobias", *POSITIONS)
+    unknown = [o for o in options if o not in known and o[:1] != "g" and o[:5] != "tied="]
+    if unknown:
+        raise fail(f"unknown word {unknown[0]!r}")
+    if c % groups or out % groups:
+        raise fail(f"{groups} groups do not divide {c} and {out} channels")
+    if k > 7 or ("same" in options and k % 2 == 0):
+        raise fail("kernels go from 1 to 7, and `same` needs an odd one")
+    pad = k // 2 if "same" in options else 0
+    size = (h + 2 * pad - k + 1, w + 2 * pad - k + 1)
+    if min(size) < 1:
+        raise fail(f"a {k}x{k} kernel does not fit")
+    orbit = _orbit(reading, out, groups)
+    weight_shape = (out // orbit, c // groups, k, k)
+    if tied is None:
+        weight = reading.tensor("weight", weight_shape)
+    else:
+        found = [t for t in reading.tensors if t.name == f"{tied}.weight"]
+        if not found or found[0].shape != weight_shape:
+            raise fail(f"no earlier layer {tied!r} has a kernel of shape {weight_shape}")
+        weight = found[0]
+    bias = None if "nobias" in options else reading.tensor("bias", (out,))
+    details = {"kernel": k, "pad": pad, "groups": groups, "orbit": orbit}
+    return reading.layer((out, *size), weight=weight, bias=bias, **details)
+
+
+def _orbit(reading: Reading, out: int, groups: int) -> int:
+    """In how many positions each kernel stands. Raises GolfError where they cannot."""
+    _, h, w = reading.shape
+    orbit = 8 if "mirrors" in reading.words else 4 if "turns" in reading.words else 1
+    if orbit == 1:
+        return 1
+    if "turns" not in reading.words:
+        raise reading.fail("mirrors go with turns")
+    if out % orbit or groups > 1:
+        raise reading.fail(
+            f"these kernels come in {orbit} positions, so in multiples of {orbit}, not in groups"
+        )
+    if h != w:
+        raise reading.fail("an image that is turned must be square")
+    before = next((layer.orbit for layer in reversed(reading.layers) if layer.kind == reading.kind), 1)
+    if before not in (1, orbit):
+        raise reading.fail(f"its kernels have {orbit} positions, those of the layer before {before}")
+    return orbit
+
+
+def _parse_linear(reading: Reading) -> Layer:
+    classes, *options = reading.arguments(1, 2)
+    if options not in ([], ["nobias"]):
+        raise reading.fail()
+    out, (c, h, w) = reading.number(classes), reading.shape
+    weight = reading.tensor("weight", (out, c * h * w))
+    return reading.layer((out, 1, 1), weight=weight, bias=None if options else reading.tensor("bias", (out,)))
+
+
+Tap = tuple[int, int, slice, slice, Any]  # output channel, input channel, rows and columns read, weight
+
+
+def _taps(layer: Layer, weight: NDArray[Any]) -> Iterator[Tap]:
+    """The weights that are not zero: most are in a pruned network, and cost nothing here."""
+    out, height, width = layer.out_shape
+    kernels = weight.reshape(out, -1, *(weight.shape[2:] or layer.in_shape[1:]))
+    inputs, outputs = kernels.shape[1], out // layer.groups
+    for o, i, y, x in np.argwhere(kernels).tolist():
+        yield o, o // outputs * inputs + i, slice(y, y + height), slice(x, x + width), kernels[o, i, y, x]
+
+
+def _padded(layer: Layer, x: Maps) -> Maps:
+    sides = (layer.pad, layer.pad)
+    return np.pad(x, ((0, 0), sides, sides, (0, 0))) if layer.pad else x
+
+
+def _forward(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
+    assert weight is not None
+    x = _padded(layer, x)
+    y = np.zeros((*layer.out_shape, x.shape[-1]), x.dtype)
+    if bias is not None:
+        y += bias[:, None, None, None]
+    for o, i, rows, columns, value in _taps(layer, weight):
+        y[o] += value * x[i, rows, columns]
+    return y
+
+
+def _backward(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
+    assert weight is not None
+    back = np.zeros_like(_padded(layer, x))
+    for o, i, rows, columns, value in _taps(layer, weight):
+        back[i, rows, columns] += value * gradient[o]
+    _, height, width = layer.in_shape
+    return back[:, layer.pad : layer.pad + height, layer.pad : layer.pad + width]
+
+
+def _names(layer: Layer) -> list[str]:
+    return [tensor.name for tensor in (layer.weight, layer.bias) if tensor is not None]
+
+
+def _conv_nodes(layer: Layer, source: str) -> list[Node]:
+    options: dict[str, Any] = {"kernel_shape": [layer.kernel] * 2}
+    if layer.pad:
+        options["pads"] = [layer.pad] * 4
+    if layer.groups > 1:
+        options["group"] = layer.groups
+    return [Node("Conv", [source, *_names(layer)], layer.name, options)]
+
+
+def _linear_nodes(layer: Layer, source: str) -> list[Node]:
+    flat = f"{layer.name}.flat"
+    return [
+        Node("Flatten", [source], flat),
+        Node("Gemm", [flat, *_names(layer)], layer.name, {"transB": 1}),
+    ]
+
+
+# 2-D convolution, stride 1, valid unless `same`. With `turns` C / 4 kernels, each also turned by 90, 180 and
+# 270 degrees; with `turns mirrors` C / 8 kernels, each in these positions and mirrored (`turned`, `orbits`).
+CONV = Kind(
+    usage="conv CHANNELS kKERNEL [same] [gGROUPS] [nobias] [tied=NAME] [turns [mirrors]]",
+    title="convolution",
+    core="conv",
+    weighted=True,
+    parse=_parse_conv,
+    forward=_forward,
+    backward=_backward,
+    nodes=_conv_nodes,
+)
+# Fully connected, on the flattened input.
+LINEAR = Kind(
+    usage="linear CLASSES [nobias]",
+    title="the ten scores",
+    core="linear",
+    weighted=True,
+    ends=True,
+    parse=_parse_linear,
+    forward=_forward,
+    backward=_backward,
+    nodes=_linear_nodes,
+)

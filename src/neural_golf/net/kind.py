@@ -1,0 +1,145 @@
+"""What a layer kind is: how a spec writes it, what it computes, how ONNX says it; `layers` has them all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from neural_golf.base.errors import GolfError
+
+__all__ = ["Kind", "Layer", "Maps", "Node", "Reading", "Tensor"]
+
+# Maps are [channels, height, width, images], as in the compiled core: images last make long rows.
+Maps = NDArray[Any]
+Weights = NDArray[Any] | None
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A named slice of the parameter vector: elements offset … offset + size, in C order."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.offset, self.offset + self.size)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer with its shapes resolved; shapes are (channels, height, width)."""
+
+    kind: str
+    name: str
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    kernel: int = 0
+    pad: int = 0
+    groups: int = 1
+    value: float = 0.0  # the slope of `leaky`, −1 for `abs`, the probability of `dropout`
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    orbit: int = 1  # in how many positions each kernel stands: 1, 4 (`turns`) or 8 (`turns mirrors`)
+
+
+@dataclass
+class Reading:
+    """One line of a spec as it is read, with what stands before it; a kind's parser makes a Layer of it."""
+
+    text: str
+    shape: tuple[int, int, int]  # of its input
+    layers: Sequence[Layer]  # before it
+    tensors: list[Tensor]  # of those layers; `tensor` adds to it
+    usage: str = ""  # how the kind is written
+    words: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.words = self.text.split()
+
+    @property
+    def kind(self) -> str:
+        return self.words[0] if self.words else ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}{1 + sum(layer.kind == self.kind for layer in self.layers)}"
+
+    def fail(self, why: str = "") -> GolfError:
+        """The error to raise; without a reason, that it is not written as it should be."""
+        size = "x".join(map(str, self.shape))
+        return GolfError(f"network layer {self.text!r} (input {size}): {why or f'write it as: {self.usage}'}")
+
+    def arguments(self, least: int, most: int | None = None) -> list[str]:
+        """The words after the kind. Raises GolfError where there are fewer or more."""
+        found = self.words[1:]
+        if not least <= len(found) <= (least if most is None else most):
+            raise self.fail()
+        return found
+
+    def number(self, word: str, prefix: str = "") -> int:
+        """A positive whole number, after a prefix. Raises GolfError for anything else."""
+        digits = word.removeprefix(prefix)
+        if not word.startswith(prefix) or not digits.isdecimal() or int(digits) < 1:
+            raise self.fail(f"{word!r} should be {prefix or 'a'}{'' if prefix else ' '}positive whole number")
+        return int(digits)
+
+    def tensor(self, suffix: str, shape: tuple[int, ...]) -> Tensor:
+        """A new tensor of this layer, behind all before it."""
+        made = Tensor(f"{self.name}.{suffix}", shape, sum(t.size for t in self.tensors))
+        self.tensors.append(made)
+        return made
+
+    def layer(self, out_shape: tuple[int, int, int] | None = None, **details: Any) -> Layer:
+        """The layer; its output has the shape of its input unless another is given."""
+        return Layer(self.kind, self.name, self.shape, out_shape or self.shape, **details)
+
+
+class Node(NamedTuple):
+    """An ONNX node with one output, after which it is named."""
+
+    operator: str
+    inputs: Sequence[str]
+    output: str
+    attributes: Mapping[str, Any] = {}
+
+
+class Forward(Protocol):
+    def __call__(self, layer: Layer, x: Maps, weight: Weights, bias: Weights, /) -> Maps: ...
+
+
+class Backward(Protocol):
+    def __call__(self, layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights, /) -> Maps: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One layer kind. Everything that treats some kinds otherwise than others asks for a property here.
+
+    forward: the output y for an input x. backward: the gradient with respect to x, from that with
+    respect to y. Both in numpy, on Maps, outside training; in numpy an elementwise product or sum
+    rounds alike on every machine, which a BLAS does not. nodes: the ONNX nodes for an input of some
+    name; the last one's output has the name of the layer.
+    """
+
+    usage: str  # how a spec writes it
+    title: str  # what the page calls it
+    parse: Callable[[Reading], Layer]
+    forward: Forward
+    backward: Backward
+    nodes: Callable[[Layer, str], list[Node]]
+    core: str = ""  # what the compiled core calls it; "" where only the PyTorch twin knows it
+    weighted: bool = False  # sums of products with a weight tensor
+    activation: bool = False  # a function of one number
+    rectifies: bool = False  # an activation that halves the variance, for He's starting weights
+    ends: bool = False  # makes one number per channel, so that a network can end in it
+    training: bool = False  # does nothing outside training

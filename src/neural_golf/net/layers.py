@@ -1,0 +1,277 @@
+"""The table of layer kinds. A new kind is a line here, one in engine/modules.py and its part of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+
+import numpy as np
+
+from neural_golf.net.convolution import CONV, LINEAR
+from neural_golf.net.kind import Kind, Layer, Maps, Node, Reading, Weights
+
+__all__ = ["EPSILON", "KINDS", "parse_layer"]
+
+EPSILON = 1e-5  # added to the variance by `norm`, as ONNX and PyTorch do
+
+
+# What a spec may say of them.
+
+
+def _alone(reading: Reading) -> Layer:
+    reading.arguments(0)
+    return reading.layer()
+
+
+def _fraction(reading: Reading) -> Layer:
+    (word,) = reading.arguments(1)
+    try:
+        value = float(word)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise reading.fail(f"{word!r} should be a number from 0 to 1")
+    return reading.layer(value=value)
+
+
+def _absolute(reading: Reading) -> Layer:
+    reading.arguments(0)
+    return reading.layer(value=-1.0)  # |z| = max(z, −z), a slope of −1 as the core sees it
+
+
+def _slopes(reading: Reading) -> Layer:
+    reading.arguments(0)
+    return reading.layer(weight=reading.tensor("slope", reading.shape[:1]))
+
+
+def _window(reading: Reading) -> Layer:
+    k, (c, h, w) = reading.number(*reading.arguments(1)), reading.shape
+    if min(h, w) < k:
+        raise reading.fail(f"a {k}x{k} window does not fit")
+    return reading.layer((c, h // k, w // k), kernel=k)
+
+
+def _global(reading: Reading) -> Layer:
+    reading.arguments(0)
+    return reading.layer((reading.shape[0], 1, 1))
+
+
+def _maps(reading: Reading) -> Layer:
+    reading.arguments(0)
+    if reading.shape[1:] == (1, 1):
+        raise reading.fail("a map of one pixel is its own mean, and nothing would be left of it")
+    return reading.layer()
+
+
+# Forward and backward of those that need more than a line.
+
+
+def _prelu(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
+    assert weight is not None
+    return np.where(x > 0, x, weight[:, None, None, None] * x)
+
+
+def _prelu_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
+    assert weight is not None
+    return np.where(x > 0, gradient, weight[:, None, None, None] * gradient)
+
+
+def _windows(layer: Layer, x: Maps) -> Iterator[Maps]:
+    """Views of x, one per place in a window: [channels, height / K, width / K, images]."""
+    _, height, width = layer.out_shape
+    k = layer.kernel
+    for row in range(k):
+        for column in range(k):
+            yield x[:, row : height * k : k, column : width * k : k]
+
+
+def _maxpool(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
+    largest: Maps = reduce(np.maximum, _windows(layer, x))
+    return largest
+
+
+def _maxpool_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
+    back = np.zeros_like(x)
+    left = np.ones(y.shape, np.bool_)
+    for target, values in zip(_windows(layer, back), _windows(layer, x), strict=True):
+        largest = (values == y) & left  # of equals the first
+        target[...] = gradient * largest
+        left &= ~largest
+    return back
+
+
+def _avgpool(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
+    total: Maps = reduce(np.add, _windows(layer, x))
+    return total / layer.kernel**2
+
+
+def _avgpool_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
+    back = np.zeros_like(x)
+    for target in _windows(layer, back):
+        target[...] = gradient / layer.kernel**2
+    return back
+
+
+def _gap(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
+    return _mean(x)
+
+
+def _gap_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
+    return np.broadcast_to(gradient / (x.shape[1] * x.shape[2]), x.shape)
+
+
+def _mean(x: Maps) -> Maps:
+    mean: Maps = x.mean(axis=(1, 2), keepdims=True)
+    return mean
+
+
+def _deviation(x: Maps) -> Maps:
+    return np.asarray(np.sqrt(x.var(axis=(1, 2), keepdims=True) + EPSILON))
+
+
+def _norm(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
+    return np.asarray((x - _mean(x)) / _deviation(x))
+
+
+def _norm_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
+    return np.asarray((gradient - _mean(gradient) - y * _mean(gradient * y)) / _deviation(x))
+
+
+# ONNX.
+
+
+def _node(operator: str) -> Callable[[Layer, str], list[Node]]:
+    return lambda layer, source: [Node(operator, [source], layer.name)]
+
+
+def _leaky_nodes(layer: Layer, source: str) -> list[Node]:
+    return [Node("LeakyRelu", [source], layer.name, {"alpha": layer.value})]
+
+
+def _prelu_nodes(layer: Layer, source: str) -> list[Node]:
+    assert layer.weight is not None
+    return [Node("PRelu", [source, layer.weight.name], layer.name)]
+
+
+def _pool_nodes(operator: str) -> Callable[[Layer, str], list[Node]]:
+    def nodes(layer: Layer, source: str) -> list[Node]:
+        k = [layer.kernel] * 2
+        return [Node(operator, [source], layer.name, {"kernel_shape": k, "strides": k})]
+
+    return nodes
+
+
+def _norm_nodes(layer: Layer, source: str) -> list[Node]:
+    """The operator wants a gain and a bias per channel; the paper's normalisation has none, so they are
+    made on the way: m - m = 0 and e^0 = 1, whatever m is. Its epsilon is EPSILON unless said.
+    """
+    peak, zero, one = (f"{layer.name}.{part}" for part in ("peak", "zero", "one"))
+    return [
+        Node("ReduceMax", [source], peak, {"axes": [0, 2, 3], "keepdims": 0}),
+        Node("Sub", [peak, peak], zero),
+        Node("Exp", [zero], one),
+        Node("InstanceNormalization", [source, one, zero], layer.name),
+    ]
+
+
+KINDS: dict[str, Kind] = {
+    "conv": CONV,
+    "linear": LINEAR,
+    "relu": Kind(
+        usage="relu",
+        title="ReLU",
+        core="relu",
+        activation=True,
+        rectifies=True,
+        parse=_alone,
+        forward=lambda layer, x, *_: np.maximum(x, 0),
+        backward=lambda layer, gradient, x, *_: gradient * (x > 0),
+        nodes=_node("Relu"),
+    ),
+    "abs": Kind(
+        usage="abs",
+        title="size without sign",
+        core="leaky",
+        activation=True,
+        parse=_absolute,
+        forward=lambda layer, x, *_: np.abs(x),
+        backward=lambda layer, gradient, x, *_: gradient * np.sign(x),
+        nodes=_node("Abs"),
+    ),
+    "leaky": Kind(
+        usage="leaky SLOPE",
+        title="leaky ReLU",
+        core="leaky",
+        activation=True,
+        rectifies=True,
+        parse=_fraction,
+        forward=lambda layer, x, *_: np.where(x > 0, x, layer.value * x),
+        backward=lambda layer, gradient, x, *_: np.where(x > 0, gradient, layer.value * gradient),
+        nodes=_leaky_nodes,
+    ),
+    "prelu": Kind(  # one slope per channel
+        usage="prelu",
+        title="PReLU",
+        core="prelu",
+        activation=True,
+        rectifies=True,
+        parse=_slopes,
+        forward=_prelu,
+        backward=_prelu_back,
+        nodes=_prelu_nodes,
+    ),
+    "maxpool": Kind(  # SIZE by SIZE windows, stride SIZE, the remainder cut off
+        usage="maxpool SIZE",
+        title="largest of a window",
+        core="maxpool",
+        parse=_window,
+        forward=_maxpool,
+        backward=_maxpool_back,
+        nodes=_pool_nodes("MaxPool"),
+    ),
+    "avgpool": Kind(
+        usage="avgpool SIZE",
+        title="mean of a window",
+        core="avgpool",
+        parse=_window,
+        forward=_avgpool,
+        backward=_avgpool_back,
+        nodes=_pool_nodes("AveragePool"),
+    ),
+    "gap": Kind(  # global average pooling
+        usage="gap",
+        title="mean of the map",
+        core="gap",
+        ends=True,
+        parse=_global,
+        forward=_gap,
+        backward=_gap_back,
+        nodes=_node("GlobalAveragePool"),
+    ),
+    "norm": Kind(  # each map of an image to mean 0 and variance 1 (Ulyanov et al. 2016, arXiv:1607.08022)
+        usage="norm",
+        title="mean 0, variance 1",
+        core="norm",
+        parse=_maps,
+        forward=_norm,
+        backward=_norm_back,
+        nodes=_norm_nodes,
+    ),
+    "dropout": Kind(  # Srivastava et al. 2014; the compiled core has none
+        usage="dropout PROBABILITY",
+        title="dropout",
+        training=True,
+        parse=_fraction,
+        forward=lambda layer, x, *_: x,
+        backward=lambda layer, gradient, *_: gradient,
+        nodes=lambda layer, source: [],
+    ),
+}
+
+
+def parse_layer(reading: Reading) -> Layer:
+    """The layer that one line of a spec stands for. Raises GolfError for what cannot be."""
+    if reading.kind not in KINDS:
+        raise reading.fail(f"unknown kind {reading.kind!r}; known: {' '.join(KINDS)}")
+    reading.usage = KINDS[reading.kind].usage
+    return KINDS[reading.kind].parse(reading)

@@ -1,0 +1,119 @@
+"""Every layer kind of the table: read from a spec, and the same in numpy, PyTorch, the engine and ONNX."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from neural_golf.base.errors import GolfError
+from neural_golf.engine import engine
+from neural_golf.net.layers import KINDS
+from neural_golf.net.onnx import model_proto
+from neural_golf.net.parameters import initialise
+from neural_golf.net.plain import Plain
+from neural_golf.net.spec import Network
+
+# How each is written that takes words; ALONE are the others. A kind in neither fails.
+WRITTEN = {
+    "conv": "conv 6 k3 same g2",
+    "linear": "linear 7 nobias",
+    "leaky": "leaky 0.2",
+    "maxpool": "maxpool 4",
+    "avgpool": "avgpool 4",
+    "dropout": "dropout 0.5",
+}
+ALONE = {"relu", "abs", "prelu", "gap", "norm"}
+
+
+def network(kind: str) -> Network:
+    words = WRITTEN.get(kind, kind)
+    after = [] if KINDS[kind].ends else ["conv 5 k2"]
+    return Network.parse(["conv 4 k4", words, *after, "linear 10"], (1, 14, 14))
+
+
+def sample(kind: str, rng: np.random.Generator) -> tuple[Network, np.ndarray, np.ndarray]:
+    net = network(kind)
+    parameters = initialise(net, rng) + rng.normal(0, 0.1, net.size).astype(np.float32)
+    return net, parameters, rng.random((5, *net.in_shape), np.float32)
+
+
+def logits(net: Network, parameters: np.ndarray, images: np.ndarray) -> np.ndarray:
+    last = Plain(net, parameters).forward(images.transpose(1, 2, 3, 0))[-1]
+    return last.reshape(net.classes, -1).T
+
+
+def test_the_tests_know_every_kind() -> None:
+    assert WRITTEN.keys() | ALONE == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_read_and_a_word_too_many_refused(kind: str) -> None:
+    assert network(kind).layers[1].kind == kind
+    assert KINDS[kind].usage.split()[0] == kind and KINDS[kind].title
+    with pytest.raises(GolfError, match=f"network layer '{kind} "):
+        Network.parse([f"{WRITTEN.get(kind, kind)} 9 9"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numpy_computes_what_the_twin_and_the_engine_compute(kind: str, rng: np.random.Generator) -> None:
+    pytest.importorskip("torch", reason="the twin needs torch")
+    net, parameters, images = sample(kind, rng)
+    found = logits(net, parameters, images)
+    np.testing.assert_allclose(found, engine(net, core="torch").logits(parameters, images), atol=1e-5)
+    if KINDS[kind].core:
+        pytest.importorskip("neural_golf.engine.compiled", reason="the compiled core is not built")
+        compiled = engine(net, core="compiled").logits(parameters, images)
+        np.testing.assert_allclose(found, compiled, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnxruntime_computes_what_numpy_computes(kind: str, rng: np.random.Generator) -> None:
+    net, parameters, images = sample(kind, rng)
+    session = onnxruntime.InferenceSession(model_proto(net, parameters, {}).SerializeToString())
+    (found,) = session.run(["logits"], {"image": images})
+    np.testing.assert_allclose(found, logits(net, parameters, images), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_of_the_image_is_the_twins(kind: str, rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch", reason="the twin needs torch")
+    from neural_golf.engine.twin import Twin
+
+    net, parameters, images = sample(kind, rng)
+    parameters, images = parameters.astype(np.float64), images.astype(np.float64)
+    wanted = rng.normal(size=(5, net.classes))
+    x = torch.from_numpy(images).requires_grad_()
+    twin = Twin(net, dtype="float64").forward(torch.from_numpy(parameters), x)
+    (expected,) = torch.autograd.grad((twin * torch.from_numpy(wanted)).sum(), x)
+    plain = Plain(net, parameters)
+    maps = plain.forward(images.transpose(1, 2, 3, 0))
+    found = plain.backward(maps, wanted.T.reshape(maps[-1].shape))
+    np.testing.assert_allclose(found.transpose(3, 0, 1, 2), expected.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_of_equal_numbers_the_first_takes_the_gradient_of_max_pooling() -> None:
+    net = Network.parse(["maxpool 2", "linear 1"], (1, 4, 4))
+    plain = Plain(net, np.ones(net.size, np.float32))
+    back = plain.backward(plain.forward(np.ones((1, 4, 4, 1), np.float32)), np.ones((1, 1, 1, 1), np.float32))
+    assert back[0, :, :, 0].tolist() == [[1, 0, 1, 0], [0] * 4, [1, 0, 1, 0], [0] * 4]
+
+
+@pytest.mark.parametrize("words", ["turns", "turns mirrors"])
+def test_kernels_in_several_positions_are_written_out(words: str, rng: np.random.Generator) -> None:
+    net = Network.parse([f"conv 8 k3 {words}", "abs", "maxpool 4", f"conv 8 k3 same {words}", "linear 10"])
+    parameters = initialise(net, rng)
+    images = rng.random((3, 1, 28, 28), np.float32)
+    np.testing.assert_allclose(
+        logits(net, parameters, images), engine(net).logits(parameters, images), atol=1e-5
+    )
+
+
+def test_pytorch_has_a_module_for_every_kind_and_tied_kernels_are_one() -> None:
+    torch = pytest.importorskip("torch")
+    from neural_golf.engine.modules import MODULES, sequential
+
+    assert MODULES.keys() == KINDS.keys()
+    net = Network.parse(["conv 4 k3", "conv 4 k3", "conv 4 k3 tied=conv2", "gap", "linear 10"])
+    module = sequential(net.layers)
+    assert [p.shape for p in module.parameters()] == [torch.Size(t.shape) for t in net.tensors]
