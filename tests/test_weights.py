@@ -1,4 +1,4 @@
-"""Rebuilding the house moves no weight: of the rows that are not trained anew, every tensor is what it was."""
+"""Rebuilding moves no weight: of the rows that are not trained anew, every tensor is what it was."""
 
 from __future__ import annotations
 

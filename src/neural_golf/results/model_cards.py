@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -58,7 +57,7 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     """One card, about `group`, the runs that are entered, and `others`, what else was exported from them."""
     best = representative(group)
     variant = best.variant
-    header: dict[str, Any] = {
+    header: dict[str, object] = {
         "license": config.ladder.licence.lower(),
         "library_name": "onnx",
         "pipeline_tag": "image-classification",
@@ -134,7 +133,7 @@ def _table(results: Sequence[Result], best: Result | None = None) -> str:
     return text
 
 
-def _evaluations(result: Result, facts: Facts) -> list[dict[str, Any]]:
+def _evaluations(result: Result, facts: Facts) -> list[dict[str, object]]:
     """Hugging Face's evaluation results of one file: accuracy on the test and on the held-out images."""
     parts = (
         ("test", "test", result.accuracy, result.images, not result.honest),
