@@ -74,13 +74,21 @@ class Copy:
         at = next(k for k, line in enumerate(lines) if line.rstrip("\n") == before)
         self.write(name, "".join([*lines[:at], text, *lines[at:]]))
 
-    def shrink(self, *changes: dict[str, Any], without: tuple[str, ...] = (), workspace: str = "demo") -> None:
+    def shrink(
+        self, *changes: dict[str, Any], without: tuple[str, ...] = (), workspace: str = "demo"
+    ) -> None:
         """The same settings, small: those of the demo, TINY and these; rows `without` are left out."""
         path = self.folder / "params.yaml"
         tree = config.read(path)
         drawn = [n for n in ("baseline", "tuned") if n not in without][:1]
         out = {"rows": dict.fromkeys(without), **dict.fromkeys(set(without) & set(tree))}
-        for change in (tree["workspaces"][workspace], TINY, *changes, out, {"interpret": {"networks": drawn}}):
+        for change in (
+            tree["workspaces"][workspace],
+            TINY,
+            *changes,
+            out,
+            {"interpret": {"networks": drawn}},
+        ):
             tree = config.merged({**tree, "workspaces": {"now": change}}, "now")
         self.write("params.yaml", yaml.safe_dump(tree, sort_keys=False))
 
@@ -111,7 +119,9 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def patterns(n: int, shape: tuple[int, int, int], classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def patterns(
+    n: int, shape: tuple[int, int, int], classes: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images of any shape and classes: a bright bar where the class says, and noise."""
     rng = np.random.default_rng(0)
     labels = np.arange(n) % classes

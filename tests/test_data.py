@@ -401,7 +401,7 @@ def test_a_network_must_fit_the_data(raw: dict[str, Any], arrays: dict[str, Any]
     assert data.network(["conv 2 k3", "relu", "linear 4"]).in_shape == (1, 6, 5)
     with pytest.raises(GolfError, match="it has 10 outputs, but mine has 4 classes"):
         data.network(["conv 2 k3", "relu", "linear 10"])
-    with pytest.raises(GolfError, match="'conv 2 k7'.*does not fit"):
+    with pytest.raises(GolfError, match=r"'conv 2 k7'.*does not fit"):
         data.network(["conv 2 k7", "relu", "linear 4"])
 
 

@@ -20,7 +20,7 @@ from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
 from neural_golf.config.sections import Strokes
-from neural_golf.look import anatomy, interpret, measure
+from neural_golf.look import anatomy, ascent, interpret, measure
 from neural_golf.look.subject import Subject, choose, read_subject
 from neural_golf.net.onnx import unpack
 from neural_golf.net.parameters import initialise
