@@ -159,7 +159,9 @@ def test_a_workspace_may_not_have_the_name_of_a_command(
     write(tmp_path, raw)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["ladder"]) == 1
-    assert f"workspaces.{name}: a workspace may not have the name of a command or row" in capsys.readouterr().err
+    assert (
+        f"workspaces.{name}: a workspace may not have the name of a command or row" in capsys.readouterr().err
+    )
 
 
 def test_a_row_with_the_name_of_a_command_is_one_line_on_the_command_line(
@@ -206,7 +208,9 @@ def test_the_sections_of_the_workspaces_are_checked_too(
 
 def test_an_unknown_key_of_a_workspace_is_named(tmp_path: Path, raw: dict[str, Any]) -> None:
     raw["workspaces"]["demo"]["tune"]["trails"] = 3
-    with pytest.raises(GolfError, match=r"workspaces\.demo\): tune\.trails is not a known key; did you mean trials"):
+    with pytest.raises(
+        GolfError, match=r"workspaces\.demo\): tune\.trails is not a known key; did you mean trials"
+    ):
         config.load(write(tmp_path, raw))
 
 

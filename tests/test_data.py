@@ -182,7 +182,9 @@ def test_torchvision_has_what_is_named_there_or_that_is_said(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GolfError, match=r"datasets\.mine\.torchvision: there is no MNISTT there"):
         stage.run(own(raw, torchvision="MNISTT"))
-    with pytest.raises(GolfError, match=r"datasets\.mine\.places: torchvision's CIFAR10 cannot be had from other"):
+    with pytest.raises(
+        GolfError, match=r"datasets\.mine\.places: torchvision's CIFAR10 cannot be had from other"
+    ):
         stage.run(own(raw, torchvision="CIFAR10", places=["../shared"]))
     assert not Path("data").exists()
 
@@ -246,7 +248,9 @@ def test_numbers_from_0_to_1_become_the_nearest_grey_levels(
     raw: dict[str, Any], arrays: dict[str, Any], kind: type[np.floating[Any]]
 ) -> None:
     want = arrays["x_train"]
-    stage.run(archive(raw, arrays | {part: arrays[part].astype(kind) / kind(255) for part in ("x_train", "x_test")}))
+    stage.run(
+        archive(raw, arrays | {part: arrays[part].astype(kind) / kind(255) for part in ("x_train", "x_test")})
+    )
     assert np.array_equal(whole()[:, 0], want)
 
 
@@ -255,7 +259,10 @@ def test_numbers_from_0_to_1_become_the_nearest_grey_levels(
 def test_channels_may_stand_first_or_last(
     raw: dict[str, Any], arrays: dict[str, Any], rng: np.random.Generator, channels: int, last: bool
 ) -> None:
-    want = {part: rng.integers(0, 256, (n, channels, 6, 5), np.uint8) for part, n in (("x_train", 60), ("x_test", 20))}
+    want = {
+        part: rng.integers(0, 256, (n, channels, 6, 5), np.uint8)
+        for part, n in (("x_train", 60), ("x_test", 20))
+    }
     given = {part: images.transpose(0, 2, 3, 1) if last else images for part, images in want.items()}
     stage.run(archive(raw, arrays | given))
     assert data.facts().shape == (channels, 6, 5)
@@ -357,7 +364,10 @@ def test_mean_and_deviation_are_those_of_the_training_part_where_none_are_given(
     arrays["x_test"] = np.full((20, 6, 5), 255, np.uint8)  # they must not count
     stage.run(archive(raw, arrays))
     found, unit = data.facts(), data.read("train").pixels / 255
-    assert (found.mean, found.std) == (pytest.approx(unit.mean(), abs=1e-4), pytest.approx(unit.std(), abs=1e-4))
+    assert (found.mean, found.std) == (
+        pytest.approx(unit.mean(), abs=1e-4),
+        pytest.approx(unit.std(), abs=1e-4),
+    )
     stage.run(archive(raw, arrays, mean=0.25))
     assert (data.facts().mean, data.facts().std) == (0.25, found.std)
     stage.run(archive(raw, arrays, std=0.5))
@@ -370,7 +380,9 @@ def test_facts_come_back_as_they_were_written(raw: dict[str, Any], arrays: dict[
     assert data.facts() == facts
     for left in ('{"dataset": "mnist", "train": 3}', "{}", "[]", '{"shape": 3}', "null"):
         data.FACTS.write_text(left)
-        with pytest.raises(GolfError, match="is of another version of this project: run the stage `data` again"):
+        with pytest.raises(
+            GolfError, match="is of another version of this project: run the stage `data` again"
+        ):
             data.facts()
 
 
@@ -389,7 +401,7 @@ def test_a_network_must_fit_the_data(raw: dict[str, Any], arrays: dict[str, Any]
     assert data.network(["conv 2 k3", "relu", "linear 4"]).in_shape == (1, 6, 5)
     with pytest.raises(GolfError, match="it has 10 outputs, but mine has 4 classes"):
         data.network(["conv 2 k3", "relu", "linear 10"])
-    with pytest.raises(GolfError, match="'conv 2 k7'.*does not fit"):
+    with pytest.raises(GolfError, match=r"'conv 2 k7'.*does not fit"):
         data.network(["conv 2 k7", "relu", "linear 4"])
 
 

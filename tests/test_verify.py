@@ -560,8 +560,14 @@ def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
     )  # fmt: skip
 
     for change, why in (
-        ({"run": replace(run, heldout_correct=correct - 1)}, f"{correct} held-out images right, {correct - 1} recorded"),
-        ({"run": replace(run, test_correct=correct + 1)}, f"{correct} test images right, {correct + 1} recorded"),
+        (
+            {"run": replace(run, heldout_correct=correct - 1)},
+            f"{correct} held-out images right, {correct - 1} recorded",
+        ),
+        (
+            {"run": replace(run, test_correct=correct + 1)},
+            f"{correct} test images right, {correct + 1} recorded",
+        ),
         ({"nonzero": nonzero - 1}, f"{nonzero} non-zero parameters, {nonzero - 1} recorded"),
         ({"parameters": 7849}, "7850 parameters, 7849 recorded"),
         ({"sha256": "ab"}, f"{digest} SHA-256, ab recorded"),

@@ -43,6 +43,7 @@ MAKERS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors are one line on stderr."""
     _one_thread_of_linear_algebra()
+    _a_home_that_can_be_written_to()
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -64,12 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _one_thread_of_linear_algebra() -> None:
     """Tell numpy's BLAS, before anything imports it, to use one thread whatever the environment says.
 
-    With more its sums round otherwise, so that a descent's result would depend on the number of cores
-    (Snakemake sets these variables to it); and on matrices as small as ours the threads only wait for
-    one another. The stages share out the cores themselves.
+    With more threads its sums round differently, so a descent's result would depend on the number of cores
+    (Snakemake sets these variables to it). On matrices as small as ours the threads would only wait for one
+    another anyway. The stages share out the cores themselves.
     """
     for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ[name] = "1"
+
+
+def _a_home_that_can_be_written_to() -> None:
+    """Where the person's home is missing or somebody else's, DVC and Snakemake keep their files in .golf."""
+    if not os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 (Path's raises where there is none)
+        os.environ["HOME"] = str(Path(".golf/home").absolute())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rows_and_workspaces() -> list[tuple[str, str]]:
-    """The commands that params.yaml names, as far as it can be read: the command itself tells what is wrong."""
+    """The commands that params.yaml names. Where it cannot be read, the command itself says why."""
     from neural_golf import config
 
     try:
@@ -175,7 +182,7 @@ def _dvc_stage(options: argparse.Namespace) -> int:
 
 
 def _needs(*modules: str) -> None:
-    """Raise ModuleNotFoundError for a module that only a child process would miss, in its own words."""
+    """Raise ModuleNotFoundError for a module that otherwise only a child process would miss."""
     for name in modules:
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(name=name)

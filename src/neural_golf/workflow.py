@@ -1,4 +1,5 @@
-"""How Snakemake and DVC meet: dvc.yaml says what a stage is, DVC what is out of date, Snakemake when.
+"""How Snakemake and DVC work together: dvc.yaml says what a stage is, DVC what is out of date, Snakemake when
+it runs.
 
 Used by the Snakefile (`Stages`) and by the command line (`run_stage`, `make_workspace`).
 """
@@ -42,7 +43,9 @@ class Needs:
 
 
 class Stages:
-    """The stages of dvc.yaml for the Snakefile: files in, files out, a stamp that says "run me"."""
+    """The stages of dvc.yaml for the Snakefile: the files they read and write, and a stamp that says "run
+    me".
+    """
 
     def __init__(self, path: Path = Path("dvc.yaml")) -> None:
         self.tree: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
@@ -120,9 +123,10 @@ def _name(out: str | dict[str, Any]) -> str:
 def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
     """Run DVC after any other DVC that is at work in this folder; its output is shown or captured.
 
-    Two that start in the same instant find nothing to wait for, and then one of them finds a file
-    "busy" and gives up: it is asked again.
+    If two start at the same instant, neither finds anything to wait for, and then one of them finds a file
+    "busy" and gives up. That one is asked again.
     """
+    _say_where_git_is_missing(Path.cwd())
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
     until = time.monotonic() + BUSY_SECONDS
     while True:
@@ -144,8 +148,17 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
         time.sleep(1)
 
 
+def _say_where_git_is_missing(folder: Path) -> None:
+    """Raise GolfError in a folder out of a ZIP: DVC asks for a Git repository unless told otherwise."""
+    settings = [path.read_text(encoding="utf-8") for path in folder.glob(".dvc/config*")]
+    without = any(re.search(r"^\s*no_scm\s*=\s*true", text, re.MULTILINE) for text in settings)
+    if settings and not without and not any((place / ".git").exists() for place in (folder, *folder.parents)):
+        raise GolfError("this is not a Git repository, and DVC asks for one: run `git init` here first")
+
+
 def _wait_for_others(lock: Path) -> None:
-    """DVC's read-write lock names the processes that hold it and fails at once: wait for them here.
+    """DVC's read-write lock names the processes that hold it and never waits for them, so they are waited for
+    here.
 
     After a SIGKILL it may be half-written, or name a process that is gone or by now another
     program: then it is removed.
@@ -176,7 +189,7 @@ def _is_dvc(pid: int) -> bool:
         return False
     except PermissionError:
         pass
-    command = Path(f"/proc/{pid}/cmdline")  # Linux; elsewhere a live process is believed
+    command = Path(f"/proc/{pid}/cmdline")  # on Linux; elsewhere any live process is taken for DVC
     return not command.exists() or b"dvc" in command.read_bytes()
 
 
@@ -188,9 +201,10 @@ def run_stage(stage: str) -> int:
 def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -> Path:
     """A folder in which the whole pipeline runs with other settings, apart from the real results.
 
-    Copies what a run depends on (only what changed, so that a second run goes on), and lays the workspace's
-    section over params.yaml. Folders and files that data sets come from are meant as seen from the root: the
-    copy names them as seen from the workspace. Without torch, the rows that only it can make are left out.
+    Copies what a run depends on (only what has changed, so that a second run goes on), and lays the
+    workspace's section over params.yaml. The folders and files that data sets come from are given as seen
+    from the root, and the copy names them as seen from the workspace. Without torch, the rows that only it
+    can make are left out.
     """
     for pattern in (
         "Snakefile",
@@ -220,10 +234,9 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         for row in [name for name, row in raw["rows"].items() if row["by"] == "reference"]:
             print(f"golf: without torch the row {row} is left out (pip install '.[torch]' brings it)")
             _leave_out(row, raw, stages)
-    for row in list(stages["stages"]):  # rows that the workspace has taken out
-        if stages["stages"][row]["cmd"] == f"golf {row}" and row in config.read(root / "params.yaml")["rows"]:
-            if row not in raw["rows"]:
-                _leave_out(row, raw, stages)
+    for row in config.read(root / "params.yaml")["rows"]:
+        if row not in raw["rows"] and row in stages["stages"]:  # the workspace has taken it out
+            _leave_out(row, raw, stages)
     write_bytes(target / "dvc.yaml", yaml.safe_dump(stages, sort_keys=False, allow_unicode=True).encode())
     write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
     if not (target / ".dvc").exists():
@@ -242,7 +255,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
 
 
 def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
-    """Take a row out of the settings and of the stages: its own, and where others depend on it."""
+    """Take a row out of the settings and the stages, and out of what other stages depend on."""
     raw["rows"].pop(row, None)
     raw.pop(row, None)
     wanted = [name for name in raw["interpret"]["networks"] if name.partition("-")[0] != row]
@@ -259,7 +272,7 @@ def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
 
 
 def _seen_from(target: Path, root: Path, place: str) -> str:
-    """A place of a data set for a workspace; addresses and absolute folders stay as they are.
+    """A data set's place as seen from a workspace. Addresses and absolute folders stay as they are.
 
     The path is the shortest between the real folders, so that a workspace may lie anywhere.
     """

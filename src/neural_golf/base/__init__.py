@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, long work, statistics. It knows no network."""
+"""What everything else stands on: errors, files, long work, statistics. It knows nothing of networks."""

@@ -1,7 +1,7 @@
-"""The one exception a user sees: what is wrong and what to do, in one line."""
+"""The one exception that a user sees: it says in one line what is wrong and what to do."""
 
 __all__ = ["GolfError"]
 
 
 class GolfError(Exception):
-    """Bad input. `golf` prints the message as one line on stderr and exits with 1."""
+    """The input is wrong. `golf` prints the message as one line on stderr and exits with 1."""

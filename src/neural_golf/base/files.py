@@ -1,15 +1,13 @@
-"""Files in and out: every file appears whole or not at all, and says what made it."""
+"""Reading and writing files. Every file appears whole or not at all."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import os
-import tempfile
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +37,17 @@ PLOTS = Path("results/plots")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a temporary file beside `path`, then rename it: a kill leaves the old file or the new."""
+    """Write a temporary file beside `path`, then rename it, so that a kill leaves either the old file or the
+    new one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with made.open("xb") as file:  # with the person's umask, where tempfile's would be for the owner only
             file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        made.replace(path)
     except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
+        made.unlink(missing_ok=True)
         raise
 
 
@@ -73,7 +71,7 @@ def parse_yaml(text: str) -> Any:
     """The values of a YAML text. Raises GolfError, in one line, for whatever a stranger may write.
 
     PyYAML lets other errors than its own through for a wrong date or number, or for deep nesting.
-    A key that stands twice is an error too, where PyYAML silently takes the last one.
+    A key that stands twice is an error too; PyYAML would silently take the last one.
     """
     try:
         return yaml.load(text, _Loader)
@@ -111,7 +109,7 @@ def write_tensors(
 
 
 def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Tensors and metadata of a safetensors file. Raises GolfError if it is missing or not one."""
+    """The tensors and metadata of a safetensors file. Raises GolfError if the file is missing or is none."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,7 +1,7 @@
-"""Long work: independent pieces on all cores, each of which goes on where it was killed.
+"""Long work: independent pieces on all cores, each of which can go on from where it was killed.
 
 A piece keeps its state in .golf/<stage>/<key>/, where the key is a digest of everything that its
-result depends on. Nothing there is a result: deleting .golf loses time only.
+result depends on. Nothing there is a result: deleting .golf only costs time.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def cores() -> int:
 def folder(stage: str, **depends: Any) -> Path:
     """The folder of one piece's unfinished state, named by what its result depends on.
 
-    The stage's rooms, as dvc.yaml lists them, are part of it (the whole package where it lists none):
-    changed code never goes on from old state.
+    The stage's rooms, as dvc.yaml lists them, are part of it (the whole package where it lists none),
+    so changed code never goes on from old state.
     """
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode())
     for path in _modules(stage):
@@ -78,7 +78,7 @@ def _modules(stage: str) -> list[Path]:
 
 
 def finished(state: Path, compute: Callable[[Path], Piece]) -> Piece:
-    """The result of a piece: read back if an earlier run finished it, else computed and kept.
+    """The result of a piece: read from disk if an earlier run finished it, and otherwise computed and kept.
 
     `compute` gets the folder, where it may keep state of its own to go on from.
     """
@@ -95,7 +95,8 @@ def finished(state: Path, compute: Callable[[Path], Piece]) -> Piece:
 def note_seconds(stage: str, piece: str, seconds: float) -> None:
     """Add a line to results/timings.csv, the one place for what differs between machines and runs.
 
-    It is no result: neither Git nor DVC knows it. Of a piece that was killed, only the last part is told.
+    It is no result, and neither Git nor DVC knows it. For a piece that was killed, the line tells only its
+    last part.
     """
     TIMINGS.parent.mkdir(parents=True, exist_ok=True)
     new = "" if TIMINGS.exists() else "finished,stage,piece,seconds,host,processor\n"
@@ -144,7 +145,7 @@ def say(stage: str, piece: str, text: str) -> None:
 
 
 def progress(items: Iterable[T], **kwargs: Any) -> Iterable[T]:
-    """A bar where a person watches; nothing in a log."""
+    """A progress bar where a person watches, and nothing in a log."""
     from tqdm import tqdm
 
     bar: Iterable[T] = tqdm(items, disable=not sys.stderr.isatty(), **kwargs)

@@ -1,4 +1,4 @@
-"""Numbers about numbers: mean and spread, an interval, how many images a share of them is."""
+"""Statistics: mean and spread, an interval, and how many images a share of them is."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class Spread:
 
 
 def needed(threshold: float, images: int) -> int:
-    """The least number of correct images that is at least `threshold` of all: no rounding up on the way.
+    """The least number of correct images that is at least the share `threshold` of all; no share is rounded
+    up to it.
 
     >>> needed(0.98, 10_000), needed(0.98, 5_000), needed(0.9, 7)
     (9800, 4900, 7)

@@ -1,4 +1,4 @@
-"""`golf bench`: the engine beside PyTorch, in one process, in turns, medians of several.
+"""`golf bench`: the engine and PyTorch in one process, in turns; every time is a median of several.
 
 Times on one thread are CPU seconds of the process (time.process_time), so that other work on the
 machine does not count; times on several threads are seconds on the wall. Where PyTorch is slow, a
@@ -28,7 +28,7 @@ def main(train: Path, test: Path, out: Path, *, quick: bool = False) -> str:
     """Measure everything, write `out` (JSON), return the table as Markdown.
 
     `train` and `test` are safetensors files with "images" uint8 [N, 1, 28, 28] and "labels" [N].
-    `quick` times fewer and smaller things and leaves out torch.compile: minutes become seconds.
+    `quick` times fewer and smaller things and leaves out torch.compile, so that minutes become seconds.
     Raises GolfError where the compiled core or a file is missing.
     """
     record = measure(read(train), read(test), (train, test), quick)

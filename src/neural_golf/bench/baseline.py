@@ -59,7 +59,7 @@ def compiled_module(
             call = torch.compile(module, dynamic=False)
             for _ in range(3):
                 torch.nn.functional.cross_entropy(call(x), y).backward()  # type: ignore[no-untyped-call]
-    except Exception as error:  # a missing compiler, an unsupported Python: the table goes without it
+    except Exception as error:  # a missing compiler or an unsupported Python; the table then goes without it
         print(f"golf: torch.compile does not work here ({type(error).__name__})", file=sys.stderr)
         return None
     return call, module

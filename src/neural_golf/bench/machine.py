@@ -28,7 +28,7 @@ Set = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images [N, 1, 28, 28], labe
 def in_turns(
     runs: dict[str, tuple[Callable[[], object], float]], rounds: int, clock: Clock
 ) -> dict[str, float]:
-    """Median seconds, times the scale, of each; all are run once per round, in turn."""
+    """The median seconds of each, times its scale. All are run once per round, in turn."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, (run, scale) in runs.items():
@@ -39,7 +39,7 @@ def in_turns(
 
 
 def peak(instructions: str, rounds: int) -> float:
-    """The most multiply-adds per second that one core does, all in registers."""
+    """The most multiply-adds per second that one core can do when all its operands are in registers."""
     from neural_golf.engine import _core
 
     best = 0.0

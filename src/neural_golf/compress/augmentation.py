@@ -1,4 +1,4 @@
-"""Image transformations: the same digit, a little shifted, turned, scaled or stretched."""
+"""Image transformations: every image a little shifted, turned, scaled or stretched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of the rows made by descent: one per seed, a snapshot at every size, some of them entered."""
+"""The stages of the rows made by descent: one per seed, with a snapshot at every size; some are entered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ __all__ = ["descend", "run"]
 def descend(
     row: str, name: str, recipe: Recipe, seed: int, train: data.Split, heldout: data.Split
 ) -> longwork.Piece:
-    """One descent, kept in .golf: arrays parameters and mask [snapshots, n], a record per snapshot."""
+    """One descent, kept in .golf: the arrays parameters and mask [snapshots, n], and a record for each
+    snapshot.
+    """
     core = engine(data.network(recipe.network))
 
     def compute(state: Path) -> longwork.Piece:
@@ -57,7 +59,7 @@ def descend(
 
 
 def run(config: Config, row: str) -> None:
-    """Descend once per seed; write every snapshot, and which of them are entered."""
+    """Descend once per seed, and write every snapshot and which of them are entered."""
     section: settings.Descent = config.settings(row)
     if section.recipe.distil:
         raise GolfError(f"params.yaml: {row}.recipe.distil: only `golf handbook` has a teacher to learn from")
@@ -67,7 +69,7 @@ def run(config: Config, row: str) -> None:
         config.rows[row].seeds,
         lambda seed: descend(row, f"seed {seed}", section.recipe, seed, train, heldout),
     )
-    # Which sizes are entered stands in params.yaml before anything is trained: no score decides it.
+    # params.yaml says which sizes are entered before anything is trained, so no score decides it.
     runs = tuple(
         Run(**{**run, "entered": run["size"] in section.enter})
         for _, record in results

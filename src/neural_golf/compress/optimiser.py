@@ -1,4 +1,4 @@
-"""Full-matrix preconditioned Adam: the whole second moment of the gradient, not its diagonal."""
+"""Full-matrix preconditioned Adam: it uses the whole second moment of the gradient, not only the diagonal."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class FullAdam:
         v ← β₂ v + (1 − β₂) (Qᵀ g)²  (v = diag Λ whenever Q is renewed)
         p ← p − η Q clip(Qᵀ m / √v)
 
-    With Q and v always fresh this is p − η C^(−1/2) m, full-matrix AdaGrad (Duchi, Hazan & Singer
-    2011) with Adam's averages. Shampoo (Gupta, Koren & Singer 2018, arXiv:1802.09568) and SOAP (Vyas
-    et al. 2024, arXiv:2409.11321) approximate it by Kronecker factors because their n is millions.
-    Here n is a few hundred and an eigendecomposition costs milliseconds: Q is renewed every `every`
-    steps, and more rarely, as n², above 300 parameters. Between two renewals v follows the gradient,
+    With Q and v always fresh this is p − η C^(−1/2) m, full-matrix AdaGrad (Duchi, Hazan & Singer 2011) with
+    Adam's averages. Shampoo (Gupta, Koren & Singer 2018, arXiv:1802.09568) and SOAP (Vyas et al. 2024,
+    arXiv:2409.11321) approximate it by Kronecker factors because their n is millions. Here n is a few
+    hundred, and an eigendecomposition costs milliseconds. Q is renewed every `every` steps; above 300
+    parameters it is renewed more rarely, in proportion to n². Between two renewals v follows the gradient,
     which keeps a direction that was flat from running away, and a coordinate moves at most η.
 
-    `size` is the number n of parameters in use; all vectors are [n].
+    `size` is the number n of parameters in use, and all vectors are [n].
     """
 
     def __init__(self, size: int, beta1: float = 0.9, beta2: float = 0.998, every: int = 50) -> None:
@@ -94,7 +94,7 @@ class FullAdam:
         self.fresh = True
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """All that a `rest`ed optimiser needs to go on, as arrays."""
+        """Everything that the optimiser needs to go on after a `rest`, as arrays."""
         return {"m": self.m, "c": self.c, "numbers": np.array([self.steps, self.seen])}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:

@@ -11,7 +11,7 @@ __all__ = ["Epoch", "plan"]
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: how many parameters are left in it, its learning rate, whether it ends in a snapshot."""
+    """One epoch: how many parameters are left, its learning rate, and whether it ends with a snapshot."""
 
     size: int
     rate: tuple[float, float]  # first and last step
@@ -21,11 +21,11 @@ class Epoch:
 def plan(recipe: Recipe, full: int) -> list[Epoch]:
     """The epochs after the dense ones, from `full` parameters down to the last size.
 
-    The size falls geometrically, fast until `fast_to`, then slowly: a constant share of what is left
-    goes in every epoch (Zhu & Gupta 2017, arXiv:1710.01878, let a cubic of the time go; late, when
-    every weight counts, that is too fast or wastes its epochs). At each of `sizes` the rate falls to
-    0 over `settle` epochs, a snapshot is kept, and the descent goes on at the full rate: warm
-    restarts (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    The size falls geometrically, fast until `fast_to` and then slowly: every epoch removes a constant
+    share of what is left. (Zhu & Gupta 2017, arXiv:1710.01878, let the size fall as a cubic of the time.
+    When every weight counts, towards the end, that is too fast or wastes its epochs.) At each of `sizes`
+    the rate falls to 0 over `settle` epochs, a snapshot is kept, and the descent goes on at the full
+    rate, which is a warm restart (Loshchilov & Hutter 2017, arXiv:1608.03983).
     """
     last = recipe.sizes[-1]
     start = min(full, max(recipe.fast_to, last))

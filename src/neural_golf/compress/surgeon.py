@@ -1,4 +1,4 @@
-"""Optimal Brain Surgeon, exact: which weight the loss misses least once all others have moved."""
+"""The exact Optimal Brain Surgeon: it removes the weight whose loss hurts least once all others moved."""
 
 from __future__ import annotations
 
@@ -48,16 +48,17 @@ def operate(
 
     Hassibi & Stork 1993: removing weight q and moving the others by
         δw = − w_q / [H⁻¹]_qq · H⁻¹ e_q
-    costs ½ w_q² / [H⁻¹]_qq, the least possible; the cheapest q goes, H⁻¹ loses its row and column
+    costs ½ w_q² / [H⁻¹]_qq, the least possible. The cheapest q is removed, H⁻¹ loses its row and column
         H⁻¹ ← H⁻¹ − H⁻¹ e_q e_qᵀ H⁻¹ / [H⁻¹]_qq
-    and so on. The diagonal is damped by `damping` times its mean. With `among`, only those may go.
+    and the next one follows. The diagonal is damped by `damping` times its mean. With `among`, only those
+    weights may be removed.
     """
     w = weights.astype(np.float64)
     kept = np.ones(len(w), bool)
     inverse = np.linalg.inv(_damped(hessian, damping))
     rows = np.arange(len(w))  # which weights the rows of `inverse` belong to
     for done in range(count):
-        if done % 64 == 63:  # what is gone need not be carried along
+        if done % 64 == 63:  # removed weights need not be carried along
             left = kept[rows]
             inverse, rows = inverse[np.ix_(left, left)], rows[left]
         able = kept[rows] if among is None else (kept & among)[rows]
@@ -67,7 +68,7 @@ def operate(
         row = inverse[q].copy()
         column = inverse[:, q] / row[q]
         w[rows] -= w[rows[q]] * column
-        for first in range(0, len(rows), 64):  # in parts that stay in the cache: half the time
+        for first in range(0, len(rows), 64):  # in parts that stay in the cache, which halves the time
             part = slice(first, first + 64)
             inverse[part] -= column[part, None] * row
         kept[rows[q]] = False
@@ -76,7 +77,7 @@ def operate(
 
 
 def choose(how: str, weights: Matrix, hessian: Matrix, count: int) -> tuple[Matrix, Mask]:
-    """The simpler choices, each weight on its own: by |w|, or by the saliency ½ w_q² H_qq.
+    """The simpler choices, which look at each weight alone: by |w|, or by the saliency ½ w_q² H_qq.
 
     Magnitude: Han et al. 2015, arXiv:1506.02626. Saliency: Optimal Brain Damage, LeCun, Denker &
     Solla 1990. Returns (weights after, kept [k]) as `operate` does; exactly `count` go.
@@ -90,7 +91,7 @@ def choose(how: str, weights: Matrix, hessian: Matrix, count: int) -> tuple[Matr
 def regain(
     gradients: NDArray[np.float32], alive: NDArray[np.int64], count: int, damping: float, micro_batch: int
 ) -> tuple[NDArray[np.int64], Matrix]:
-    """The `count` removed weights that would help most; the inverse question to `operate`'s.
+    """The `count` removed weights that would help most if they came back: the inverse of what `operate` asks.
 
     gradients [m, n] of micro-batches, for all n parameters. A weight q at 0 that is let go, with the
     others following, lowers the loss by ½ g_q² / s_q, where g is the mean gradient with what the

@@ -1,7 +1,8 @@
-"""Zeroing one weight at a time: the stages of the rows made so, pruned and prelu_pruned.
+"""Zeroing one weight at a time: the stages of the rows that are made this way, pruned and prelu_pruned.
 
-As the blog did it: one pass over the convolution and linear weights (not biases, not slopes); each
-is set to zero and stays zero if the network still has the accuracy asked for. No retraining.
+It is done as the blog did it, in one pass over the weights of convolutions and linear layers (not the biases
+and not the slopes). Each weight is set to zero, and it stays zero if the network still has the accuracy asked
+for. Nothing is trained again.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ CHUNK = 100  # candidates between two saves of the state
 
 
 def saliency(core: Engine, parameters: Vector, images: data.Split) -> Vector:
-    """About how much the loss rises when one parameter alone is zeroed: w² · E[g²] / 2, [n].
+    """An estimate [n] of how much the loss rises when one parameter alone is zeroed: w² · E[g²] / 2.
 
     Optimal Brain Damage (LeCun, Denker & Solla 1990) with the diagonal of the empirical Fisher
     matrix, from one gradient per image, as the second derivative.
@@ -46,9 +47,9 @@ def zero(
     row: str, name: str, core: Engine, parameters: Vector, order: NDArray[np.int64],
     judge: data.Split, threshold: int, state: Path,
 ) -> longwork.Piece:  # fmt: skip
-    """One pass over `order`; goes on from `state`. Returns mask [n] and the curve of accepted zeros.
+    """One pass over `order`, which goes on from `state`. Returns mask [n] and the curve of accepted zeros.
 
-    curve: int [accepted, 2], number of zeros so far and images correct then.
+    curve: int [accepted, 2], the number of zeros so far and of the images that were then right.
     """
     path = state / "pass.safetensors"
     if path.exists():
@@ -73,7 +74,7 @@ def zero(
 
 
 def run(config: Config, row: str) -> None:
-    """Prune every run of the source row, by every judge and in every order of params.yaml."""
+    """Zero every run of the source row, with every judge and in every order that params.yaml names."""
     source = str(config.rows[row].of)
     section = config.prune
     expected = data.network(config.settings(source).network)

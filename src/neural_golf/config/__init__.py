@@ -1,7 +1,7 @@
-"""The only reader of params.yaml: a frozen, typed tree, checked before any work starts.
+"""The only reader of params.yaml, which becomes a frozen, typed tree and is checked before any work starts.
 
-Two tables stand in it, of data sets and of the rows of the ladder. A row has its settings in the section
-of its name, whose type follows from what makes the row (`SETTINGS`).
+It has two tables, one of data sets and one of the rows of the ladder. A row has its settings in the section
+of its name, and the type of that section follows from what makes the row (`SETTINGS`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from neural_golf.config.sections import (
     Tune,
     Verify,
 )
+from neural_golf.net.spec import Network
 
 __all__ = ["COMMANDS", "SETTINGS", "Config", "check", "load", "merged", "read"]
 
@@ -67,11 +68,11 @@ class Config(Section):
         return self.datasets[self.data.dataset]
 
     def rows_by(self, *makers: str) -> list[str]:
-        """The names of the rows that these make, in the ladder's order."""
+        """The names of the rows that are made by one of `makers`, in the ladder's order."""
         return [name for name, row in self.rows.items() if row.by in makers]
 
     def variants(self) -> list[str]:
-        """The names of all rows and variants that a run with these settings brings forth."""
+        """The names of all rows and variants that a run with these settings makes."""
         zeroed = [f"{judge}-{order}" for judge in self.prune.judges for order in self.prune.orders]
         found: list[str] = []
         for name, row in self.rows.items():
@@ -84,6 +85,10 @@ class Config(Section):
                     found.append(name)
         return found
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To pickle it: its class is made when params.yaml is read, and again in the process that gets it."""
+        return check, (self.model_dump(mode="json", exclude_unset=True),)
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.data.dataset not in self.datasets:
@@ -93,14 +98,38 @@ class Config(Section):
             source = self.rows.get(row.of) if row.of else None
             if row.of and (source is None or source.by != "training"):
                 raise ValueError(f"rows.{name}.of = {row.of!r} is not a row made by training")
+        self._networks_fit()
         taken = {*COMMANDS, *type(self).model_fields, *self.rows} & set(self.workspaces)
         if taken:
-            raise ValueError(f"workspaces.{min(taken)}: a workspace may not have the name of a command or row")
+            raise ValueError(
+                f"workspaces.{min(taken)}: a workspace may not have the name of a command or row"
+            )
         absent = [name for name in self.interpret.networks if name not in self.variants()]
         if absent:
             have = ", ".join(self.variants())
             raise ValueError(f"interpret.networks: {absent[0]} is not in this run; there are {have}")
         return self
+
+    def _networks_fit(self) -> None:
+        """Where the table tells the images' shape: a network that does not fit is found before any work."""
+        if self.dataset.shape is None:
+            return
+        for name in ("tune", *self.rows_by("reference", "training", "descent")):
+            section = self.tune if name == "tune" else self.settings(name)
+            spec, key = (
+                (section.recipe.network, f"{name}.recipe")
+                if hasattr(section, "recipe")
+                else (section.network, name)
+            )
+            try:
+                made = Network.parse(spec, self.dataset.shape)
+            except GolfError as error:
+                raise ValueError(f"{key}.network: {error}") from None
+            if self.dataset.classes and made.classes != len(self.dataset.classes):
+                raise ValueError(
+                    f"{key}.network: it has {made.classes} outputs, but {self.data.dataset} has "
+                    f"{len(self.dataset.classes)} classes"
+                )
 
 
 def load(path: Path = Path("params.yaml")) -> Config:
@@ -116,7 +145,8 @@ def load(path: Path = Path("params.yaml")) -> Config:
 
 
 def merged(raw: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-    """The raw tree with a workspace's changes laid over it, key by key, and no workspaces any more.
+    """The raw tree with a workspace's changes laid over it, key by key, and without the workspaces
+    themselves.
 
     A key whose change is null is taken out.
     """
@@ -134,7 +164,7 @@ def merged(raw: Mapping[str, Any], workspace: str) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """params.yaml as plain values. Raises GolfError if it is missing, unreadable or no tree."""
+    """params.yaml as plain values. Raises GolfError if the file is missing, cannot be read or is no tree."""
     try:
         raw = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

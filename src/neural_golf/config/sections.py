@@ -1,4 +1,4 @@
-"""The sections of params.yaml: frozen and typed, unknown keys are errors."""
+"""The sections of params.yaml. They are frozen and typed, and unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from neural_golf.base.errors import GolfError
-from neural_golf.config.recipe import Augment, Recipe
-from neural_golf.net.spec import Network
+from neural_golf.config.recipe import Augment, Recipe, readable
 
 __all__ = [
     "Blog",
@@ -58,15 +56,6 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-def _network(spec: tuple[str, ...]) -> tuple[str, ...]:
-    """The words only: whether the shapes fit is known when the data are (`data.network`)."""
-    try:
-        Network.parse(spec, (1, 28, 28))
-    except GolfError as error:
-        raise ValueError(str(error)) from None
-    return spec
-
-
 class Data(Section):
     """Which data set of the table, and how its training part is split."""
 
@@ -76,7 +65,7 @@ class Data(Section):
 
 
 class Dataset(Section):
-    """One line of the table of data sets: where it comes from (exactly one source) and what it is called."""
+    """One entry of the table of data sets: where it comes from (exactly one source) and what it is called."""
 
     torchvision: str | None = None  # a class of torchvision.datasets, from one of `places`
     npz: str | None = None  # a file with x_train, y_train and, if there is a test part, x_test, y_test
@@ -86,6 +75,8 @@ class Dataset(Section):
     title: str = ""
     huggingface: str = ""  # its identifier there, for the model cards
     classes: tuple[str, ...] = ()  # their names; without them, the labels
+    # Of an image, channels, height, width: where it is told, networks that do not fit are found at once.
+    shape: tuple[Count, Count, Count] | None = None
     test: Count | None = None  # images split off for the test, where the source has no test part
     mean: float | None = (
         None  # inputs are (pixel / 255 - mean) / std; without them, those of the training part
@@ -102,7 +93,7 @@ class Dataset(Section):
         named = [name for name in ("torchvision", "npz", "folder", "bundled") if getattr(self, name)]
         if len(named) != 1:
             told = " and ".join(named) or "none"
-            raise ValueError(f"name one source, torchvision, npz, folder or bundled; here: {told}")
+            raise ValueError(f"name one source, torchvision, npz, folder or bundled; found: {told}")
         if self.places and named != ["torchvision"]:
             raise ValueError("only a data set of torchvision has places")
         return self
@@ -117,7 +108,7 @@ class Blog(Section):
 
 
 class Row(Section):
-    """One row of the ladder: what makes it, its seeds, and what is told of it.
+    """One row of the ladder: what makes it, its seeds, and what is said about it.
 
     The settings are in the section of the row's name; rows made by zeroing share the section `prune`.
     """
@@ -126,7 +117,7 @@ class Row(Section):
     of: str | None = None  # the row whose networks are zeroed
     seeds: tuple[Seed, ...] = ()
     title: str = ""  # as the ladder shows it; without one, its name
-    method: str  # how its networks came about, for model cards and the leaderboard
+    method: str  # how its networks came about, for the model cards and the leaderboard
     blog: Blog | None = None
 
     @field_validator("seeds")
@@ -154,13 +145,13 @@ class Reference(Section):
     learning_rate: Positive
     precision: Literal["float32", "bfloat16"]
 
-    _check = field_validator("network")(_network)
+    _check = field_validator("network")(readable)
 
 
 class Training(Section):
     """A network trained by Adam with a step-wise falling learning rate.
 
-    Either all of batch, learning_rate, step and gamma are given, or none: then the study chooses them.
+    Either all of batch, learning_rate, step and gamma are given, or none of them, and then the study chooses.
     """
 
     network: tuple[str, ...]
@@ -170,7 +161,7 @@ class Training(Section):
     step: Count | None = None
     gamma: Annotated[float, Field(gt=0, le=1)] | None = None
 
-    _check = field_validator("network")(_network)
+    _check = field_validator("network")(readable)
 
     @property
     def chosen(self) -> dict[str, int | float]:
@@ -204,7 +195,7 @@ class Tune(Section):
     finalist_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     seed: Seed
 
-    _check = field_validator("network")(_network)
+    _check = field_validator("network")(readable)
     _order = field_validator("batch", "learning_rate", "step", "gamma")(_ascending)
 
 
@@ -217,7 +208,9 @@ class Prune(Section):
 
 
 class Descent(Section):
-    """One descent per seed. `enter`: sizes of the recipe that are entered; held-out images choose seeds."""
+    """One descent per seed. `enter` lists the sizes of the recipe that are entered; held-out images choose
+    the seeds.
+    """
 
     goal: Fraction  # the accuracy that the descent is made for
     enter: Annotated[tuple[Count, ...], Field(min_length=1)]
@@ -241,13 +234,13 @@ class Teacher(Section):
     augment: Augment
     seed: Seed
 
-    _check = field_validator("network")(_network)
+    _check = field_validator("network")(readable)
 
 
 class Handbook(Section):
-    """`arms`: what each arm changes of the recipe; the first is what the others are compared with."""
+    """`arms` says what each arm changes in the recipe. The others are compared with the first one."""
 
-    accuracies: Annotated[tuple[Fraction, ...], Field(min_length=1)]  # for which the size needed is told
+    accuracies: Annotated[tuple[Fraction, ...], Field(min_length=1)]  # the sizes needed for these are told
     at: Count  # size at which accuracies are compared too; one of the recipe's
     seeds: Annotated[int, Field(ge=2)]
     teacher: Teacher

@@ -1,7 +1,7 @@
-"""Data sets: images in train, held-out and test parts, and what is known of them.
+"""Data sets: images in train, held-out and test parts, and what is known about them.
 
-Three files, so that what a stage may look at is written in its dependencies: a stage that chooses
-something depends on train and heldout, and has no way to see test.
+Each part is a file of its own, so that a stage's dependencies say what it may look at. A stage that chooses
+something depends on train and heldout and has no way to see test.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Facts:
-    """What `golf data` found out: names, shape of an image, class names, normalisation, sizes, a digest.
+    """What `golf data` found out: names, the shape of an image, classes, normalisation, sizes and a digest.
 
-    Inputs are (pixel / 255 - mean) / std. `digest` is part of what unfinished work depends on.
+    Inputs are (pixel / 255 - mean) / std. Unfinished work depends on `digest`, so changed data never continue
+    it.
     """
 
     dataset: str
@@ -89,7 +90,7 @@ def digest() -> str:
 
 
 def network(spec: Sequence[str]) -> Network:
-    """A spec as a network for this run's data. Raises GolfError where it does not fit their shape or classes."""
+    """A spec as a network for this run's data. Raises GolfError where shape or classes do not fit."""
     found = facts()
     made = Network.parse(spec, found.shape)
     if made.classes != len(found.classes):

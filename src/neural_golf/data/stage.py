@@ -1,4 +1,4 @@
-"""The stage `data`: a data set of the table in; train, held-out and test tensors out."""
+"""The stage `data`: it makes train, held-out and test tensors from a data set of the table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check", "run"]
 
 
 def check(config: Config) -> None:
-    """Raises GolfError if the data set cannot be had; keeps what it fetched for `run`."""
+    """Raise GolfError if the data set cannot be had. What was fetched is kept for `run`."""
     _parts(config)
 
 
@@ -28,9 +28,16 @@ def run(config: Config) -> None:
         raise GolfError(
             f"params.yaml: datasets.{name}.classes: {len(section.classes)} names for {len(labels)} classes"
         )
+    channels, height, width = everything.pixels.shape[1:]
+    if section.shape not in (None, (channels, height, width)):
+        raise GolfError(
+            f"params.yaml: datasets.{name}.shape = {list(section.shape or ())}, but its images are "
+            f"{[channels, height, width]}"
+        )
     if config.data.heldout >= len(everything):
         raise GolfError(
-            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} training images"
+            f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} "
+            "training images"
         )
     order = np.random.default_rng(config.data.seed).permutation(len(everything))
     parts = {
@@ -47,7 +54,6 @@ def run(config: Config) -> None:
     for part, images in parts.items():
         hasher.update(images.pixels.tobytes() + images.labels.tobytes())
         write_tensors(FOLDER / f"{part}.safetensors", {"images": images.pixels, "labels": images.labels})
-    channels, height, width = everything.pixels.shape[1:]
     write_facts(
         Facts(
             dataset=name,
@@ -64,13 +70,16 @@ def run(config: Config) -> None:
 
 
 def _parts(config: Config) -> tuple[Split, Split, tuple[str, ...]]:
-    """Training and test images; where the source has no test part, the last `test` of a seeded order."""
+    """Training and test images. If the source has no test part, the last `test` images of a seeded order are
+    it.
+    """
     name, section = config.data.dataset, config.dataset
     everything, test, labels = LOADERS[section.source](name, section)
     if test is None:
         if section.test is None:
             raise GolfError(
-                f"params.yaml: datasets.{name}: it has no test part; say with `test` how many images to split off"
+                f"params.yaml: datasets.{name}: it has no test part; say with `test` how many "
+                "images to split off"
             )
         if section.test >= len(everything):
             raise GolfError(

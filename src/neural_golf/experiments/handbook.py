@@ -1,4 +1,4 @@
-"""The stage `handbook`: what each technique is worth, everything else equal."""
+"""`golf handbook`: what each technique is worth while everything else stays equal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.files import write_csv, write_json
 from neural_golf.base.statistics import Spread
+from neural_golf.compress import technique
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
@@ -26,13 +27,14 @@ Curve = Sequence[tuple[int, float]]  # (size, accuracy)
 
 
 def fold(everything: data.Split, number: int, folds: int) -> tuple[data.Split, data.Split]:
-    """Images to train on and to judge by: cross-validation, each image judges in one seed."""
+    """The images to train on and those to judge by. As in cross-validation, each image judges in one fold."""
     judged = np.arange(len(everything)) % folds == number
     return everything[np.flatnonzero(~judged)], everything[np.flatnonzero(judged)]
 
 
 def size_needed(curve: Curve, accuracy: float) -> float | str:
-    """The size at which the accuracy falls below `accuracy`, linear in the logarithm between snapshots.
+    """The size at which a curve falls below `accuracy`, interpolated on a logarithmic scale between
+    snapshots.
 
     The curve is read from its largest size down to the last snapshot that is good enough. Where none is, or
     where the smallest still is, only a bound is known.
@@ -55,6 +57,7 @@ def size_needed(curve: Curve, accuracy: float) -> float | str:
 
 def run(config: Config) -> None:
     """Every arm with every seed; seed k trains on all but fold k of the training images."""
+    technique.check(config)
     section = config.handbook
     parts = [data.read("train"), data.read("heldout")]
     everything = data.Split(
@@ -62,7 +65,7 @@ def run(config: Config) -> None:
     )
     base = section.recipe.model_dump()
     recipes = {name: Recipe(**{**base, **change}) for name, change in section.arms.items()}
-    # Seed by seed, so that a run that is stopped early has something of every arm.
+    # Seed by seed, so that a run that is stopped early has results of every arm.
     jobs = [(name, seed) for seed in range(section.seeds) for name in recipes]
 
     def one(job: tuple[str, int]) -> longwork.Piece:
@@ -113,8 +116,8 @@ def summary(
 ) -> dict[str, Any]:
     """The size that each seed needed for each accuracy, and the accuracy at the size `at`.
 
-    The latter also as the difference from the first arm's, seed by seed: both were judged by the same
-    fold, and folds differ more than arms.
+    The accuracy is also given as the difference from the first arm's, seed by seed, because both were judged
+    by the same fold, and folds differ more than arms.
     """
 
     def there(records: Sequence[dict[str, Any]]) -> list[float]:

@@ -1,4 +1,10 @@
-"""The measured tables in docs/handbook: written by the stage, never by hand."""
+"""What `golf handbook` writes into docs/handbook: the list of the pages, and the measured tables.
+
+A page is a Markdown file that begins with its title and has a place for its arms:
+
+    <!-- measured: base decay -->
+    <!-- end of measured -->
+"""
 
 from __future__ import annotations
 
@@ -11,10 +17,25 @@ from typing import Any
 from neural_golf.base.files import write_bytes
 from neural_golf.base.statistics import Spread
 
-__all__ = ["table", "update"]
+__all__ = ["contents", "table", "update"]
 
 FOLDER = Path("docs/handbook")
+LIST = re.compile(r"(<!-- pages: written by `golf handbook` -->\n).*?(<!-- end of pages -->)", re.DOTALL)
 PLACE = re.compile(r"(<!-- measured: ([\w ]+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
+
+
+def contents(arms: Sequence[str], folder: Path = FOLDER) -> str:
+    """The list of the pages as Markdown, in the order of the arms that they measure."""
+    found = []
+    for path in folder.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        measured = [arm for place in PLACE.finditer(text) for arm in place[2].split()]
+        # The first arm is the recipe itself, which all are compared with.
+        places = [arms.index(arm) for arm in measured if arm in arms[1:]]
+        if path.name != "README.md":
+            title = text.partition("\n")[0].lstrip("# ")
+            found.append((min(places, default=len(arms)), title, path.name))
+    return "".join(f"- [{title}]({name})\n" for _, title, name in sorted(found))
 
 
 def table(
@@ -58,13 +79,16 @@ def _needed(values: Sequence[float | str]) -> str:
 def update(
     found: Mapping[str, Mapping[str, Any]], accuracies: Sequence[float], at: int, folder: Path = FOLDER
 ) -> None:
-    """Fill every `<!-- measured: ARM ARM -->` of the pages in `folder`, if there is one."""
+    """Write the list of the pages, and fill every `<!-- measured: ARM ARM -->`; `all` stands for all arms."""
+    arms = list(found)
     for path in sorted(folder.glob("*.md")):
         text = path.read_text(encoding="utf-8")
 
         def fill(place: re.Match[str]) -> str:
-            return f"{place[1]}{table(found, place[2].split(), accuracies, at)}{place[3]}"
+            wanted = arms if place[2] == "all" else place[2].split()
+            return f"{place[1]}{table(found, wanted, accuracies, at)}{place[3]}"
 
-        changed = PLACE.sub(fill, text)
+        listed = LIST.sub(lambda place: f"{place[1]}{contents(arms, folder)}{place[2]}", text)
+        changed = PLACE.sub(fill, listed)
         if changed != text:
             write_bytes(path, changed.encode())

@@ -1,8 +1,8 @@
-"""The stage `search`: which topologies and settings lie on the front of accuracy and size.
+"""`golf search`: which topologies and settings lie on the front of accuracy and size.
 
 A study with two objectives, accuracy on the held-out images and non-zero parameters, by TPE (Ozaki
-et al. 2022). It documents how champions are looked for; what it finds is written into params.yaml
-by hand. Not part of the default: `snakemake search`.
+et al. 2022). It documents how good recipes are looked for; what it finds is written into params.yaml by
+hand. It is not part of the default run: `snakemake search`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import write_bytes, write_csv, write_json
+from neural_golf.base.files import write_csv, write_json
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
 from neural_golf.config.recipe import Recipe
 from neural_golf.config.sections import Search
-from neural_golf.look.figures import save_figure
 from neural_golf.net.orbits import POSITIONS
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ def run(config: Config) -> None:
     train, heldout = data.read("train"), data.read("heldout")
     state = longwork.folder("golf98", settings=section.model_dump(exclude={"trials"}), data=data.digest())
     state.mkdir(parents=True, exist_ok=True)
-    journal = state / "journal.log"
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(state / "journal.log")))
     study = optuna.create_study(
         study_name="search", storage=storage, directions=["maximize", "minimize"], load_if_exists=True
     )
@@ -58,7 +56,7 @@ def run(config: Config) -> None:
         try:
             descent = Descent(recipe, train, section.seed)
             last = descent.run(each_epoch)[-1]
-        except GolfError:  # a network that cannot be, or one that diverged
+        except GolfError:  # an impossible network, or one that diverged
             return None
         return descent.core.correct(last.parameters, heldout.pixels, heldout.labels) / len(heldout), last.size
 
@@ -73,7 +71,7 @@ def run(config: Config) -> None:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             else:
                 study.tell(trial, value)
-    report(study, journal)
+    report(study)
 
 
 def _finished() -> tuple[optuna.trial.TrialState, ...]:
@@ -95,16 +93,19 @@ def _suggest(trial: optuna.Trial, section: Search) -> optuna.Trial:
 
 
 def recipe_of(params: dict[str, Any], section: Search) -> Recipe:
-    """The recipe that a trial's parameters stand for. `tied` needs equal channels, and takes the first's."""
+    """The recipe that a trial's parameters stand for. `tied` needs equal channels, and all get those of the
+    first.
+    """
     turns = "".join(f" {word}" for word in POSITIONS if word in params["sharing"])
     channels = [params[name] for name in ("first", "second", "third")]
     if "tied" in params["sharing"]:
         channels = channels[:1] * 3
     words = [f"conv {channels[0]} k{params['kernel']}{turns}", params["activation"], "maxpool 2"]
     words += [f"conv {channels[1]} k3{turns}", params["activation"], "maxpool 2"]
+    last = section.recipe.network[-1]  # as many numbers as there are classes
     words += [f"conv {channels[2]} k3{turns}{' tied=conv2' if 'tied' in params['sharing'] else ''}"]
     change = {
-        "network": (*words, params["activation"], "linear 10"),
+        "network": (*words, params["activation"], last),
         "rate": params["rate"],
         "penalty": params["penalty"],
         "sizes": (params["size"],),
@@ -113,15 +114,12 @@ def recipe_of(params: dict[str, Any], section: Search) -> Recipe:
     return Recipe(**{**section.recipe.model_dump(), **change})
 
 
-def report(study: optuna.Study, journal: Path) -> None:
-    """The study's table, its journal, its front as a picture, the front's settings."""
-    from matplotlib import pyplot
-
+def report(study: optuna.Study) -> None:
+    """The study's table and its front's settings."""
     complete = [t for t in study.get_trials(deepcopy=False, states=_finished()) if t.values]
     front = {t.number for t in study.best_trials}
     rows = [(t.number, *t.values, t.number in front, *(t.params[n] for n in NAMES)) for t in complete]
     write_csv(Path("results/plots/search.csv"), ("trial", "accuracy", "nonzero", "front", *NAMES), rows)
-    write_bytes(Path("results/models/search-journal.log"), journal.read_bytes())
     best = sorted((t for t in complete if t.number in front), key=lambda t: t.values[1])
     write_json(
         Path("results/metrics/search.json"),
@@ -130,9 +128,3 @@ def report(study: optuna.Study, journal: Path) -> None:
             "front": [{"accuracy": t.values[0], "nonzero": int(t.values[1]), **t.params} for t in best],
         },
     )
-    figure, axes = pyplot.subplots(figsize=(6, 4))
-    axes.scatter([t.values[1] for t in complete], [t.values[0] for t in complete], s=12, color="0.6")
-    axes.plot([t.values[1] for t in best], [t.values[0] for t in best], "o-", color="C0", label="front")
-    axes.set(xlabel="non-zero parameters", ylabel="held-out accuracy", title="The search's trials")
-    axes.legend(frameon=False)
-    save_figure(figure, Path("results/figures/search.svg"))

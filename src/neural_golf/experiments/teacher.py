@@ -1,4 +1,4 @@
-"""A large network whose answers small ones can be taught with: what recipes with `distil` above 0 learn from."""
+"""A large network whose answers teach small ones, in recipes with `distil` above 0."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["probabilities"]
 
 
 def probabilities(section: Teacher, images: data.Split) -> NDArray[np.float32]:
-    """The teacher's softmax [n, classes] on images; it is trained once, on the training part.
+    """The teacher's softmax [n, classes] on these images. The teacher is trained once, on the training part.
 
     Every epoch sees newly transformed images.
     """

@@ -1,1 +1,1 @@
-"""Anybody's networks, each verified again every time."""
+"""Networks from anyone, each of which is verified again every time."""

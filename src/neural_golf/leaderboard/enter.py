@@ -1,8 +1,8 @@
-"""`golf enter`: our own networks as entries of the leaderboard, of every row one, chosen before it is scored.
+"""`golf enter`: puts our own networks on the leaderboard, one for each row, chosen before it is scored.
 
-Of each row and variant of the ladder, the seed that stands for it (`representative`) is entered for every challenge that it
-passes. If it does not pass, the row has no entry, though another seed might: to look for that one would be to
-choose on the test images.
+Of each row and variant of the ladder, the seed that stands for it (`representative`) is entered for every
+challenge that it passes. If it does not pass, the row has no entry, though another seed might pass: to look
+for that one would be to choose on the test images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["add_enter_arguments", "enter", "run_enter"]
 def add_enter_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf enter`."""
     parser.description = (
-        "Enter the networks of the ladder: of every row the one that held-out images choose, "
+        "Enter the networks of the ladder: of each row the one that the held-out images choose, "
         "for every challenge that it passes."
     )
     parser.add_argument(
@@ -67,7 +67,7 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
             if best.correct < challenge.threshold:
                 what = f"{best.name} has {best.correct:,} right, {challenge.threshold:,} needed"
             elif not path.exists():
-                what = f"{path} is not there, as it is larger than the referee's limit"
+                what = f"{path} is not there, because it is larger than the referee's limit"
             else:
                 card = _card(settings, group)
                 made = _submit(path, best, card, challenge, test_set, root, variant.name)

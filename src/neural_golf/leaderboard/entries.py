@@ -1,7 +1,7 @@
 """The leaderboard: leaderboard/<challenge>/<entry>/ with model.onnx and card.yaml, and tables made from them.
 
-A card says who, how and what chose the network; it never says how good it is. Every table is written from
-a fresh verdict on every entry. Entries chosen on the test images are shown as such and ranked apart.
+A card says who made the network, how, and what chose it; it never says how good it is. Every table is written
+from a fresh verdict on every entry. Entries that were chosen on the test images are marked and ranked apart.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CARD_BYTES = 1 << 16
 
 
 class Card(BaseModel):
-    """What a person says about an entry. `chosen_on`: the data that chose this network among others."""
+    """What a person says about an entry. `chosen_on` names the data that chose this network among others."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -60,7 +60,7 @@ class Card(BaseModel):
 
 @dataclass(frozen=True)
 class Entry:
-    """One folder of the leaderboard with the referee's fresh word on it."""
+    """One folder of the leaderboard with the referee's fresh verdict on it."""
 
     challenge: str
     name: str
@@ -113,7 +113,7 @@ def submit(
         raise GolfError(f"submit: the entry's name {name!r} must be of a-z, 0-9, dot, dash, and underscore")
     folder = root / challenge.name / name
     if folder.exists() and not replace:
-        raise GolfError(f"submit: {folder} exists already; choose another name, or say --replace")
+        raise GolfError(f"submit: {folder} exists already; choose another name, or add --replace")
     verdict = verify(file, *test_set, challenge, limits=limits)
     if verdict.verdict != "PASS":
         raise GolfError(f"submit: {verdict.path} is not an entry of {challenge.name}: {verdict.reason}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 __all__ = ["claims"]
@@ -11,8 +12,11 @@ __all__ = ["claims"]
 DIRECTIONS = ("rising diagonal", "falling diagonal", "vertical", "horizontal")
 
 
-def claims(findings: Mapping[str, Mapping[str, Any]]) -> str:
-    """A Markdown text with a table per claim and a verdict per network, from results/interpret.json."""
+def claims(findings: Mapping[str, Mapping[str, Any]], file_of: Callable[[str, str], Path]) -> str:
+    """A Markdown text with a table per claim and a verdict per network, from results/interpret.json.
+
+    file_of: the file of a kind of figure of a network.
+    """
     parts = [
         _table(
             "The first layer's channels are detectors of the four directions: rising diagonal, falling diagonal, "
@@ -22,6 +26,7 @@ def claims(findings: Mapping[str, Mapping[str, Any]]) -> str:
             "angles",
             ("channels answer to (selectivity)", "verdict"),
             {name: _directions(found) for name, found in findings.items()},
+            {name: file_of("angles", name) for name in findings},
         ),
         _table(
             "One channel is inverted: bright where there is no ink",
@@ -30,6 +35,7 @@ def claims(findings: Mapping[str, Mapping[str, Any]]) -> str:
             "channels",
             ("correlation with the ink, by channel", "verdict"),
             {name: _inverted(found) for name, found in findings.items()},
+            {name: file_of("channels", name) for name in findings},
         ),
         _table(
             "The average activations of the features look different for every digit",
@@ -39,6 +45,7 @@ def claims(findings: Mapping[str, Mapping[str, Any]]) -> str:
             "classes",
             ("nearest to its own mean", "digits a feature is high for", "verdict"),
             {name: _heat_maps(found) for name, found in findings.items()},
+            {name: file_of("classes", name) for name in findings},
         ),
         _table(
             "Gradient ascent on the image shows what excites a feature",
@@ -47,13 +54,19 @@ def claims(findings: Mapping[str, Mapping[str, Any]]) -> str:
             "excite",
             ("features excited beyond every test image", "verdict"),
             {name: _excited(found) for name, found in findings.items()},
+            {name: file_of("excite", name) for name in findings},
         ),
     ]
     return "\n".join(parts)
 
 
 def _table(
-    claim: str, how: str, figure: str, header: tuple[str, ...], rows: Mapping[str, tuple[str, ...] | None]
+    claim: str,
+    how: str,
+    figure: str,
+    header: tuple[str, ...],
+    rows: Mapping[str, tuple[str, ...] | None],
+    files: Mapping[str, Path],
 ) -> str:
     told = {name: cells for name, cells in rows.items() if cells}
     count = Counter(cells[-1] for cells in told.values())
@@ -65,7 +78,7 @@ def _table(
         f"| network | {' | '.join(header)} | figure |",
         f"|---|{'---|' * len(header)}---|",
         *(
-            f"| {name} | {' | '.join(cells)} | [{figure}](../results/figures/interpret/{figure}-{name}.svg) |"
+            f"| {name} | {' | '.join(cells)} | [{figure}](../{files[name].as_posix()}) |"
             for name, cells in told.items()
         ),
         "",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neural_golf import data
-from neural_golf.base.files import PLOTS, write_bytes, write_json
+from neural_golf.base.files import METRICS, PLOTS, read_json, write_bytes, write_json
 from neural_golf.base.longwork import cores
 from neural_golf.config import Config, load
 from neural_golf.config.sections import Record
@@ -41,26 +41,27 @@ FIGURES = Path("results/figures/interpret")
 FINDINGS = Path("results/interpret.json")
 CLAIMS = Path("results/interpret.md")
 DOCUMENT = Path("docs/interpretability.md")
+STUDY = METRICS / "tune.json"
 
-# Kind of figure: what draws it, and the category it stands under. OVERVIEW is drawn once, PORTRAIT
-# for every network.
-OVERVIEW: dict[str, tuple[Callable[..., Figure], str]] = {
-    "front": (overview.front, "All networks"),
-    "training": (overview.training, "All networks"),
-    "pruning": (overview.pruning, "All networks"),
-    "study": (overview.study, "Tuning"),
-    "slices": (overview.slices, "Tuning"),
+# Kind of figure: what draws it, the category it stands under, and its file's format: png where it has
+# thousands of marks. OVERVIEW is drawn once, PORTRAIT for every network.
+OVERVIEW: dict[str, tuple[Callable[..., Figure], str, str]] = {
+    "front": (overview.front, "All networks", "svg"),
+    "training": (overview.training, "All networks", "svg"),
+    "pruning": (overview.pruning, "All networks", "png"),
+    "study": (overview.study, "Tuning", "svg"),
+    "slices": (overview.slices, "Tuning", "png"),
 }
-PORTRAIT: dict[str, tuple[Callable[..., Figure], str]] = {
-    "flow": (anatomy.flow, "The whole network"),
-    "kernels": (anatomy.kernels, "The whole network"),
-    "survivors": (anatomy.survivors, "The whole network"),
-    "channels": (vision.channels, "What it sees"),
-    "angles": (vision.angles, "What it sees"),
-    "classes": (vision.classes, "What it sees"),
-    "excite": (vision.excite, "What it sees"),
-    "mistakes": (vision.mistakes, "What it gets wrong"),
-    "worth": (anatomy.worth, "What each weight is worth"),
+PORTRAIT: dict[str, tuple[Callable[..., Figure], str, str]] = {
+    "flow": (anatomy.flow, "The whole network", "svg"),
+    "kernels": (anatomy.kernels, "The whole network", "png"),
+    "survivors": (anatomy.survivors, "The whole network", "png"),
+    "channels": (vision.channels, "What it sees", "png"),
+    "angles": (vision.angles, "What it sees", "png"),
+    "classes": (vision.classes, "What it sees", "png"),
+    "excite": (vision.excite, "What it sees", "png"),
+    "mistakes": (vision.mistakes, "What it gets wrong", "png"),
+    "worth": (anatomy.worth, "What each weight is worth", "png"),
 }
 
 
@@ -80,9 +81,15 @@ def drawings(config: Config) -> list[Drawing]:
     kinds = [(kind, "", *OVERVIEW[kind]) for kind in OVERVIEW]
     kinds += [(kind, name, *PORTRAIT[kind]) for name in config.interpret.networks for kind in PORTRAIT]
     return [
-        Drawing(FIGURES / f"{'-'.join(filter(None, (kind, name)))}.svg", kind, name, caption(draw), category)
-        for kind, name, draw, category in kinds
+        Drawing(file_of(kind, name), kind, name, caption(draw), category)
+        for kind, name, draw, category, _ in kinds
     ]
+
+
+def file_of(kind: str, network: str = "") -> Path:
+    """The file of one figure; `network` is the group it is of, or empty for all."""
+    *_, suffix = (OVERVIEW | PORTRAIT)[kind]
+    return FIGURES / f"{'-'.join(filter(None, (kind, network)))}.{suffix}"
 
 
 def caption(draw: Callable[..., Any]) -> str:
@@ -109,11 +116,11 @@ def run(config: Config) -> None:
         found = dict(pool.map(_portrait, names))
         overview_done.result()
     wanted = {drawing.path for drawing in drawings(config)}
-    for path in FIGURES.glob("*.svg"):
+    for path in FIGURES.glob("*"):
         if path not in wanted:
             path.unlink()
     write_json(FINDINGS, found)
-    write_bytes(CLAIMS, claims(found).encode())
+    write_bytes(CLAIMS, claims(found, file_of).encode())
     if DOCUMENT.exists():  # not in the demo's workspace
         update_marked(DOCUMENT, "interpret", CLAIMS.read_text(encoding="utf-8"))
 
@@ -142,12 +149,12 @@ def survey(config: Config, results: list[Result]) -> None:
         "front": overview.front(results, public_records(config)),
         "training": overview.training({name: some for name, some in rows.items() if some}),
         "pruning": overview.pruning({name: some for name, some in curves.items() if some}, goals),
-        "study": overview.study(trials, importances(Path("results/models/tune-journal.log"))),
+        "study": overview.study(trials, read_json(STUDY)["importance"]),
         "slices": overview.slices(trials),
     }
     for kind, figure in figures.items():
         settle(figure)
-        save_figure(figure, FIGURES / f"{kind}.svg")
+        save_figure(figure, file_of(kind))
 
 
 def public_records(config: Config) -> list[Record]:
@@ -161,18 +168,6 @@ def public_records(config: Config) -> list[Record]:
     ]
     known = {(record.nonzero, record.accuracy) for record in blog}  # the blog is also among the records
     return blog + [r for r in config.ladder.records if (r.nonzero, r.accuracy) not in known]
-
-
-def importances(journal: Path) -> dict[str, float]:
-    """How much of the differences between the study's trials each setting explains."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
-    study = optuna.load_study(study_name="tune", storage=storage)
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
 
 def portrait(
@@ -209,7 +204,7 @@ def portrait(
     }
     for kind, figure in figures.items():
         settle(figure)
-        save_figure(figure, FIGURES / f"{kind}-{subject.variant}.svg")
+        save_figure(figure, file_of(kind, subject.variant))
     print(f"interpret: {len(figures)} figures of {subject.name}")
     found = findings(
         config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout)

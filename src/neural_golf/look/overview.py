@@ -237,13 +237,17 @@ def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) ->
     left.set_ylabel("right on the judging images")
     left.grid()
     left.set_axisbelow(True)
+    right.set_title("part of the differences explained", loc="left")
+    if not importances:
+        right.axis("off")
+        right.text(0, 1, "The finished trials do not differ\nenough to be explained.", va="top", fontsize=8)
+        return figure
     order = sorted(importances, key=lambda name: importances[name])
     parts = [importances[name] for name in order]
     right.barh([name.replace("_", " ") for name in order], parts, color=PLUS, height=0.6)
     for y, part in enumerate(parts):
         beside(right, f"{part:.2f}" if part >= 0.005 else "under 0.01", part, y)
     right.set_xlim(0, 1.15 * max(parts))
-    right.set_xlabel("part of the differences explained")
     return figure
 
 

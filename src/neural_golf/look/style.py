@@ -55,26 +55,30 @@ STYLE: Any = {
     "grid.color": "#e3e6eb",
     "grid.linewidth": 0.7,
     "figure.facecolor": "white",
+    "svg.hashsalt": "neural-golf",
+    "svg.fonttype": "none",
 }
 
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Draw in the style inside this."""
+    """Draw in the style inside this, whatever the person's own matplotlibrc says."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
         yield
 
 
 def canvas(
     width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
 ) -> tuple[Figure, Any]:
-    """A figure of so many inches, and its axes as `pyplot.subplots` gives them."""
-    from matplotlib import pyplot
+    """A figure of so many inches, and its axes as `Figure.subplots` gives them."""
+    from matplotlib.figure import Figure
 
-    figure, axes = pyplot.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
-    return figure, axes
+    figure = Figure(figsize=(width, height), layout="constrained")  # no window, whatever the backend
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def settle(figure: Figure) -> None:

@@ -1,4 +1,4 @@
-"""The inside of the sandbox: a process that imports once, then forks one judge per untrusted file.
+"""The inside of the sandbox: a process that imports everything once and then forks a judge for each file.
 
 The parent (`sandbox.py`) talks to it over a socket: one byte that says what to do, with two descriptors,
 the opened file and a pipe for the answer. The fork limits itself, reads the file, answers with one JSON
@@ -85,7 +85,7 @@ def isolate() -> list[str]:
 
 
 def limit(limits: Limits) -> list[str]:
-    """Take the limits on. Returns the names of those that this platform does not keep."""
+    """Put the limits into force. Returns the names of those that this platform does not keep."""
     wanted = {
         "RLIMIT_AS": (limits.memory_bytes, limits.memory_bytes),
         "RLIMIT_CPU": (limits.cpu_seconds, limits.cpu_seconds + 1),
@@ -107,7 +107,7 @@ def limit(limits: Limits) -> list[str]:
 
 
 def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool = True) -> dict[str, Any]:
-    """Read, count and (with images) score one file. Never raises: a refusal is an answer too."""
+    """Read, count and (with images) score one file. It never raises, because a refusal is an answer too."""
     answer: dict[str, Any] = {}
     try:
         data = b""
@@ -138,7 +138,7 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool 
 
 
 def _metadata(model: Any) -> dict[str, str]:
-    """What the file says of itself in metadata_props: printable ASCII, at most 64 entries of at most 2,000 characters."""
+    """The file's metadata_props: printable ASCII, at most 64 entries of at most 2,000 characters."""
     entries = list(model.metadata_props)[:64]
     return {ascii(e.key[:100])[1:-1]: ascii(e.value[:2000])[1:-1] for e in entries}
 

@@ -1,6 +1,6 @@
 """`golf verify`.
 
-A table for people, --json for programs, the exit code for scripts.
+It prints a table for people, or JSON for programs; the exit code is for scripts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     add_challenge(parser)
     add_data(parser)
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
-    parser.add_argument("--graph", action="store_true", help="print the graph too, as Mermaid's text")
+    parser.add_argument("--graph", action="store_true", help="also print the graph, as Mermaid's text")
 
 
 def run_verify(args: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def verdict_table(verdict: Verdict) -> str:
-    """A verdict for people: one line that says it, then one row per figure."""
+    """A verdict for people: one line that states it, and then one row for each figure."""
     rows = [("file", verdict.path), ("challenge", verdict.challenge), ("sha256", verdict.sha256)]
     if verdict.correct is not None:
         rows.append(("correct", f"{verdict.correct:,} of {verdict.images:,}"))
@@ -96,7 +96,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         metavar="FOLDER",
-        help="a folder with the published test files, t10k-*.gz; may be said more than once (default: data)",
+        help="a folder with the published test files, t10k-*.gz; may be given more than once (default: data)",
     )
 
 

@@ -30,7 +30,7 @@ _IR_VERSION = 10  # of the rebuilt model
 
 @dataclass(frozen=True)
 class Count:
-    """What a network weighs. `integers` are the free ones: shapes, axes, pads, slices."""
+    """What is counted of a network. `integers` are the free ones: shapes, axes, pads, slices."""
 
     parameters: int
     nonzero: int
@@ -53,7 +53,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Graph:
-    """An inspected model: all that `rebuild` writes and `count` adds up."""
+    """An inspected model: everything that `rebuild` writes and `count` adds up."""
 
     opset: int
     input_name: str

@@ -1,4 +1,4 @@
-"""A graph as a picture in Mermaid's text, for a person to review. It holds no word of the file."""
+"""A graph as a picture in Mermaid's text, for a person to review. It contains no text from the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ LINE: Final = rf"^(flowchart TD|[a-z]+[0-9]*(\(\[{_WORDS}\]\)|\[{_WORDS}\]| --> 
 def drawn(graph: Graph) -> tuple[str, ...]:
     """Lines of a Mermaid flowchart: the nodes, and every tensor that counts. Shapes are left out.
 
-    Names of the file are replaced by numbers, so that no line says what the file would like to say.
+    Names in the file are replaced by numbers, so that no line says what the file's author would like it to
+    say.
     """
     made = {graph.input_name: "image"}
     lines = ["flowchart TD", 'image(["image"])']

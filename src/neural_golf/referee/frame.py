@@ -1,4 +1,4 @@
-"""A file's frame: whether its bytes are an ONNX model, of which operator set, with what input and output."""
+"""A file's frame: whether its bytes are an ONNX model, its operator set, its input and its output."""
 
 from __future__ import annotations
 

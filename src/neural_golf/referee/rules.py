@@ -1,4 +1,4 @@
-"""Every constant of the rules: limits, operators, number types. docs/rules.md says them in words."""
+"""Every constant of the rules: limits, operators, number types. docs/rules.md states them in words."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Refused(GolfError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may use. A bigger reference network is scored by passing bigger limits."""
+    """What one file may use. Our larger reference network is scored with larger limits."""
 
     file_bytes: int = 1 << 20
     nodes: int = 256
-    classes: int = 10  # numbers that the network must answer with
+    classes: int = 10  # the network must answer with so many numbers
     free_integers: int = 256  # shapes, axes, pads and slices, over the whole graph
     memory_bytes: int = 3 << 30  # of address space, the interpreter and onnxruntime included
     cpu_seconds: int = 20

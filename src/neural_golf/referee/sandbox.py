@@ -1,4 +1,5 @@
-"""The outside of the sandbox: opens an untrusted file, hands its descriptor over, and waits, not too long.
+"""The outside of the sandbox: it opens an untrusted file, hands its descriptor over, and waits for a limited
+time.
 
 The parent reads nothing of the file and believes nothing of the answer: it is size-limited, parsed as
 JSON, validated, and only then turned into a verdict. The labels never leave the parent.
@@ -64,7 +65,7 @@ class AnswerCount(_Strict):
 
 
 class Answer(_Strict):
-    """What the child says about one file; the parent adds `peak_kib` (resident memory)."""
+    """What the child says about one file. The parent adds `peak_kib`, the peak of its resident memory."""
 
     refused: _Text | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -89,7 +90,7 @@ class Answer(_Strict):
 
 
 def open_untrusted(path: Path, limits: Limits = LIMITS) -> int:
-    """A descriptor of a regular file of allowed size. Never follows a link, never waits.
+    """A descriptor of a regular file of allowed size. It never follows a link and never waits.
 
     Raises Refused for anything else: links, folders, pipes, devices, empty or too large files.
     """
@@ -139,7 +140,8 @@ class Sandbox:
     def judge(self, path: str | os.PathLike[str], probes: bool = True) -> Answer:
         """The child's validated answer about one file. A refusal is an answer, not an error.
 
-        Without `probes`: from one pass in batches, not image by image and not with rounded parameters.
+        Without `probes` it comes from one pass in batches, not image by image and not with rounded
+        parameters.
         """
         try:
             descriptor = open_untrusted(Path(path), self.limits)
@@ -227,7 +229,7 @@ class Sandbox:
                     start_new_session=True,
                 )
             finally:
-                Path(empty).rmdir()  # the child stays in a folder that is no more: nothing can be made there
+                Path(empty).rmdir()  # the child stays in it, so it can make nothing there
         self._control = ours
         ready = select.select([ours], [], [], _START_SECONDS)[0] and ours.recv(1)
         if ready != b"+":

@@ -1,4 +1,4 @@
-"""Running an inspected network on images, in one fixed setting. Only the child process comes here."""
+"""Runs an inspected network on images, in one fixed setting. Only the child process imports this."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ ROUNDING = 1e-4  # of the largest logit: how far two orders of the same sums may
 
 @dataclass(frozen=True)
 class Predictions:
-    """The class of each image [n], first maximum, and the same with bfloat16 parameters (if probed)."""
+    """The class of each image [n] by its first maximum, and the same with bfloat16 parameters if it was
+    probed.
+    """
 
     classes: Classes
     coarse: Classes | None
@@ -35,7 +37,7 @@ class Predictions:
 class TestImages:
     """Test images [n, 1, 28, 28] as both kinds of input, raw bytes and float32 from 0 to 1, and two orders.
 
-    Made once, before the forks, which share it.
+    It is made once, before the forks, which share it.
     """
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
@@ -46,12 +48,12 @@ class TestImages:
 
 
 def predict(graph: Graph, images: TestImages, classes: int, probes: bool = True) -> Predictions:
-    """Run the network, which tells `classes` apart, on the images, one by one; a permuted batch must agree.
+    """Run a network of so many classes on the images, one by one; permuted batches must give the same
+    answers.
 
-    Without `probes` only the permuted batches are run, once: for our own files, and for more images of a
-    file that was probed.
-    Raises Refused for a wrong input or output shape, logits that are not finite, an answer that
-    depends on the other images of a batch, and whatever onnxruntime will not run.
+    Without `probes` only the permuted batches are run, once. That is for our own files, and for more images
+    of a file that was probed. Raises Refused for a wrong input or output shape, logits that are not finite,
+    an answer that depends on the other images of a batch, and whatever onnxruntime will not run.
     """
     pixels = _feed(graph, images)
     free = graph.batch is None

@@ -1,10 +1,11 @@
-"""The referee: scores anyone's ONNX file, and is the only one believed. Never loads torch.
+"""The referee: it scores anyone's ONNX file, and only its figures are believed. It never loads torch.
 
-    from neural_golf.verify import verify
+    from neural_golf.referee.challenge import load_challenge
+    from neural_golf.referee.verdict import verify
     verdict = verify("model.onnx", images, labels, load_challenge("mnist-98"))
 
-An untrusted file is opened, counted and run in a limited child process (`referee/sandbox.py`). What
-counts is written for players in docs/rules.md.
+An untrusted file is opened, counted and run in a limited child process (`referee/sandbox.py`). docs/rules.md
+tells players what counts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -42,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Verdict:
-    """The referee's word on one file. Counts are None where the file was refused before counting."""
+    """The referee's verdict on one file. Counts are None if the file was refused before it was counted."""
 
     verdict: Literal["PASS", "FAIL", "REFUSED"]
     reason: str
@@ -99,11 +100,12 @@ def verify_many(
 ) -> list[Verdict]:
     """Score several files, each as `verify` does, in its own limited fork of a child process.
 
-    `jobs` child processes work side by side. The verdicts come in the order of the paths. With `fresh`
-    each file gets a new child process: slower, and right for files of several strangers, since one that
-    takes over its fork could then reach no verdict but its own. Without `probes` a file is run in batches
-    only, once, in a third of the time: right for our own files and for more images of a probed one. What
-    looks at the other images of its batch, or hides in the last bits of parameters, is not found then.
+    `jobs` child processes work side by side. The verdicts come in the order of the paths. With `fresh` each
+    file gets a new child process. This is slower, and it is right for files of several strangers: a file that
+    takes over its fork can then reach no verdict but its own. Without `probes` a file is run only once, in
+    batches, which takes a third of the time. This is right for our own files, and for more images of a file
+    that was probed. It does not find a network that looks at the other images of its batch or that hides
+    something in the last bits of its parameters.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
         found = f"{images.dtype} {images.shape}"
@@ -112,6 +114,8 @@ def verify_many(
         raise GolfError(f"verify: {len(images)} images need as many labels, not {labels.shape}")
     if challenge is not None and challenge.images != len(images):
         raise GolfError(f"verify: {challenge.name} is about {challenge.images} images, not {len(images)}")
+    if challenge is not None:
+        limits = replace(limits, classes=challenge.classes)
     paths = list(paths)
     with ExitStack() as stack:
         idle: SimpleQueue[Sandbox] = SimpleQueue()

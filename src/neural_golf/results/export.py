@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,7 @@ LISTING = Path("results/exported.json")
 
 @dataclass(frozen=True)
 class Exported:
-    """One exported file beside the record of its training: what the referee's word is held against."""
+    """One exported file and the record of its training, with which the referee's verdict is compared."""
 
     name: str
     row: str
@@ -70,7 +69,7 @@ def run(config: Config) -> None:
             size, nonzero = checkpoint.network.size, int(np.count_nonzero(baked))
             files.append(Exported(name, row, path.as_posix(), len(content), digest, size, nonzero, record))
     wanted = {file.path for file in files}
-    for folder in (SMALL, LARGE):  # DVC wants both to exist; files of other rows and seeds must go
+    for folder in (SMALL, LARGE):  # DVC wants both; files of other rows and seeds must go
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob("*.onnx"):
             if path.as_posix() not in wanted:
@@ -81,7 +80,9 @@ def run(config: Config) -> None:
 def _metadata(
     config: Config, row: str, record: Run, checkpoint: Checkpoint, baked: NDArray[np.float32]
 ) -> dict[str, str]:
-    """What the file says of itself. No clock and no commit, so that equal networks are equal bytes."""
+    """What the file says about itself. It names no time and no commit, so that equal networks are equal
+    bytes.
+    """
     facts = data.facts()
     shape = ", ".join(map(str, checkpoint.network.in_shape))
     chosen_on = {"": "nothing chosen on test images", "heldout": "held-out images", "test": "test images"}
@@ -104,7 +105,7 @@ def _metadata(
 
 def settings_digest(config: Config) -> str:
     """A digest of the settings that the networks come from, to tell two regenerations apart."""
-    tree: dict[str, Any] = config.model_dump(mode="json")
+    tree = config.model_dump(mode="json")
     kept = {
         key: tree[key]
         for key in ("data", "tune", "prune", *config.rows_by("reference", "training", "descent"))

@@ -1,4 +1,4 @@
-"""The stage `front`: accuracy against size, the spread of both, and what it costs to be honest."""
+"""The stage `front`: accuracy against size, the spread of both, and what honesty costs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Price", "points", "price_of_honesty", "run"]
 
 @dataclass(frozen=True)
 class Price:
-    """Of every descent the smallest size with the accuracy asked for, by one judge.
+    """For each descent the smallest size that has the accuracy asked for, according to one judge.
 
-    `best` is the smallest of all seeds: on the test images, what a paper would report.
+    `best` is the smallest of all seeds; on the test images, this is what a paper would report.
     """
 
     row: str
@@ -82,7 +82,7 @@ def points(results: Sequence[Result], train: int) -> pd.DataFrame:
 def price_of_honesty(
     results: Sequence[Result], row: str, goal: float, judge: Literal["test", "heldout"]
 ) -> Price:
-    """One rule, the smallest snapshot of a descent that reaches the goal on the judge's images."""
+    """One rule: take the smallest snapshot of a descent that reaches the goal on the judge's images."""
     per_seed: dict[int, Result] = {}
     for result in sorted(results, key=lambda r: -r.nonzero):
         if result.reaches(goal, judge):
@@ -91,7 +91,9 @@ def price_of_honesty(
     correct = [result.correct for result in per_seed.values()]
     return Price(
         row, goal, judge, len(sizes),
-        Spread.of(sizes) if sizes else None, min(sizes, default=None), Spread.of(correct) if correct else None,
+        Spread.of(sizes) if sizes else None,
+        min(sizes, default=None),
+        Spread.of(correct) if correct else None,
     )  # fmt: skip
 
 

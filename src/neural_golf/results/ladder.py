@@ -1,4 +1,4 @@
-"""The stage `ladder`: one table of all networks, as JSON, CSV, and Markdown for the README and docs/ladder.md."""
+"""The stage `ladder`: one table of all networks, for programs, for the README and for docs/ladder.md."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def short_table(config: Config, rows: Sequence[LadderRow]) -> str:
                 "network": row.title,
                 "parameters": f"{row.parameters:,}",
                 "non-zero": _fewest(row.nonzero),
-                "right on test": f"{row.test_correct.text(2, scale=100 / row.test_images)} %{worst[row.variant.judge]}",
+                "right on test": _percent(row) + worst[row.variant.judge],
                 "n": str(row.nonzero.n),
                 "the blog": _blog(row.blog),
             }
@@ -147,16 +147,17 @@ def short_table(config: Config, rows: Sequence[LadderRow]) -> str:
         ],
         "lrrrrr",
     )
-    return f"{text}\n\nMean ± standard deviation over n seeds. † As in the blog, the test images themselves chose these zeros."
+    note = "† As in the blog, the test images themselves chose these zeros."
+    return f"{text}\n\nMean ± standard deviation over n seeds. {note}"
 
 
 def protocol(config: Config, facts: data.Facts) -> str:
     prune = config.prune
     return (
-        f"Data: {facts.title}; {facts.train:,} images to train on, {facts.heldout:,} held out, {facts.test:,} to "
-        f"test. Zeroing keeps at least {prune.threshold:.4g} of the test images right, or "
-        f"{prune.heldout_threshold:.4g} of the held-out images where these judge. Mean ± standard deviation over "
-        "n seeds."
+        f"Data: {facts.title}; {facts.train:,} images to train on, {facts.heldout:,} held out, "
+        f"{facts.test:,} to test. Zeroing keeps at least {prune.threshold:.4g} of the test images right, or "
+        f"{prune.heldout_threshold:.4g} of the held-out images where these judge. "
+        "Mean ± standard deviation over n seeds."
     )
 
 
@@ -189,6 +190,10 @@ def _markdown(rows: Sequence[dict[str, str]], aligned: str) -> str:
     alignment = [words[letter] for letter in aligned]
     text: str = pd.DataFrame(rows).to_markdown(index=False, colalign=alignment, disable_numparse=True)
     return text
+
+
+def _percent(row: LadderRow) -> str:
+    return f"{row.test_correct.text(2, scale=100 / row.test_images)} %"
 
 
 def _fewest(nonzero: Spread) -> str:

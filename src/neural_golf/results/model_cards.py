@@ -1,14 +1,13 @@
 """Model cards for what was exported: one Markdown file per row and variant, as Hugging Face reads them.
 
-One for all seeds of a row: these differ in the seed alone, and a card for each would repeat the rest.
-A card's figures are the referee's, so cards are written after `verify`, by the stage `ladder`.
+All seeds of a row share a card, because they differ only in the seed. A card's figures are the referee's, so
+the stage `ladder` writes the cards, after `verify`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -39,7 +38,9 @@ def method(config: Config, variant: Variant, group: Sequence[Result]) -> str:
 
 
 def write_model_cards(folder: Path, config: Config, facts: Facts, results: Sequence[Result]) -> None:
-    """Write folder/VARIANT.md for every row and variant; remove cards of those that are no more."""
+    """Write folder/VARIANT.md for every row and variant, and remove the cards of variants that no longer
+    exist.
+    """
     others = [result for result in results if not result.entered]
     texts = {
         variant.name: model_card(config, facts, group, [r for r in others if r.row == variant.row])
@@ -53,10 +54,10 @@ def write_model_cards(folder: Path, config: Config, facts: Facts, results: Seque
 
 
 def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Sequence[Result] = ()) -> str:
-    """One card: of `group`, the runs entered, and of `others`, what else was exported of them."""
+    """One card, about `group`, the runs that are entered, and `others`, what else was exported from them."""
     best = representative(group)
     variant = best.variant
-    header: dict[str, Any] = {
+    header: dict[str, object] = {
         "license": config.ladder.licence.lower(),
         "library_name": "onnx",
         "pipeline_tag": "image-classification",
@@ -70,14 +71,16 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     worth = (
         "The test images chose nothing."
         if best.honest
-        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out images "
-        "chose nothing here."
+        else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out "
+        "images chose nothing here."
     )
     seeds = " In bold: the seed described above." if len(group) > 1 else ""
     tables = _table(group, best if len(group) > 1 else None)
     if others:
         tables += f"\n\nOther sizes on the way of the same runs, not entered:\n\n{_table(others)}"
     shape = ", ".join(map(str, facts.shape))
+    _, height, width = facts.shape
+    stroke = f"{height // 7}:{height - height // 7}, {max(0, width // 2 - 1)}:{width // 2 + 1}"
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
     return f"""---
 {front}---
@@ -103,7 +106,7 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("{best.path}")
 images = np.zeros((2, {shape}), np.float32)  # pixel / 255
-images[0, 0, 4:-4, 13:15] = 1.0
+images[0, 0, {stroke}] = 1.0
 (logits,) = session.run(["logits"], {{"image": images}})
 print(logits.argmax(axis=1))
 ```
@@ -130,7 +133,7 @@ def _table(results: Sequence[Result], best: Result | None = None) -> str:
     return text
 
 
-def _evaluations(result: Result, facts: Facts) -> list[dict[str, Any]]:
+def _evaluations(result: Result, facts: Facts) -> list[dict[str, object]]:
     """Hugging Face's evaluation results of one file: accuracy on the test and on the held-out images."""
     parts = (
         ("test", "test", result.accuracy, result.images, not result.honest),
@@ -149,7 +152,8 @@ def _evaluations(result: Result, facts: Facts) -> list[dict[str, Any]]:
                 {
                     "type": "accuracy",
                     "value": round(accuracy, 6),
-                    "name": f"accuracy on {images} images, by golf verify" + (", these chose it" if chose else ""),
+                    "name": f"accuracy on {images} images, by golf verify"
+                    + (", these chose it" if chose else ""),
                 }
             ],
         }

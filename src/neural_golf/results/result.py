@@ -1,4 +1,4 @@
-"""The one type of a result, where it is read and written, which one stands for a row, what "reaches" means."""
+"""The one type of a result: how it is read and written, which one stands for a row, what "reaches" means."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ VERIFIED = PLOTS / "verify.csv"
 
 @dataclass(frozen=True, order=True)
 class Variant:
-    """What tells the networks of a row apart, seeds aside: the judge, and the order of zeroing or the size."""
+    """What tells the networks of a row apart besides their seeds: the judge, and the order of zeroing or the
+    size.
+    """
 
     row: str
     judge: Judge = ""
@@ -46,7 +48,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Result:
-    """The referee's word on one exported file, and how the file came about.
+    """The referee's verdict on one exported file, and how the file came about.
 
     `correct` of `images` are the test images. `judge`: which images decided what of it was removed, if any
     did. `size`: in a descent, the parameters that were left. `entered`: whether it is an entry, or only a
@@ -90,7 +92,7 @@ class Result:
         return self.judge != "test"
 
     def reaches(self, goal: float, part: Literal["test", "heldout"] = "test") -> bool:
-        """Whether at least this share of the images is right, without any rounding up."""
+        """Whether at least this share of the images is right; nothing is rounded up."""
         if part == "test":
             return self.correct >= needed(goal, self.images)
         return self.heldout_correct >= needed(goal, self.heldout_images)
@@ -132,7 +134,7 @@ def _result(line: Mapping[str, str]) -> Result:
 
 
 def by_variant(results: Iterable[Result], entered: bool = True) -> dict[Variant, list[Result]]:
-    """The results by variant, in the order in which they come: those entered, or those that are not."""
+    """The results by variant, in their order: either those that are entered or those that are not."""
     groups: dict[Variant, list[Result]] = {}
     for result in results:
         if result.entered == entered:

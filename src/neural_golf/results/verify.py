@@ -1,4 +1,4 @@
-"""The stage `verify`: every exported file scored by the referee, and held against its record."""
+"""The stage `verify`: the referee scores every exported file, and its verdict is compared with the record."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ __all__ = ["run"]
 def run(config: Config) -> None:
     """Score every exported file, from the ONNX file alone, on test and held-out images.
 
-    In permuted batches: these files are our own. What is entered is scored as anybody's, image by image
-    too and with rounded parameters, by `golf enter` and in every `make test`.
+    The files are run in permuted batches, since they are our own. What is entered is scored like anyone
+    else's file by `golf enter` and in every `make test`, that is also image by image and with rounded
+    parameters.
 
     Writes results/plots/verify.csv (a line per file) and results/metrics/verify.json (means per
     row). Raises GolfError, with nothing written, where the referee refuses a file or finds other

@@ -50,7 +50,7 @@ def fit(
     """Train from the start; returns the parameters [n], for inputs in [0, 1].
 
     each_epoch(epoch, mean training loss, parameters for inputs in [0, 1]) is called after every
-    epoch, counted from 0; training stops early where it returns False. With `state`, a folder, a
+    epoch, counted from 0. Training stops early if it returns False. With `state`, a folder, a
     killed call goes on after the last whole epoch, to the same result: the order of the images
     is drawn from (seed, epoch).
     """
@@ -74,7 +74,7 @@ def fit(
         go_on = each_epoch(epoch, loss, fold_normalisation(network, parameters, settings.mean, settings.std))
         if not go_on:
             break
-        if path:  # after each_epoch: what it keeps may be one epoch ahead of the state, never behind
+        if path:  # after each_epoch: what that keeps may be an epoch ahead of this, but never behind
             tensors = {"parameters": parameters, "m": moments[0], "v": moments[1]}
             write_tensors(path, tensors, {"epochs": str(epoch + 1)})
     return fold_normalisation(network, parameters, settings.mean, settings.std)

@@ -25,7 +25,7 @@ Trained = tuple[Vector, Run, list[list[float]]]  # parameters [n], record, curve
 
 
 def run(config: Config, row: str) -> None:
-    """Train the row's network once per seed; what its section leaves open, the study has chosen."""
+    """Train the row's network once per seed. Settings that its section leaves open come from the study."""
     section: Training = config.settings(row)
     facts = data.facts()
     network = data.network(section.network)
@@ -63,7 +63,7 @@ def run(config: Config, row: str) -> None:
 def save(
     row: str, network: Network, results: Sequence[Trained], settings: dict[str, Any], heldout: int
 ) -> None:
-    """Write what a training stage leaves: the checkpoint, its metrics, its training curves."""
+    """Write the results of a training stage: the checkpoint, its metrics and its training curves."""
     parameters = np.stack([vector for vector, _, _ in results])
     runs = tuple(record for _, record, _ in results)
     masks = np.ones(parameters.shape, bool)

@@ -6,7 +6,6 @@ on images taken out of the training part, so that the held-out part has chosen n
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,10 @@ import numpy as np
 from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import write_bytes, write_csv, write_json
+from neural_golf.base.files import write_csv, write_json
 from neural_golf.config import Config
 from neural_golf.config.sections import Tune
 from neural_golf.engine import engine
-from neural_golf.look.figures import save_figure
 from neural_golf.train.fit import Settings, Vector, fit
 
 if TYPE_CHECKING:
@@ -28,11 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-FIGURES = Path("results/figures")
-
 
 def run(config: Config) -> None:
-    """Go on with the study until it has `tune.trials` finished trials; write its table and plots."""
+    """Go on with the study until it has `tune.trials` finished trials; write its table."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
@@ -48,21 +44,21 @@ def run(config: Config) -> None:
     settings = section.model_dump(exclude={"trials", "finalists", "finalist_seeds"})
     state = longwork.folder("tune", settings=settings, data=data.digest())
     state.mkdir(parents=True, exist_ok=True)
-    journal = state / "journal.log"
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(state / "journal.log")))
     study = optuna.create_study(
         study_name="tune", storage=storage, direction="maximize", load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs),
     )  # fmt: skip
     search(study, section, config.tune.trials, train, judge)
-    report(study, journal, final(study, section, train, judge))
+    report(study, final(study, section, train, judge))
 
 
 def search(study: optuna.Study, section: Tune, trials: int, train: data.Split, judge: data.Split) -> None:
-    """Run the study in rounds of `parallel` trials, each round told only after all of it is done.
+    """Run the study in rounds of `parallel` trials. The sampler learns of a round only when all of it is
+    done.
 
-    The sampler is seeded anew for every round and sees finished rounds only, so a study is the
-    same whatever finishes first, and the same after a kill: unfinished trials are run again.
+    The sampler is seeded anew for every round and sees only finished rounds. So the study is the same
+    whichever trial finishes first, and also after a kill, since unfinished trials are run again.
     """
     import optuna
 
@@ -162,7 +158,7 @@ def _suggest(trial: optuna.Trial, section: Tune) -> optuna.Trial:
 
 
 def _left_over(study: optuna.Study) -> list[optuna.Trial]:
-    """Trials that a killed run had begun; those without all their settings are failed instead."""
+    """The trials that a killed run had begun; those without all their settings are marked as failed."""
     import optuna
 
     running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
@@ -173,8 +169,8 @@ def _left_over(study: optuna.Study) -> list[optuna.Trial]:
     return [optuna.Trial(study, t._trial_id) for t in whole]
 
 
-def report(study: optuna.Study, journal: Path, finalists: dict[int, float]) -> None:
-    """The study's table, its journal and plots, and the settings of the best finalist."""
+def report(study: optuna.Study, finalists: dict[int, float]) -> None:
+    """The study's table, what each setting explains, and the settings of the best finalist."""
     import optuna
 
     trials = _finished(study)
@@ -201,19 +197,6 @@ def report(study: optuna.Study, journal: Path, finalists: dict[int, float]) -> N
         ("trial", "state", "accuracy", "best_accuracy", "epochs", "finalist_accuracy", *names),
         rows,
     )
-    write_bytes(Path("results/models/tune-journal.log"), journal.read_bytes())
-    # "Experimental" is said of the plots' interface; the lock file pins it.
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    draw = optuna.visualization.matplotlib
-    for name, axes in (
-        ("tune-history", draw.plot_optimization_history(study)),
-        (
-            "tune-importance",
-            draw.plot_param_importances(study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)),
-        ),
-        ("tune-parallel", draw.plot_parallel_coordinate(study)),
-    ):
-        save_figure(np.asarray(axes).ravel()[0].figure, FIGURES / f"{name}.svg")
     write_json(
         Path("results/metrics/tune.json"),
         {
@@ -221,5 +204,23 @@ def report(study: optuna.Study, journal: Path, finalists: dict[int, float]) -> N
             "trials": len(trials),
             "complete": len(complete),
             "best": {n: best.params[n] for n in names},
+            "importance": importance(study),
         },
     )
+
+
+def importance(study: optuna.Study) -> dict[str, float]:
+    """How much of the differences between the finished trials each setting explains, by fANOVA (Hutter et
+    al. 2014); empty where they do not differ.
+    """
+    import optuna
+
+    complete = [t for t in _finished(study) if t.state == optuna.trial.TrialState.COMPLETE]
+    if len({t.value for t in complete}) < 2:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    try:
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    except RuntimeError:  # the trials are so few that no tree of the forest saw any difference
+        return {}
+    return {name: round(float(part), 6) for name, part in found.items()}
