@@ -34,7 +34,10 @@ def test_where_the_test_images_judged_it_is_said() -> None:
     group = [result("pruned", seed, 600, 9800 + seed, 4900 - seed, "test", "index") for seed in (0, 1)]
     text = model_cards.method(CONFIG, group[0].variant, group)
     assert "Judged on the test images; weights tried as they lie in memory." in text
-    assert "Of 2 seeds the one with the fewest non-zero parameters, then with the most test images right." in text
+    assert (
+        "Of 2 seeds the one with the fewest non-zero parameters, then with the most test images right."
+        in text
+    )
 
 
 def test_of_several_seeds_the_card_says_that_held_out_images_chose() -> None:
@@ -84,7 +87,7 @@ def test_a_card_says_what_the_test_accuracy_is_worth() -> None:
 
 
 def test_a_card_links_its_files_and_names_the_classes() -> None:
-    names = tuple("abcdefghi") + ("Ankle boot",)
+    names = (*"abcdefghi", "Ankle boot")
     _, text = made(result(), result(seed=1), facts=replace(FACTS, classes=names))
     assert re.findall(r"\]\((.*?)\)", text) == ["../onnx/tuned-0.onnx", "../onnx/tuned-1.onnx"]
     assert "9 Ankle boot" in text

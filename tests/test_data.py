@@ -442,12 +442,19 @@ def test_a_folder_without_parts_has_its_test_part_split_off(raw: dict[str, Any],
         stage.run(own(raw, folder="pictures/train"))
 
 
-def test_colour_is_read_as_grey(raw: dict[str, Any], pictures: Path) -> None:
+def test_images_are_grey_where_all_are_and_else_have_three_channels(
+    raw: dict[str, Any], pictures: Path
+) -> None:
     for path in pictures.rglob("*.png"):
-        picture(path, np.full((6, 5, 3), (255, 0, len(path.parts)), np.uint8) + np.uint8(int(path.stem) % 2))
+        grey = np.asarray(image.open(path))
+        picture(path, np.stack([grey, grey, grey], axis=-1))
     stage.run(own(raw, folder="pictures"))
     assert data.facts().shape == (1, 6, 5)
-    assert 70 < data.read("test").pixels.max() < 90
+    coloured = np.arange(90, dtype=np.uint8).reshape(6, 5, 3)
+    picture(pictures / "test/bee/02.png", coloured)
+    stage.run(own(raw, folder="pictures"))
+    assert data.facts().shape == (3, 6, 5)
+    assert np.array_equal(data.read("test").pixels[7], coloured.transpose(2, 0, 1))
 
 
 def test_a_wrong_folder_is_one_line(raw: dict[str, Any], pictures: Path, rng: np.random.Generator) -> None:
