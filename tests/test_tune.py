@@ -69,7 +69,7 @@ def test_a_study_whose_trials_hardly_differ_has_a_result(
     study = optuna.create_study(direction="maximize")
     uniform = optuna.distributions.FloatDistribution(0, 1)
     for number, value in enumerate(values):
-        params = {name: 0.1 * (number + 1) for name in ("batch", "learning_rate", "step", "gamma")}
+        params = dict.fromkeys(("batch", "learning_rate", "step", "gamma"), 0.1 * (number + 1))
         study.add_trial(
             optuna.trial.create_trial(
                 params=params, distributions=dict.fromkeys(params, uniform), value=value
