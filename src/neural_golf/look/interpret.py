@@ -47,7 +47,7 @@ STUDY = METRICS / "tune.json"
 # thousands of marks. OVERVIEW is drawn once, PORTRAIT for every network.
 OVERVIEW: dict[str, tuple[Callable[..., Figure], str, str]] = {
     "front": (overview.front, "All networks", "svg"),
-    "training": (overview.training, "All networks", "svg"),
+    "training": (overview.training, "All networks", "png"),
     "pruning": (overview.pruning, "All networks", "png"),
     "study": (overview.study, "Tuning", "svg"),
     "slices": (overview.slices, "Tuning", "png"),
