@@ -34,7 +34,10 @@ def test_where_the_test_images_judged_it_is_said() -> None:
     group = [result("pruned", seed, 600, 9800 + seed, 4900 - seed, "test", "index") for seed in (0, 1)]
     text = model_cards.method(CONFIG, group[0].variant, group)
     assert "Judged on the test images; weights tried as they lie in memory." in text
-    assert "Of 2 seeds the one with the fewest non-zero parameters, then with the most test images right." in text
+    assert (
+        "Of 2 seeds the one with the fewest non-zero parameters, then with the most test images right."
+        in text
+    )
 
 
 def test_of_several_seeds_the_card_says_that_held_out_images_chose() -> None:

@@ -69,7 +69,8 @@ def model(folder: Path, name: str) -> bytes:
 
 def test_the_held_out_images_choose_the_seed(results: Callable[..., Path]) -> None:
     folder = results(
-        result(seed=0, nonzero=9, correct=20, heldout=4800), result(seed=1, nonzero=9, correct=20, heldout=4900)
+        result(seed=0, nonzero=9, correct=20, heldout=4800),
+        result(seed=1, nonzero=9, correct=20, heldout=4900),
     )
     assert entered(folder) == ["entered mnist-98/tuned: 9 non-zero, 20 of 20 correct, 20 needed"]
     assert model(folder, "tuned") == (folder / "results/onnx/tuned-1.onnx").read_bytes()

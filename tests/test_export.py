@@ -137,7 +137,10 @@ def test_what_is_exported_is_listed_with_its_record_and_the_rest_goes(
     network = Network.parse(SPECS["headless"])
     vectors = np.arange(2 * network.size, dtype=np.float32).reshape(2, -1)
     masks = vectors % 3 != 1
-    runs = {"baseline": (Run(0, train_correct=3), Run(5)), "golf98": (Run(1, "heldout", size=70), Run(1, "heldout", size=60))}
+    runs = {
+        "baseline": (Run(0, train_correct=3), Run(5)),
+        "golf98": (Run(1, "heldout", size=70), Run(1, "heldout", size=60)),
+    }
     for row in rows:
         checkpoint = Checkpoint(network, vectors, masks, runs[row])
         write_checkpoint(Path(f"results/models/{row}.safetensors"), checkpoint)
@@ -172,5 +175,7 @@ def test_a_listing_of_another_version_is_one_line(
     monkeypatch.chdir(tmp_path)
     export.LISTING.parent.mkdir()
     export.LISTING.write_text(left)
-    with pytest.raises(GolfError, match=r"exported\.json is of another version of this project: run the stage"):
+    with pytest.raises(
+        GolfError, match=r"exported\.json is of another version of this project: run the stage"
+    ):
         export.read_exported()

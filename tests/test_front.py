@@ -51,7 +51,9 @@ def test_the_table_has_a_line_per_size_largest_first() -> None:
 
 def test_the_page_marks_the_seed_that_held_out_images_choose() -> None:
     entries = [(snapshot(0, 200, 99, 97, True), [96, 100]), (snapshot(1, 200, 98, 98, True), [96, 100])]
-    prices = [price_of_honesty([r for r, _ in entries] + LINES[2:], "golf98", 0.98, j) for j in ("test", "heldout")]
+    prices = [
+        price_of_honesty([r for r, _ in entries] + LINES[2:], "golf98", 0.98, j) for j in ("test", "heldout")
+    ]
     prices.append(price_of_honesty([], "golf99", 0.99, "test"))
     text = " ".join(markdown(entries, prices, FACTS).replace("|", " | ").split())
     assert "| **golf98-heldout-200-1** | 200 | 98 (96 to 100) | 98.00% | 1.80% |" in text

@@ -36,7 +36,9 @@ def test_spread_has_the_sample_deviation() -> None:
 
 
 def test_rows_come_in_the_order_of_the_table_with_their_means() -> None:
-    table = ladder.ladder(CONFIG, [result("prelu"), result("tuned", 0, correct=9800), result("tuned", 1, correct=9810)])
+    table = ladder.ladder(
+        CONFIG, [result("prelu"), result("tuned", 0, correct=9800), result("tuned", 1, correct=9810)]
+    )
     assert [row.variant.name for row in table] == ["tuned", "prelu"]
     assert table[0].test_correct.mean == 9805
     assert table[0].seeds == (0, 1)
@@ -44,26 +46,36 @@ def test_rows_come_in_the_order_of_the_table_with_their_means() -> None:
 
 
 def test_variants_of_a_row_come_by_judge_then_order_and_falling_size() -> None:
-    zeroed = [result("pruned", 0, 600, judge=j, order=o) for j in ("heldout", "test") for o in ("saliency", "index")]
+    zeroed = [
+        result("pruned", 0, 600, judge=j, order=o) for j in ("heldout", "test") for o in ("saliency", "index")
+    ]
     table = ladder.ladder(CONFIG, [*DESCENT[::-1], *zeroed])
     assert [row.variant.name for row in table] == [
         "pruned-test-index", "pruned-test-saliency", "pruned-heldout-index", "pruned-heldout-saliency",
         "golf98-heldout-200", "golf98-heldout-160",
     ]  # fmt: skip
-    assert [row.title for row in table][1:5:3] == [title("pruned") + ", saliency order", title("golf98") + " at 200"]
+    assert [row.title for row in table][1:5:3] == [
+        title("pruned") + ", saliency order",
+        title("golf98") + " at 200",
+    ]
 
 
 def test_images_that_chose_nothing_are_the_held_out_ones_where_test_images_chose() -> None:
     by_test, by_heldout = ladder.ladder(
         CONFIG,
-        [result("pruned", 0, 600, 9800, 4850, "test", "index"), result("pruned", 0, 600, 9790, 4900, "heldout", "index")],
+        [
+            result("pruned", 0, 600, 9800, 4850, "test", "index"),
+            result("pruned", 0, 600, 9790, 4900, "heldout", "index"),
+        ],
     )
     assert (by_test.untouched_on, by_test.untouched.mean) == ("held-out", 0.97)
     assert (by_heldout.untouched_on, by_heldout.untouched.mean) == ("test", 0.979)
 
 
 def test_the_blogs_figure_stands_only_beside_the_blogs_protocol_and_data() -> None:
-    zeroed = [result("pruned", 0, 600, judge=j, order=o) for j in ("test", "heldout") for o in ("index", "saliency")]
+    zeroed = [
+        result("pruned", 0, 600, judge=j, order=o) for j in ("test", "heldout") for o in ("index", "saliency")
+    ]
     table = ladder.ladder(CONFIG, [*zeroed, *DESCENT])
     assert [row.variant.name for row in table if row.blog] == ["pruned-test-index"]
     fashion = config.check(config.merged(config.read(ROOT / "params.yaml"), "fashion"))

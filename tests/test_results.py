@@ -68,14 +68,25 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, written: list[Result])
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a,b\n1,2\n", "row\n", "\x00\x00", "name,row\n\"", "HEADER\n1\n", "HEADER,seconds\n", "HEADER\nVALUES,1\n"],
+    [
+        "",
+        "a,b\n1,2\n",
+        "row\n",
+        "\x00\x00",
+        'name,row\n"',
+        "HEADER\n1\n",
+        "HEADER,seconds\n",
+        "HEADER\nVALUES,1\n",
+    ],
 )
 def test_a_file_of_another_version_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "verify.csv"
     write_results([result()], path)
     header, values, _ = path.read_text().split("\n")
     path.write_text(text.replace("HEADER", header).replace("VALUES", values))
-    with pytest.raises(GolfError, match=r"verify\.csv (is of another version of this|cannot be read)") as caught:
+    with pytest.raises(
+        GolfError, match=r"verify\.csv (is of another version of this|cannot be read)"
+    ) as caught:
         read_results(path)
     assert "\n" not in str(caught.value)
 
@@ -107,7 +118,9 @@ def test_the_test_images_never_choose_among_seeds_of_a_row_they_did_not_judge() 
 
 @given(st.lists(results, min_size=1, max_size=6), st.randoms())
 @settings(deadline=None, max_examples=60)
-def test_what_stands_for_a_row_does_not_change_with_the_test_images(group: list[Result], random: object) -> None:
+def test_what_stands_for_a_row_does_not_change_with_the_test_images(
+    group: list[Result], random: object
+) -> None:
     """Unless they judged. Nor does it change with the order of the group."""
     judge = group[0].judge
     group = [replace(one, judge=judge, seed=seed) for seed, one in enumerate(group)]
@@ -134,7 +147,10 @@ def test_what_chose_is_held_out_for_several_seeds_and_train_for_one() -> None:
 
 
 def test_snapshots_that_were_not_entered_have_no_part() -> None:
-    lines = [result("golf98", 0, judge="heldout", size=300, entered=False), result("golf98", 1, judge="heldout", size=300)]
+    lines = [
+        result("golf98", 0, judge="heldout", size=300, entered=False),
+        result("golf98", 1, judge="heldout", size=300),
+    ]
     variant = Variant("golf98", "heldout", size=300)
     assert by_variant(lines) == {variant: [lines[1]]}
     assert by_variant(lines, entered=False) == {variant: [lines[0]]}
