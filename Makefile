@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: make results, make test.
 SHELL := /bin/bash
-# The first one that is CPython 3.11. To use another one: make PYTHON=/path/to/python3.11
+# The first that is CPython 3.11; another one: make PYTHON=/path/to/python3.11
 IS_311 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3 python; do $$p $(IS_311) 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -75,10 +75,10 @@ dashboard: $(READY)
 	@mkdir -p .golf && cp $(JOURNAL) .golf/dashboard.log
 	optuna-dashboard .golf/dashboard.log
 
-# Installs exact versions with hashes. The build step sees the same setuptools and pybind11.
+# Exact versions with hashes; the build step sees the same setuptools and pybind11.
 $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)
 	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
-	  { echo "No CPython 3.11 found. Say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	  { echo "No CPython 3.11 found; say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
