@@ -1,11 +1,15 @@
 # Two commands do everything on a fresh machine: make results, make test.
 SHELL := /bin/bash
-# The first that is CPython 3.11; another one: make PYTHON=/path/to/python3.11
-IS_311 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
-PYTHON ?= $(shell for p in python3.11 python3 python; do $$p $(IS_311) 2>/dev/null && echo $$p && break; done)
+# The first of these that will do. Each is run to find out: a name may stand for nothing, as pyenv's do.
+NAMES := python3.11 python3.12 python3.13 python3 python
+WILL_DO := -c 'import sys; sys.exit(sys.implementation.name != "cpython" or not (3, 11) <= sys.version_info < (3, 14))'
+PYTHON ?= $(shell for p in $(NAMES); do $$p $(WILL_DO) 2>/dev/null && echo $$p && break; done)
+WRONG = $(if $(PYTHON),PYTHON=$(PYTHON) is not a,The path has no) CPython 3.11, 3.12 or 3.13
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
+# pip, DVC and Snakemake keep files in the home: where it is missing or somebody else's, in .golf.
+export HOME := $(shell [ -w ~ ] && echo ~ || echo "$(CURDIR)/.golf/home")
 
 .PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard serve \
   dashboard clean lock
@@ -75,10 +79,12 @@ dashboard: $(READY)
 	@mkdir -p .golf && cp $(JOURNAL) .golf/dashboard.log
 	optuna-dashboard .golf/dashboard.log
 
-# Exact versions with hashes; the build step sees the same setuptools and pybind11.
+# Exact versions with hashes; the build step sees the same setuptools and pybind11. An environment whose
+# making was killed, or of another Python, is made again.
 $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)
-	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
-	  { echo "No CPython 3.11 found; say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(if $(shell "$(PYTHON)" $(WILL_DO) 2>/dev/null && echo yes),,$(error $(WRONG); say where one is: make PYTHON=/path/to/python3.12))
+	@{ $(VENV)/bin/python $(WILL_DO) && $(VENV)/bin/python -m pip --version; } >/dev/null 2>&1 || \
+	  { rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV); }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -88,5 +94,5 @@ clean:
 	rm -rf $(VENV) .golf .snakemake build results/demo results/fashion
 
 lock:
-	uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-annotate --no-header -o requirements.lock
+	uv pip compile pyproject.toml --extra train --extra torch --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements.lock

@@ -3,11 +3,13 @@
 # stage out of date.
 from neural_golf import config
 from neural_golf.base.errors import GolfError
+from neural_golf.compress import technique
 from neural_golf.look.interpret import caption_file, drawings
 from neural_golf.workflow import Stages
 
 try:
     settings = config.load()  # a wrong params.yaml fails here, before any job
+    technique.check(settings)
     stages = Stages()
     stages.outdated
 except GolfError as error:

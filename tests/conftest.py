@@ -10,8 +10,9 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from neural_golf import config, data
+from neural_golf import config
 from neural_golf.config import Config
+from neural_golf.data import stage
 
 ROOT = Path(__file__).parent.parent
 Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -26,14 +27,14 @@ def raw() -> dict[str, object]:
 @pytest.fixture
 def settings(raw: dict[str, object]) -> Config:
     """The demo's settings."""
-    return Config.model_validate(config.merged(raw))
+    return config.check(config.merged(raw, "demo"))
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Config) -> Iterator[Path]:
     """An empty folder, entered, with the demo's data in it."""
     monkeypatch.chdir(tmp_path)
-    data.run(settings)
+    stage.run(settings)
     yield tmp_path
 
 

@@ -1,124 +1,101 @@
-"""A finished run in miniature: a few small networks, exported and scored, in seconds."""
+"""A finished run in miniature: two small networks and a zeroed one, through the real stages, in seconds."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
+import yaml
 
-from neural_golf import data
-from neural_golf.base.files import write_bytes, write_csv, write_json
+from neural_golf import config, data
+from neural_golf.base.files import METRICS, MODELS, PLOTS, write_csv, write_json
 from neural_golf.config import Config
-from neural_golf.engine import engine
-from neural_golf.net.onnx import model_proto
-from neural_golf.net.parameters import masked
-from neural_golf.net.spec import Network
-from neural_golf.train.fit import Settings, fit
+from neural_golf.data import stage
+from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
+from neural_golf.results import export, ladder, verify
+from neural_golf.results.result import Result
+from neural_golf.train.fit import Settings, Vector, fit
 
-GROUPS = ("baseline", "prelu", "prelu_pruned-test-index")
+ROOT = Path(__file__).parent.parent
+ROWS = ("baseline", "prelu", "prelu_pruned")
+NETWORKS = ("baseline", "prelu", "prelu_pruned-test-index")
+
+
+def settings(steps: int = 2, **page: Any) -> Config:
+    """The demo's settings, with three rows only. `steps`: of the gradient ascent on images."""
+    raw = config.merged(yaml.safe_load((ROOT / "params.yaml").read_text()), "demo")
+    for row in set(raw["rows"]) - set(ROWS):
+        del raw["rows"][row]
+        raw.pop(row, None)
+    raw["interpret"] |= {"networks": list(NETWORKS), "worst": 5}
+    raw["interpret"]["excite"]["steps"] = steps
+    raw["page"] |= page
+    return config.check(raw)
+
+
+def result(nonzero: int, correct: int, judge: str = "", row: str = "a", **more: Any) -> Result:
+    """A made-up result: `correct` of 10,000 test images right, and half as many of 5,000 held-out ones."""
+    told = {
+        "name": f"{row}-{nonzero}", "order": "", "size": None, "entered": True, "seed": 0,
+        "parameters": nonzero, "bits": 32 * nonzero, "images": 10_000, "heldout_correct": correct // 2,
+        "heldout_images": 5_000, "train_correct": None, "path": "results/onnx/a.onnx", "sha256": "",
+    }  # fmt: skip
+    return Result(**(told | {"row": row, "nonzero": nonzero, "correct": correct, "judge": judge} | more))
 
 
 def build(folder: Path, settings: Config) -> None:
     """Everything that `interpret` and `page` read, in `folder`."""
     with contextlib.chdir(folder):
-        data.run(settings)
-        train = data.read("train")
-        rows: list[dict[str, Any]] = []
-        for row in ("baseline", "prelu"):
-            network = Network.parse(getattr(settings, row).network)
-            chosen = Settings(
-                epochs=6, batch=32, learning_rate=0.005, step=3, gamma=0.5, mean=0.1307, std=0.3081
-            )
-            curve: list[tuple[int, int, float, float]] = []
-
-            def note(epoch: int, loss: float, _: Any, curve: list[Any] = curve) -> bool:
-                curve.append((0, epoch + 1, loss, 0.5 + epoch / 20))
-                return True
-
-            dense = fit(network, train, chosen, 0, note)
-            write_csv(Path(f"results/plots/{row}.csv"), ("seed", "epoch", "loss", "heldout_accuracy"), curve)
-            rows.append(_export(network, dense, row, ""))
-            if row == "prelu":
-                weights = network.weights()
-                mask = np.ones(network.size, bool)
-                mask[weights[np.argsort(np.abs(dense[weights]))[:300]]] = False
-                rows.append(_export(network, masked(dense, mask), "prelu_pruned", "test"))
-        write_csv(Path("results/plots/verify.csv"), tuple(rows[0]), [tuple(r.values()) for r in rows])
-        write_csv(
-            Path("results/plots/prelu_pruned.csv"),
-            ("variant", "seed", "nonzero", "accuracy"),
-            [("test-index", 0, 820 - k, 0.97 - k / 10_000) for k in range(300)],
-        )
+        stage.run(settings)
+        _train(settings, "baseline")
+        _zero(settings, _train(settings, "prelu"))
         _study()
-        write_bytes(
-            Path("results/ladder.md"),
-            b"| network | non-zero |\n|---|--:|\n| **baseline** | 1,055 |\n\nData: digits.\n",
-        )
+        export.run(settings)
+        verify.run(settings)
+        ladder.run(settings)
 
 
-def _export(network: Network, parameters: Any, row: str, judge: str) -> dict[str, Any]:
-    name = "-".join(filter(None, (row, judge, "index" if judge else "", "0")))
-    content = model_proto(network, parameters, {"network": ", ".join(network.spec)}).SerializeToString(
-        deterministic=True
+def _train(settings: Config, row: str) -> Vector:
+    """A checkpoint of one seed, after a few epochs, and its curve."""
+    facts, network = data.facts(), data.network(settings.settings(row).network)
+    chosen = Settings(
+        epochs=6, batch=32, learning_rate=0.005, step=3, gamma=0.5, mean=facts.mean, std=facts.std
     )
-    path = Path(f"results/onnx/{name}.onnx")
-    write_bytes(path, content)
-    listing = Path("results/exported.json")
-    known = {} if not listing.exists() else __import__("json").loads(listing.read_text())
-    write_json(listing, {**known, name: {"path": path.as_posix()}})
-    core = engine(network)
-    line: dict[str, Any] = {
-        "name": name, "row": row, "judge": judge, "order": "index" if judge else "", "seed": 0,
-        "parameters": network.size, "nonzero": int(np.count_nonzero(parameters)),
-    }  # fmt: skip
-    for part, prefix in (("test", ""), ("heldout", "heldout_")):
-        images = data.read(part)
-        line[f"{prefix}correct"] = core.correct(parameters, images.pixels, images.labels)
-        line[f"{prefix}images"] = len(images)
-    return {**line, "sha256": hashlib.sha256(content).hexdigest()}
+    curve: list[tuple[int, int, float, float]] = []
+
+    def note(epoch: int, loss: float, _: Vector) -> bool:
+        curve.append((0, epoch + 1, loss, 0.5 + epoch / 20))
+        return True
+
+    trained = fit(network, data.read("train"), chosen, 0, note)
+    write_csv(PLOTS / f"{row}.csv", ("seed", "epoch", "loss", "heldout_accuracy"), curve)
+    mask = np.ones((1, network.size), np.bool_)
+    write_checkpoint(MODELS / f"{row}.safetensors", Checkpoint(network, trained[None], mask, (Run(0),)))
+    return trained
+
+
+def _zero(settings: Config, trained: Vector) -> None:
+    """The trained network without its 300 smallest weights, and a curve as zeroing would leave it."""
+    network = data.network(settings.prelu.network)
+    weights = network.weights()
+    mask = np.ones((1, network.size), np.bool_)
+    mask[0, weights[np.argsort(np.abs(trained[weights]))[:300]]] = False
+    run = Run(0, "test", "index")
+    write_checkpoint(MODELS / "prelu_pruned.safetensors", Checkpoint(network, trained[None], mask, (run,)))
+    curve = [("test-index", 0, network.size - k, 0.97 - k / 10_000) for k in range(300)]
+    write_csv(PLOTS / "prelu_pruned.csv", ("variant", "seed", "nonzero", "accuracy"), curve)
 
 
 def _study() -> None:
     """Four trials that were never run, as `tune` would leave them."""
-    journal = Path("results/models/tune-journal.log")
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
-    study = optuna.create_study(study_name="tune", storage=storage, direction="maximize")
+    names = ("batch", "learning_rate", "step", "gamma")
     table = []
     for k, (batch, rate) in enumerate([(8, 1e-4), (16, 1e-3), (24, 5e-3), (32, 1e-2)]):
-        params = {"batch": batch, "learning_rate": rate, "step": k + 1, "gamma": 0.2 * (k + 1)}
-        distributions = {
-            "batch": optuna.distributions.IntDistribution(4, 32),
-            "learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True),
-            "step": optuna.distributions.IntDistribution(1, 6),
-            "gamma": optuna.distributions.FloatDistribution(0.1, 0.99),
-        }
-        study.add_trial(
-            optuna.trial.create_trial(params=params, distributions=distributions, value=0.9 + k / 100)
-        )
-        table.append((k, "complete", 0.9 + k / 100, 0.9 + k / 100, 8, *params.values()))
-    header = (
-        "trial",
-        "state",
-        "accuracy",
-        "best_accuracy",
-        "epochs",
-        "batch",
-        "learning_rate",
-        "step",
-        "gamma",
-    )
-    write_csv(Path("results/plots/tune.csv"), header, table)
-
-
-def lines(folder: Path) -> list[dict[str, str]]:
-    with (folder / "results/plots/verify.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+        value = 0.9 + k / 100
+        table.append((k, "complete", value, value, 8, batch, rate, k + 1, 0.2 * (k + 1)))
+    header = ("trial", "state", "accuracy", "best_accuracy", "epochs", *names)
+    write_csv(PLOTS / "tune.csv", header, table)
+    parts = dict(zip(names, (0.4, 0.3, 0.2, 0.1), strict=True))
+    write_json(METRICS / "tune.json", {"importance": parts})

@@ -259,7 +259,8 @@ def test_the_plan_falls_to_the_last_size_and_rests_at_every_snapshot() -> None:
 @pytest.mark.parametrize(
     "change",
     [{}, {"optimiser": "diagonal"}, {"removal": "magnitude", "compensate": False}, {"removal": "saliency"},
-     {"regrow": 0.1, "regrow_every": 2}, {"hard": 0.3}, {"augment": {"shift": 1.0, "elastic": 1.0}},
+     {"techniques": {"regrowth": {"share": 0.1, "every": 2}}},
+     {"techniques": {"active_sampling": {"share": 0.3}}}, {"augment": {"shift": 1.0, "elastic": 1.0}},
      {"smoothing": 0.1}, {"average": 0.0}, {"network": TURNED, "sizes": (800, 700), "fast_to": 800}],
 )  # fmt: skip
 def test_every_technique_gives_snapshots_of_the_sizes_asked_for(

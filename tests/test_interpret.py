@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,26 +16,22 @@ import onnxruntime
 import pytest
 
 import miniature
-from neural_golf import config, data
+from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
+from neural_golf.config.sections import Strokes
 from neural_golf.look import anatomy, ascent, interpret, measure
 from neural_golf.look.subject import Subject, choose, read_subject
 from neural_golf.net.onnx import unpack
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
+from neural_golf.results.result import read_results
 
 
 @pytest.fixture(scope="module")
 def little(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
     """A finished run in miniature, and its settings."""
-    import yaml
-
-    raw = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
-    tree = config.merged(raw)
-    tree["interpret"] |= {"networks": list(miniature.GROUPS), "worst": 5}
-    tree["interpret"]["excite"]["steps"] = 8
-    settings = Config.model_validate(tree)
+    settings = miniature.settings(steps=8)
     folder = tmp_path_factory.mktemp("run")
     miniature.build(folder, settings)
     return folder, settings
@@ -46,7 +44,7 @@ def here(little: tuple[Path, Config]) -> Iterator[Path]:
 
 
 def subject(network: Network, parameters: np.ndarray) -> Subject:
-    return Subject("group", "name", Path("file.onnx"), network, parameters.astype(np.float32), {})
+    return Subject(network, parameters.astype(np.float32), miniature.result(network.size, 9000))
 
 
 def single(kernel: np.ndarray, bias: float = 0.0) -> Subject:
@@ -58,7 +56,7 @@ def single(kernel: np.ndarray, bias: float = 0.0) -> Subject:
     return subject(network, parameters)
 
 
-STROKES = config.Strokes(angles=24, width=3.0, radius=11.0, shift=3, selective=0.15)
+STROKES = Strokes(angles=24, width=3.0, radius=11.0, shift=3, selective=0.15)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +94,8 @@ def test_every_angle_of_the_strokes_has_the_same_ink() -> None:
 
 
 def test_the_activations_end_in_the_logits_of_onnxruntime(here: Path, little: tuple[Path, Config]) -> None:
-    for line in choose(miniature.lines(here), miniature.GROUPS):
-        found = read_subject(line)
+    for one in choose(read_results(), miniature.NETWORKS):
+        found = read_subject(one)
         test = data.read("test")[:20]
         maps = measure.activations(found, test.pixels)
         session = onnxruntime.InferenceSession(found.path)
@@ -107,9 +105,9 @@ def test_the_activations_end_in_the_logits_of_onnxruntime(here: Path, little: tu
 
 
 def test_a_file_that_was_not_scored_is_not_drawn(here: Path) -> None:
-    line = choose(miniature.lines(here), ["baseline"])[0]
+    (one,) = choose(read_results(), ["baseline"])
     with pytest.raises(GolfError, match="not the file that the referee scored"):
-        read_subject({**line, "sha256": "0" * 64})
+        read_subject(dataclasses.replace(one, sha256="0" * 64))
 
 
 def test_the_parameters_come_out_of_the_file_as_they_went_in() -> None:
@@ -126,20 +124,19 @@ def test_the_parameters_come_out_of_the_file_as_they_went_in() -> None:
 
 
 def test_of_a_row_the_smallest_is_chosen_and_test_images_choose_nothing() -> None:
-    def line(nonzero: int, heldout: int, correct: int, seed: int) -> dict[str, str]:
-        return {
-            "row": "a", "judge": "", "order": "", "nonzero": str(nonzero), "heldout_correct": str(heldout),
-            "correct": str(correct), "seed": str(seed),
-        }  # fmt: skip
-
-    lines = [line(9, 50, 99, 0), line(8, 40, 99, 1), line(8, 41, 1, 2), line(8, 41, 99, 3)]
-    assert choose(lines, ["a"])[0]["seed"] == "2"
+    results = [
+        miniature.result(9, 99, heldout_correct=50, seed=0),
+        miniature.result(8, 99, heldout_correct=40, seed=1),
+        miniature.result(8, 1, heldout_correct=41, seed=2),
+        miniature.result(8, 99, heldout_correct=41, seed=3),
+    ]
+    assert choose(results, ["a"]) == [results[2]]
     with pytest.raises(GolfError, match="b is not in this run; there are a"):
-        choose(lines, ["b"])
+        choose(results, ["b"])
 
 
 def test_each_weight_is_worth_what_removing_it_costs(here: Path) -> None:
-    found = read_subject(choose(miniature.lines(here), ["prelu_pruned-test-index"])[0])
+    found = read_subject(choose(read_results(), ["prelu_pruned-test-index"])[0])
     heldout = data.read("heldout")
     index, lost, right = measure.worth(found, heldout)
     assert len(index) == found.nonzero
@@ -151,7 +148,7 @@ def test_each_weight_is_worth_what_removing_it_costs(here: Path) -> None:
 
 
 def test_every_surviving_weight_is_a_line_of_the_flow(here: Path) -> None:
-    found = read_subject(choose(miniature.lines(here), ["prelu_pruned-test-index"])[0])
+    found = read_subject(choose(read_results(), ["prelu_pruned-test-index"])[0])
     drawn = sum(
         len(list(anatomy._lines(layer, anatomy._weight(layer, found))))
         for layer in anatomy.weighted(found.network)
@@ -160,7 +157,7 @@ def test_every_surviving_weight_is_a_line_of_the_flow(here: Path) -> None:
 
 
 def test_gradient_ascent_excites(here: Path, little: tuple[Path, Config]) -> None:
-    found = read_subject(choose(miniature.lines(here), ["prelu"])[0])
+    found = read_subject(choose(read_results(), ["prelu"])[0])
     settings = little[1].interpret.excite.model_copy(update={"steps": 60})
     images = ascent.excite(found, settings)
     assert images["features"].shape == (36, 28, 28)
@@ -179,12 +176,14 @@ def test_the_stage_draws_all_it_promises_the_same_every_time(here: Path, little:
     assert made == promised
     digest = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in made}
     found = json.loads(interpret.FINDINGS.read_text())
-    one = settings.interpret.model_copy(update={"networks": miniature.GROUPS[-1:]})
+    one = settings.interpret.model_copy(update={"networks": miniature.NETWORKS[-1:]})
     interpret.run(settings.model_copy(update={"interpret": one}))
     again = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in interpret.FIGURES.glob("*")}
     assert again == {path: digest[path] for path in again} and len(again) == len(interpret.OVERVIEW) + 9
-    assert json.loads(interpret.FINDINGS.read_text()) == {miniature.GROUPS[-1]: found[miniature.GROUPS[-1]]}
-    assert list(found) == list(miniature.GROUPS)
+    assert json.loads(interpret.FINDINGS.read_text()) == {
+        miniature.NETWORKS[-1]: found[miniature.NETWORKS[-1]]
+    }
+    assert list(found) == list(miniature.NETWORKS)
     pruned = found["prelu_pruned-test-index"]
     assert pruned["nonzero"] == 520 and pruned["tensors"]["linear1.weight"]["nonzero"] < 360
     assert pruned["pruning"]["from"] == "prelu-0"
@@ -195,3 +194,34 @@ def test_every_figure_has_a_caption_and_a_category(little: tuple[Path, Config]) 
     for drawing in interpret.drawings(little[1]):
         assert len(drawing.caption) > 30 and drawing.caption.endswith((".", "scale.")), drawing.kind
         assert drawing.category
+
+
+def test_a_figure_does_not_depend_on_a_persons_own_settings(tmp_path: Path) -> None:
+    import matplotlib
+
+    from neural_golf.look.figures import save_figure
+    from neural_golf.look.style import applied, canvas
+
+    def drawn(suffix: str) -> bytes:
+        with applied():
+            figure, axes = canvas(3, 2)
+            axes.plot([0, 1000], [0.5, 1.5], label="a")
+            axes.legend()
+            save_figure(figure, tmp_path / f"figure.{suffix}")
+        return (tmp_path / f"figure.{suffix}").read_bytes()
+
+    own = {"lines.linewidth": 9, "axes.formatter.use_locale": True, "savefig.dpi": 30, "font.family": "serif"}
+    for suffix in ("svg", "png"):
+        plain = drawn(suffix)
+        with matplotlib.rc_context(own):
+            assert drawn(suffix) == plain
+        assert b"Matplotlib" not in plain or suffix == "svg"
+    assert all(word not in drawn("png") for word in (b"tEXt", b"tIME"))
+
+
+def test_looking_at_networks_imports_no_torch() -> None:
+    code = (
+        "import sys; from neural_golf.look import interpret; import neural_golf.net.onnx; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -110,12 +110,12 @@ def test_ranks_by_nonzero_and_entries_chosen_on_test_apart(
     enter("nine", zeros=1)
     enter("cheat", zeros=5, chosen_on="test")
     table = tables(board(tmp_path))["mnist-98"]
-    assert [(r["rank"], r["entry"], r["nonzero"]) for r in table["ranked"]] == [
+    assert [(rank, e.name, e.verdict.nonzero) for rank, e in table.ranked] == [
         (1, "eight", 8),
         (2, "nine", 9),
         (2, "nine-padded", 9),
     ]
-    assert [(r["rank"], r["entry"]) for r in table["chosen_on_test"]] == [(1, "cheat")]
+    assert [(rank, e.name) for rank, e in table.chosen_on_test] == [(1, "cheat")]
     graphs = render_graphs(board(tmp_path))
     assert graphs.count("```mermaid\nflowchart TD\n") == 4
     text = render(board(tmp_path))
@@ -130,7 +130,7 @@ def test_every_table_rests_on_a_fresh_verdict(tmp_path: Path, enter: Callable[..
     path = tmp_path / "board" / "mnist-98" / "first" / "model.onnx"
     path.write_bytes(mean_net(constants={"w": -W10}).SerializeToString())
     table = tables(board(tmp_path))["mnist-98"]
-    assert table["ranked"] == [] and table["broken"][0]["verdict"] == "FAIL"
+    assert table.ranked == () and table.broken[0].verdict.verdict == "FAIL"
     assert "**FAIL**: first" in render(board(tmp_path))
 
 
@@ -202,7 +202,7 @@ def test_a_tie_in_rank_needs_the_same_nonzero_only() -> None:
     entries = [
         Entry("mnist-98", n, card, replace(base, nonzero=k)) for n, k in (("a", 3), ("b", 3), ("c", 4))
     ]
-    assert [r["rank"] for r in tables(entries)["mnist-98"]["ranked"]] == [1, 1, 3]
+    assert [rank for rank, _ in tables(entries)["mnist-98"].ranked] == [1, 1, 3]
 
 
 def command(which: str, *words: str) -> int:

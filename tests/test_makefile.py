@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,13 +30,31 @@ def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(params=["folder", "a folder"])
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The Makefile, where no name of Python stands for one: as pyenv's shims do, each exits with an error."""
+    made = tmp_path / request.param
+    made.mkdir()
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copyfile(ROOT / name, tmp_path / name)
-    for name in ("python3.11", "python3", "python"):
-        program(tmp_path / "bin" / name, "exit 1")
-    return tmp_path
+        shutil.copyfile(ROOT / name, made / name)
+    for name in ("python3.11", "python3.12", "python3.13", "python3", "python"):
+        program(made / "bin" / name, "exit 127")
+    return made
+
+
+def python(path: Path, version: str, implementation: str = "cpython") -> None:
+    """A stub that is asked what it is as the real one would be, and notes what else it is asked for."""
+    numbers = ", ".join(version.split("."))
+    program(
+        path,
+        f"""
+        if [ "$1" = -c ]; then
+            exec "{sys.executable}" -c "import sys; sys.version_info = ({numbers}, 0); \\
+                sys.implementation.name = '{implementation}'; $2"
+        fi
+        echo "{version} $@" >> made
+        exit 1""",
+    )
 
 
 @pytest.fixture
@@ -49,24 +68,67 @@ def ready(folder: Path) -> Path:
     return folder
 
 
-def test_python_is_found_under_another_name(folder: Path) -> None:
-    program(folder / "bin/python3", f'exec "{sys.executable}" "$@"')
-    asked = make(folder, "-n", "lint").stdout
-    right = sys.version_info[:2] == (3, 11)
-    assert (" python3 -m venv .venv" in asked) == right
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [
+        ({"python3.11": "3.11", "python3.12": "3.12", "python3.13": "3.13"}, "3.11"),
+        ({"python3.13": "3.13", "python3.12": "3.12"}, "3.12"),
+        ({"python3.13": "3.13", "python3": "3.12"}, "3.13"),
+        ({"python3": "3.10", "python": "3.13"}, "3.13"),
+    ],
+)
+def test_python_is_the_first_that_will_do(folder: Path, there: dict[str, str], chosen: str) -> None:
+    for name, version in there.items():
+        python(folder / "bin" / name, version)
+    make(folder, "lint")
+    assert (folder / "made").read_text().split("\n")[0] == f"{chosen} -m venv .venv"
 
 
-def test_without_python_it_says_what_to_do(folder: Path) -> None:
+def test_without_python_one_line_says_what_to_do(folder: Path) -> None:
     done = make(folder, "lint")
     assert done.returncode
-    assert "make PYTHON=/path/to/python3.11" in done.stdout
+    assert done.stdout == ""
+    assert re.fullmatch(
+        r"Makefile:\d+: \*\*\* The path has no CPython 3.11, 3.12 or 3.13; say where one is: "
+        r"make PYTHON=/path/to/python3.12\.  Stop\.\n",
+        done.stderr,
+    )
 
 
-def test_an_environment_whose_making_was_killed_is_made_again(folder: Path) -> None:
-    program(folder / ".venv/bin/python", "exit 1")  # there, but without pip
-    program(folder / "bin/mine", "echo made > made; exit 1")
+@pytest.mark.parametrize(
+    ("version", "implementation"), [("3.10", "cpython"), ("3.14", "cpython"), ("3.11", "pypy")]
+)
+def test_another_python_is_refused_in_one_line_also_by_name(
+    folder: Path, version: str, implementation: str
+) -> None:
+    python(folder / "bin/mine", version, implementation)
+    done = make(folder, "lint", "PYTHON=mine")
+    assert done.returncode
+    assert "PYTHON=mine is not a CPython 3.11, 3.12 or 3.13; say where one is" in done.stderr
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+    assert not (folder / "made").exists()
+
+
+@pytest.mark.parametrize("left", ["killed", "3.10"])
+def test_an_environment_that_was_killed_or_is_of_another_python_is_made_again(
+    folder: Path, left: str
+) -> None:
+    if left == "killed":
+        program(folder / ".venv/bin/python", "exit 1")  # there, but without pip
+    else:
+        program(folder / ".venv/bin/python", '[ "$1" = -m ]')  # not of the right version
+    python(folder / "bin/mine", "3.12")
     make(folder, "lint", "PYTHON=mine")
-    assert (folder / "made").exists()
+    assert (folder / "made").read_text() == "3.12 -m venv .venv\n"
+    assert not (folder / ".venv/bin").exists()
+
+
+def test_an_environment_that_will_do_stays(folder: Path) -> None:
+    program(folder / ".venv/bin/python", "exit 0")
+    python(folder / "bin/python3.11", "3.11")
+    make(folder, "lint")
+    assert not (folder / "made").exists()
+    assert (folder / ".venv/.ready").exists()
 
 
 def test_plain_make_is_the_results_and_the_demo_where_there_is_no_data(ready: Path) -> None:

@@ -14,40 +14,77 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-import yaml
 
 import miniature
+from miniature import result
 from neural_golf import config, data
 from neural_golf.config import Config
+from neural_golf.config.sections import Record
+from neural_golf.data import stage
 from neural_golf.experiments import pages
 from neural_golf.look import interpret
-from neural_golf.look.subject import Subject
-from neural_golf.net.spec import Network
-from neural_golf.site import board, build, runtime, words
+from neural_golf.site import board, build, runtime
+from neural_golf.site.render import markdown, render
+from neural_golf.site.shown import marks
 
 ROOT = Path(__file__).parent.parent
 IMAGES = 200
 
 
 def settings(inference: bool) -> Config:
-    tree = config.merged(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    tree["interpret"] |= {"networks": list(miniature.GROUPS), "worst": 5}
-    tree["interpret"]["excite"]["steps"] = 2
-    tree["page"] |= {"inference": inference, "goals": [0.5, 0.99]}
-    return Config.model_validate(tree)
+    return miniature.settings(inference=inference, goals=[0.5, 0.99])
+
+
+def stranger(**more: object) -> dict[str, Any]:
+    """A challenge of leaderboard.json, led by somebody else's entry; the author has HTML for a name."""
+    card = {"author": "Ann <Example>", "method": "by <b>hand</b>", "chosen_on": "held-out"}
+    entry = {
+        "rank": 1, "entry": "tiny", "card": card, "nonzero": 99, "parameters": 120, "correct": 260,
+        "flags": ["odd"],
+    }  # fmt: skip
+    return {
+        "title": "Digits, 50 %", "threshold": 250, "images": 500, "ranked": [entry], "chosen_on_test": [],
+    } | more  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run in miniature, with its figures and the page without inference."""
+    """A finished run in miniature, with its figures, a leaderboard, and the page without inference."""
     folder = tmp_path_factory.mktemp("page")
     plain = settings(inference=False)
     miniature.build(folder, plain)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(ROOT / name, folder / name)
+    (folder / build.LEADERBOARD).parent.mkdir()
+    (folder / build.LEADERBOARD).write_text(
+        json.dumps({"digits-50": stranger(), "mnist-98": stranger(title="MNIST, 98 %")})
+    )
     with contextlib.chdir(folder):
         interpret.run(plain)
         build.run(plain)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's real page, built in a folder of its own from the committed results and MNIST's files."""
+    shared = ROOT.parent / "shared"
+    if not (shared / "mnist").is_dir():
+        pytest.skip("the real page needs MNIST's files in ../shared/mnist")
+    above = tmp_path_factory.mktemp("real")
+    (above / "shared").symlink_to(shared)  # where params.yaml looks for them
+    folder = above / "project"
+    made_here = {"metrics", "report"}
+    (folder / "results").mkdir(parents=True)
+    for path in (ROOT / "results").iterdir():
+        if path.name not in made_here:
+            (folder / "results" / path.name).symlink_to(path)
+    for name in ("params.yaml", "package.json", "package-lock.json", "node_modules", "docs", "leaderboard"):
+        (folder / name).symlink_to(ROOT / name)
+    with contextlib.chdir(folder):
+        real = config.load()
+        stage.run(real)
+        build.run(real)
     return folder
 
 
@@ -65,34 +102,23 @@ def browser() -> str:
 
 @pytest.fixture(scope="session", params=["miniature", "real"])
 def visit(
-    request: pytest.FixtureRequest, run_folder: Path, browser: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, browser: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """What a visitor finds: on a page built here, and on the real one where `golf page` has made it."""
-    folder = tmp_path_factory.mktemp("visit")
-    if request.param == "miniature":
-        with contextlib.chdir(run_folder):
-            (run_folder / "node_modules").symlink_to(ROOT / "node_modules")
+    """What a visitor finds on the page of a small run, and on the real one."""
+    real = request.param == "real"
+    run: Path = request.getfixturevalue("real_folder" if real else "run_folder")
+    with contextlib.chdir(run):
+        if not real:
+            (run / "node_modules").symlink_to(ROOT / "node_modules")
             build.run(settings(inference=True))
-        path = run_folder / build.PAGE
-    else:
-        path = ROOT / build.PAGE
-        if not path.exists() or 'id="wasm-gz"></script>' in path.read_text():
-            pytest.skip("the real page is not built here, or was built without npm: `make results` builds it")
-    mnist = (ROOT / "data/test.safetensors").exists()
-    with contextlib.chdir(ROOT if mnist else run_folder):
         images = data.read("test")[:IMAGES]
+    folder = tmp_path_factory.mktemp("visit")
     (folder / "images.json").write_text(json.dumps(images.pixels.reshape(IMAGES, -1).tolist()))
-    command = [
-        "node",
-        ROOT / "tests/browser/check.mjs",
-        browser,
-        path,
-        folder / "images.json",
-        folder / "profile",
-    ]
+    script, page = ROOT / "tests/browser/check.mjs", run / build.PAGE
+    command = ["node", script, browser, page, folder / "images.json", folder / "profile"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
-    return {**json.loads(done.stdout), "images": images, "mnist": mnist, "path": path}
+    return {**json.loads(done.stdout), "images": images, "mnist": real, "path": page}
 
 
 def test_no_error_and_no_request_that_leaves_the_machine(visit: dict[str, Any]) -> None:
@@ -149,13 +175,9 @@ def test_switching_networks_changes_what_is_shown(visit: dict[str, Any]) -> None
 
 
 def test_a_visitor_draws_for_the_record_holder_first(visit: dict[str, Any]) -> None:
-    told = json.loads(re.search(r'id="data">(.*?)</script>', visit["path"].read_text())[1])
-    first = told["first"]
-    assert visit["begun"] == {
-        "which": str(first),
-        "portrait": str(first),
-        "card": told["networks"][first]["card"],
-    }
+    first = json.loads(re.search(r'id="data">(.*?)</script>', visit["path"].read_text())[1])["first"]
+    card = visit["switched"][first]["card"]
+    assert visit["begun"] == {"which": str(first), "portrait": str(first), "card": card}
 
 
 def test_the_chart_tells_its_entries(visit: dict[str, Any]) -> None:
@@ -189,105 +211,112 @@ def test_the_lock_file_names_no_host() -> None:
     assert "://" not in lock and lock.count('"integrity"') >= 10
 
 
-def line(nonzero: int, correct: int, judge: str = "", row: str = "a", **more: object) -> dict[str, str]:
-    told = {
-        "row": row, "judge": judge, "order": "", "size": "", "entered": "True", "seed": 0, "nonzero": nonzero,
-        "correct": correct, "images": 10000, "heldout_correct": correct // 2, "heldout_images": 5000,
-    }  # fmt: skip
-    return {key: str(value) for key, value in (told | more).items()}
-
-
 def test_the_record_chose_nothing_on_test_images() -> None:
-    lines = [line(500, 9800, "test"), line(600, 9800, "heldout"), line(550, 9799), line(900, 9900, row="b")]
-    assert words.record(lines, 0.98) == lines[1]
-    assert words.record(lines, 0.99) == lines[3]
-    assert words.record(lines, 0.995) is None
+    results = [
+        result(500, 9800, "test"),
+        result(600, 9800, "heldout"),
+        result(550, 9799),
+        result(900, 9900, row="b"),
+    ]
+    assert board.record(results, 0.98) == results[1]
+    assert board.record(results, 0.99) == results[3]
+    assert board.record(results, 0.995) is None
 
 
 def test_a_seed_that_held_out_images_did_not_choose_holds_no_record() -> None:
-    lines = [
-        line(200, 9795, "heldout", size=200, seed=0, heldout_correct=4900),
-        line(200, 9805, "heldout", size=200, seed=1, heldout_correct=4899),
-        line(240, 9810, "heldout", size=240),
-        line(180, 9990, "heldout", size=180, entered=False),
+    results = [
+        result(200, 9795, "heldout", size=200, seed=0, heldout_correct=4900),
+        result(200, 9805, "heldout", size=200, seed=1, heldout_correct=4899),
+        result(240, 9810, "heldout", size=240),
+        result(180, 9990, "heldout", size=180, entered=False),
     ]
-    assert words.record(lines, 0.98) == lines[2]
+    assert board.record(results, 0.98) == results[2]
+    filled = [mark.of for mark in marks(results, []) if not mark.hollow]
+    assert filled == [results[0], results[2]]
 
 
 def test_the_first_network_is_the_record_holder_and_not_simply_the_smallest() -> None:
-    def subject(number: int, told: dict[str, str]) -> Subject:
-        network = Network.parse(["linear 10"])
-        parameters = np.zeros(network.size, np.float32)
-        parameters[: int(told["nonzero"])] = 1
-        return Subject("", told["name"], Path(str(number)), network, parameters, told)
-
-    lines = [
-        line(700, 9900, "heldout", name="large", size=700),
-        line(300, 9850, "test", name="judged by test", size=300),
-        line(200, 9805, "heldout", name="another seed", size=200, seed=1),
-        line(200, 9803, "heldout", name="holder", size=200, heldout_correct=4990),
-        line(160, 9790, "heldout", name="too small", size=160),
+    results = [
+        result(700, 9900, "heldout", name="large", size=700),
+        result(300, 9850, "test", name="judged by test", size=300),
+        result(200, 9805, "heldout", name="another seed", size=200, seed=1),
+        result(200, 9803, "heldout", name="holder", size=200, heldout_correct=4990),
+        result(160, 9790, "heldout", name="too small", size=160),
     ]
-    subjects = [subject(k, told) for k, told in enumerate(lines)]
-    assert build.shown_first(subjects, lines, 0.98) == 3
-    assert build.shown_first(subjects, lines, 0.99) == 0
-    assert build.shown_first(subjects, lines, 0.999) == 4  # nobody holes it
-    assert build.shown_first(subjects[:2], lines, 0.98) == 0  # the holder has no figures here
-
-
-def board_of(author: str, **more: object) -> dict[str, Any]:
-    card = {"author": author, "method": "by <b>hand</b>", "chosen_on": "held-out"}
-    entry = {
-        "rank": 1,
-        "entry": "tiny",
-        "card": card,
-        "nonzero": 99,
-        "parameters": 99,
-        "correct": 9801,
-        "flags": [],
-    }
-    return {
-        "title": "MNIST, 98 %",
-        "threshold": 9800,
-        "images": 10000,
-        "ranked": [entry],
-        "chosen_on_test": [],
-    } | more
+    assert build.shown_first(results, results, 0.98) == 3
+    assert build.shown_first(results, results, 0.99) == 0
+    assert build.shown_first(results, results, 0.999) == 4  # nobody holes it
+    assert build.shown_first(results[:2], results, 0.98) == 0  # the holder has no figures here
 
 
 def test_the_first_screen_names_who_holds_each_record() -> None:
-    real = Config.model_validate(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    lines = [line(240, 9835, "heldout", "golf98", size=240)]
-    ours, public = board.records(real, lines, {})[0.98]
-    assert (ours.count, ours.who, ours.honest) == (240, "this project", True)
-    assert (public.who, public.honest) == ("the blog", False)
-    theirs = board.records(real, lines, {"mnist-98": board_of("Ann <Example>")})
-    assert (theirs[0.98][0].count, theirs[0.98][0].who) == (99, "Ann <Example>")
-    assert "Ann &lt;Example&gt;" in board.score(theirs)
-    assert "Before: the blog." in board.score({0.98: [ours, public]})
-    (only,) = board.records(real, lines, {})[0.99]
-    assert not only.honest
-    assert "To beat: " in board.score({0.99: [only]})
+    ours = [result(240, 9835, "heldout", "golf", size=240)]
+    public = [
+        Record(name="the blog's best", nonzero=575, accuracy=0.98, source="the blog"),
+        Record(name="a net", nonzero=677, accuracy=0.9904, source="elsewhere"),
+    ]
+    holes = board.holes((0.98, 0.99), "us", ours, [], public)
+    assert [hole.rival for hole in holes] == public
+    assert holes[0].holder == board.Holder("this project", "golf-heldout-240", 240, 9835, 10_000)
+    assert holes[1].holder is None
+    shown = {"results": ours, "public": public, "examples": [], "challenges": [], "handbook": ""}
+    screen = render("hero.html.j2", holes=holes, **shown)
+    assert "held by this project.</b> golf-heldout-240: 9,835 of 10,000 right" in screen
+    assert "Before: the blog.</b> 98.00\xa0% by its author" in screen
+    assert "To beat: elsewhere.</b> a net, 99.04\xa0% by its author" in screen
 
 
-def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(tmp_path: Path) -> None:
+def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(run_folder: Path) -> None:
+    page = (run_folder / build.PAGE).read_text()
+    assert "held by Ann &lt;Example&gt;.</b> tiny: 260 of 500 right" in page
+    assert "by &lt;b&gt;hand&lt;/b&gt;; odd</td>" in page and '<th scope="row">tiny</th>' in page
+    assert "<Example>" not in page and "MNIST, 98 %" not in page
+
+
+def test_our_own_entry_on_the_leaderboard_is_ours(tmp_path: Path) -> None:
     path = tmp_path / "leaderboard.json"
-    assert board.challenges(path, "mnist") == {}
-    path.write_text(json.dumps({"mnist-98": board_of("Ann"), "fashion-mnist-85": board_of("Bob")}))
-    found = board.leaderboard(board.challenges(path, "mnist"))
-    assert "by &lt;b&gt;hand&lt;/b&gt;" in found and ">tiny</th>" in found and "Bob" not in found
-    assert board.leaderboard({"mnist-98": board_of("Ann", ranked=[])}) == ""
+    assert board.challenges(path, "digits") == []
+    path.write_text(json.dumps({"digits-50": stranger(), "fashion-mnist-50": stranger()}))
+    (challenge,) = board.challenges(path, "digits")
+    ((hole,), (theirs,)) = (board.holes((0.5,), us, [], [challenge], []) for us in ("Ann <Example>", "us"))
+    assert hole.holder and hole.holder.who == "this project"
+    assert theirs.holder and theirs.holder.who == "Ann <Example>"
 
 
-def test_the_handbooks_table_is_on_the_page_when_it_was_measured(tmp_path: Path) -> None:
+def test_markdown_becomes_tables_that_can_be_heard_and_scrolled() -> None:
+    text = "| a | n |\n|---|--:|\n| **x** | 1,055 |\n\nRun `golf` <b>now</b>.\n"
+    found = markdown(text, 'Table of "all"')
+    assert (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table of &quot;all&quot;"><table>'
+        in found
+    )
+    assert '<th scope="col">a</th>' in found and '<th scope="col" class="num">n</th>' in found
+    assert '<th scope="row"><strong>x</strong></th>' in found and '<td class="num">1,055</td>' in found
+    assert found.count("<div") == found.count("</div>") == 1
+    assert '<p class="hint">Run <code>golf</code> &lt;b&gt;now&lt;/b&gt;.</p>' in found
+
+
+def test_a_figure_is_svg_text_or_a_png_as_an_address(tmp_path: Path) -> None:
+    (tmp_path / "flow-a.svg").write_text("<svg/>")
+    (tmp_path / "worth-a.png").write_bytes(b"\x89PNG")
+    drawn = [
+        interpret.Drawing(path, path.stem.partition("-")[0], "a", "", "")
+        for path in sorted(tmp_path.iterdir())
+    ]
+    assert build.figure_texts(drawn) == {"flow-a": "<svg/>", "worth-a": "data:image/png;base64,iVBORw=="}
+
+
+def test_the_handbooks_table_is_taken_where_it_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    assert words.handbook(path) == ""
+    assert build.measured(path) == ""
     path.write_text("<!-- measured: base relu -->\nNot measured yet.\n<!-- end of measured -->")
-    assert words.handbook(path) == ""
+    assert build.measured(path) == ""
     found = {
         name: {"needed": {"0.98": [300.0]}, "accuracy_at_260": None, "against_first": None, "seconds": 1.0}
         for name in ("base", "relu")
     }
-    (tmp_path / "README.md").write_text("<!-- measured: base relu -->\n<!-- end of measured -->")
+    path.write_text("<!-- measured: base relu -->\n<!-- end of measured -->")
     pages.update(found, (0.98,), 260, tmp_path)
-    assert "non-zero needed for 98 %" in words.handbook(path) and ">relu</th>" in words.handbook(path)
+    table = markdown(build.measured(path))
+    assert "non-zero needed for 98 %" in table and '<th scope="row">relu</th>' in table
+    assert "measured" not in table

@@ -43,6 +43,7 @@ MAKERS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors are one line on stderr."""
     _one_thread_of_linear_algebra()
+    _a_home_that_can_be_written_to()
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -72,6 +73,12 @@ def _one_thread_of_linear_algebra() -> None:
         os.environ[name] = "1"
 
 
+def _a_home_that_can_be_written_to() -> None:
+    """Where the person's home is missing or somebody else's, DVC and Snakemake keep their files in .golf."""
+    if not os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 (Path's raises where there is none)
+        os.environ["HOME"] = str(Path(".golf/home").absolute())
+
+
 def _parser() -> argparse.ArgumentParser:
     from neural_golf.leaderboard import cli as leaderboard
     from neural_golf.leaderboard import enter
@@ -95,8 +102,6 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="only see whether some place has the data set"
     )
     referee.add_verify_arguments(made["verify"])
-    for name, text in _rows_and_workspaces():
-        add(name, text, _row_or_workspace)
     leaderboard.add_submit_arguments(
         add("submit", "put an ONNX file on the leaderboard", leaderboard.run_submit)
     )
@@ -110,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage
     ).add_argument("name")
+    for name, text in _rows_and_workspaces():
+        if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
+            add(name, text, _row_or_workspace)
     return parser
 
 

@@ -126,6 +126,7 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
     If two start at the same instant, neither finds anything to wait for, and then one of them finds a file
     "busy" and gives up. That one is asked again.
     """
+    _say_where_git_is_missing(Path.cwd())
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
     until = time.monotonic() + BUSY_SECONDS
     while True:
@@ -145,6 +146,14 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
         if not (result.returncode and busy and time.monotonic() < until):
             return result
         time.sleep(1)
+
+
+def _say_where_git_is_missing(folder: Path) -> None:
+    """Raise GolfError in a folder out of a ZIP: DVC asks for a Git repository unless told otherwise."""
+    settings = [path.read_text(encoding="utf-8") for path in folder.glob(".dvc/config*")]
+    without = any(re.search(r"^\s*no_scm\s*=\s*true", text, re.MULTILINE) for text in settings)
+    if settings and not without and not any((place / ".git").exists() for place in (folder, *folder.parents)):
+        raise GolfError("this is not a Git repository, and DVC asks for one: run `git init` here first")
 
 
 def _wait_for_others(lock: Path) -> None:

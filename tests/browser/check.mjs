@@ -29,7 +29,7 @@ async function open(width, height, colorScheme, touch = false) {
 
 try {
   const tab = await open(1440, 900, "light");
-  const begun = await tab.evaluate(() => ({ which: document.querySelector("#which").value, portrait: document.querySelector("#portrait").value, card: document.querySelector("#which-card").textContent }));
+  const begun = await tab.evaluate(() => ({ which: document.querySelector("#which").value, portrait: document.querySelector("#portrait").value, card: document.querySelector("#which-card").innerText }));
   // Blitted digits: what the canvas holds, and what the chosen file answers.
   const blitted = await tab.evaluate(async (pictures) => {
     const held = pictures.map((picture) => {
@@ -41,7 +41,7 @@ try {
     for (let k = 0; k < golf.networks.length; k++) {
       const logits = [];
       for (const values of held) logits.push((await golf.answer(values, k, false)).logits);
-      found.push({ group: golf.networks[k].group, onnx: golf.networks[k].onnx, logits, same });
+      found.push({ onnx: golf.networks[k].onnx, logits, same });
     }
     return found;
   }, pictures);
@@ -68,9 +68,9 @@ try {
     switched.push(await tab.evaluate(() => ({
       verdict: document.querySelector("#verdict").textContent,
       words: document.querySelector("#verdict-text").textContent,
-      card: document.querySelector("#which-card").textContent,
+      card: document.querySelector("#which-card").innerText,
       layers: document.querySelectorAll("#layers .layer").length,
-      numbers: document.querySelector("#numbers").textContent.split(/\s+/).filter((word) => /^\u2212?[\d.]/.test(word)).length,
+      numbers: document.querySelector("#numbers > :not([hidden]) > .numbers").textContent.split(/\s+/).filter((word) => /^\u2212?[\d.]/.test(word)).length,
       picture: document.querySelector("#figure-flow img").src.length,
       complete: [...document.querySelectorAll("figure img")].every((image) => image.complete && image.naturalWidth > 1 && image.alt),
     })));

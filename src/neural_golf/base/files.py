@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +41,13 @@ def write_bytes(path: Path, content: bytes) -> None:
     new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with made.open("xb") as file:  # with the person's umask, where tempfile's would be for the owner only
             file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        made.replace(path)
     except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
+        made.unlink(missing_ok=True)
         raise
 
 

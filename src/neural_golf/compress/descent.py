@@ -16,7 +16,8 @@ from neural_golf.base.files import read_tensors, write_tensors
 from neural_golf.compress.augmentation import augmented
 from neural_golf.compress.optimiser import FullAdam
 from neural_golf.compress.plan import Epoch, plan
-from neural_golf.compress.surgeon import choose, fisher, operate, regain
+from neural_golf.compress.surgeon import choose, fisher, operate
+from neural_golf.compress.technique import techniques_of
 from neural_golf.config.recipe import Recipe
 from neural_golf.engine import Engine, engine
 from neural_golf.net.parameters import initialise
@@ -73,11 +74,12 @@ class Descent:
         core: Engine | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.train, self.seed = recipe, train, seed
+        self.techniques = techniques_of(recipe)
         self.network = Network.parse(recipe.network, train.pixels.shape[1:])
         self.core = core or engine(self.network)
         self.targets = soft_targets(train.labels, teacher, recipe.distil)
         size = self.network.size
-        self.weights = initialise(self.network, self._rng("start")).astype(np.float64)
+        self.weights = initialise(self.network, self.rng("start")).astype(np.float64)
         self.average = self.weights.copy()
         self.alive = np.arange(size)
         self.moments = [np.zeros(size, np.float32), np.zeros(size, np.float32)]
@@ -109,19 +111,19 @@ class Descent:
                 )
             self.epoch += 1
             if step.snapshot:
-                snapshots.append(Snapshot(len(self.alive), self._whole(self.average), self._mask()))
+                snapshots.append(Snapshot(len(self.alive), self.whole(self.average), self._mask()))
             each_epoch(step, self.epoch, loss)
             if path and (step.snapshot or self.epoch % every == 0):
                 self._save(path, snapshots)
         return snapshots
 
-    def _rng(self, purpose: str) -> np.random.Generator:
-        """A generator for one purpose in one epoch, so that nothing has to be remembered to go on."""
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A generator for one purpose in one epoch: nothing has to be remembered to go on."""
         epoch = getattr(self, "epoch", 0)
         return np.random.default_rng([self.seed, epoch, *purpose.encode()])
 
-    def _whole(self, weights: NDArray[np.float64]) -> Vector:
-        """All parameters as the engine takes them; removed ones are exactly 0."""
+    def whole(self, weights: NDArray[np.float64]) -> Vector:
+        """All parameters as the engine takes them, removed ones exactly 0."""
         whole = np.zeros(self.network.size, np.float32)
         whole[self.alive] = weights[self.alive]
         return whole
@@ -132,17 +134,17 @@ class Descent:
         return mask
 
     def _resize(self, step: Epoch) -> None:
-        """Bring the network to the size of this epoch: give weights back, then remove."""
+        """Bring the network to the size of this epoch, after what the techniques do."""
         recipe = self.recipe
-        if self.full and recipe.regrow and not step.snapshot and self.epoch % recipe.regrow_every == 0:
-            self._regrow(int(recipe.regrow * step.size))
+        for technique in self.techniques:
+            technique.before_epoch(self, step)
         if step.size >= len(self.alive):
             return
-        whole, count = self._whole(self.average), len(self.alive) - step.size
-        # Of many parameters, the Fisher matrix is taken from fewer images, so that its time is bounded.
+        whole, count = self.whole(self.average), len(self.alive) - step.size
+        # The Fisher matrix of many parameters is taken from fewer images, in bounded time.
         images = min(recipe.fisher_images, int(25e9 / len(self.alive) ** 2), len(self.train))
-        rows = self._rng("rows").permutation(len(self.train))[:images]
-        curvature = fisher(self.core, whole, self.alive, self.train.pixels, rows, self._rng("labels"))
+        rows = self.rng("rows").permutation(len(self.train))[:images]
+        curvature = fisher(self.core, whole, self.alive, self.train.pixels, rows, self.rng("labels"))
         kept_weights = self.average[self.alive]
         if recipe.removal == "surgeon":
             moved, kept = operate(kept_weights, curvature, count, recipe.damping)
@@ -159,47 +161,24 @@ class Descent:
             self.full.keep(kept)
         self.alive = self.alive[kept]
 
-    def _regrow(self, count: int) -> None:
-        """Give back the weights whose absence costs most, beginning at 0; the next removals decide anew."""
-        rows = self._rng("regrow").permutation(len(self.train))
-        rows = rows[: len(rows) // 8 * 8]
-        gradients = self.core.micro_gradients(
-            self._whole(self.average), self.train.pixels, self.targets, rows, 8
-        )
-        found, second = regain(gradients, self.alive, count, self.recipe.damping, 8)
-        assert self.full
-        together = np.concatenate([self.alive, found])
-        order = np.argsort(together)
-        self.full.grow(second[np.ix_(found, together)] * (8 / self.recipe.batch), order)
-        self.alive = together[order]
-
     def _train(self, step: Epoch) -> float:
         recipe = self.recipe
         order = self._order()
         pixels, targets = self.train.pixels, self.targets
         if recipe.augment.on:
-            pixels = augmented(pixels, order, recipe.augment, self._rng("augment"))
+            pixels = augmented(pixels, order, recipe.augment, self.rng("augment"))
             targets, order = targets[order], np.arange(len(order))
         if recipe.optimiser == "diagonal" or len(self.alive) > recipe.full_below:
             return self._adam(step, pixels, targets, order)
         return self._full_adam(step, pixels, targets, order)
 
     def _order(self) -> NDArray[np.int64]:
-        """The images of this epoch. With `hard`, that share is drawn by how wrong the network is.
-
-        Importance sampling without the correction (cf. Katharopoulos & Fleuret 2018,
-        arXiv:1803.00942): an image counts as often as it is drawn, so hard ones count more.
-        """
-        rng, n = self._rng("order"), len(self.train)
-        order = rng.permutation(n)
-        hard = int(self.recipe.hard * n)
-        if not hard:
-            return order
-        logits = self.core.logits(self._whole(self.average), self.train.pixels).astype(np.float64)
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        wrong = 1 - odds[np.arange(n), self.train.labels] / odds.sum(axis=1)
-        drawn = rng.choice(n, hard, p=(wrong + 1e-6) / (wrong + 1e-6).sum())
-        return rng.permutation(np.concatenate([order[: n - hard], drawn]))
+        """The images of this epoch, in their order."""
+        rng = self.rng("order")
+        order = rng.permutation(len(self.train))
+        for technique in self.techniques:
+            order = technique.order(self, order, rng)
+        return order
 
     def _adam(self, step: Epoch, pixels: Any, targets: Any, order: NDArray[np.int64]) -> float:
         """Plain Adam, in the compiled core."""
@@ -207,8 +186,8 @@ class Descent:
         steps = -(-len(order) // batch)
         rates = np.linspace(*step.rate, steps)
         if recipe.optimiser == "full" and step.size < self.network.size:
-            rates = rates * 0.6  # plain Adam needs a lower rate than the full matrix
-        mask, whole = self._mask(), self._whole(self.weights)
+            rates = rates * 0.6  # the full-matrix rate suits plain Adam less
+        mask, whole = self._mask(), self.whole(self.weights)
         total, length = 0.0, -(-steps // PARTS)
         for first in range(0, steps, length):
             rows = order[first * batch : (first + length) * batch]
@@ -226,16 +205,18 @@ class Descent:
         if self.full is None:
             self.full = FullAdam(len(self.alive), beta2=recipe.beta2, every=recipe.every)
             rows = order[: len(order) // 16 * 16]
-            first = self.core.micro_gradients(self._whole(self.weights), pixels, targets, rows, 16, mask)
+            first = self.core.micro_gradients(self.whole(self.weights), pixels, targets, rows, 16, mask)
             self.full.warm(first[:, self.alive], batch / 16)
         starts = range(0, len(order) - batch + 1, batch) or range(1)
         total, penalty = 0.0, recipe.penalty * (step.rate[0] == step.rate[1])  # no price while it settles
         for k, rate in zip(starts, np.linspace(*step.rate, len(starts)), strict=True):
             rows = order[k : k + batch]
             loss, gradient = self.core.loss_gradient(
-                self._whole(self.weights), pixels, targets, rows, recipe.smoothing, mask
+                self.whole(self.weights), pixels, targets, rows, recipe.smoothing, mask
             )
             slope = gradient[self.alive] + price(self.weights[self.alive], penalty)
+            for technique in self.techniques:
+                slope = slope + technique.slope(self)
             self.weights[self.alive] -= rate * self.full.direction(slope)
             self._take(self.weights, 1, self.full.steps)
             total += loss

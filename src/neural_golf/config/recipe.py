@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from neural_golf.base.errors import GolfError
 from neural_golf.net.spec import Network
 
-__all__ = ["Augment", "Recipe"]
+__all__ = ["Augment", "Recipe", "readable"]
 
 Count = Annotated[int, Field(ge=1)]
 Zero = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+# An image that is no obstacle: as large as anybody's, and with channels that groups of 1 to 16 divide.
+ROOMY = (720720, 4096, 4096)
+
+
+def readable(spec: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a spec only; whether its shapes fit is known when those of the data are.
+
+    Raises ValueError that tells of MNIST's shape, in which most networks here are thought.
+    """
+    try:
+        Network.parse(spec, (1, 28, 28))
+    except GolfError as error:
+        try:
+            Network.parse(spec, ROOMY)
+        except GolfError:
+            raise ValueError(str(error)) from None
+    return spec
 
 
 class Augment(BaseModel):
@@ -60,18 +79,10 @@ class Recipe(BaseModel):
     smoothing: Share = 0.0
     distil: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the teacher's answer in the targets
     augment: Augment = Augment()
-    hard: Share = 0.0  # share of every epoch drawn from what the network finds hardest
-    regrow: Share = 0.0  # this share of the weights is given back in every `regrow_every`th epoch
-    regrow_every: Count = 4
+    # More of them by the names of their files in compress/techniques, each with its settings.
+    techniques: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
-    @field_validator("network")
-    @classmethod
-    def _network(cls, spec: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            Network.parse(spec)
-        except GolfError as error:
-            raise ValueError(str(error)) from None
-        return spec
+    _check = field_validator("network")(readable)
 
     @model_validator(mode="after")
     def _falling(self) -> Recipe:

@@ -14,9 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from neural_golf.base.errors import GolfError
-from neural_golf.config.recipe import Augment, Recipe
-from neural_golf.net.spec import Network
+from neural_golf.config.recipe import Augment, Recipe, readable
 
 __all__ = [
     "Blog",
@@ -58,17 +56,6 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-def _network(spec: tuple[str, ...]) -> tuple[str, ...]:
-    """Checks only the words. Whether the shapes fit can be told only when the data are known
-    (`data.network`).
-    """
-    try:
-        Network.parse(spec, (1, 28, 28))
-    except GolfError as error:
-        raise ValueError(str(error)) from None
-    return spec
-
-
 class Data(Section):
     """Which data set of the table, and how its training part is split."""
 
@@ -88,6 +75,8 @@ class Dataset(Section):
     title: str = ""
     huggingface: str = ""  # its identifier there, for the model cards
     classes: tuple[str, ...] = ()  # their names; without them, the labels
+    # Of an image, channels, height, width: where it is told, networks that do not fit are found at once.
+    shape: tuple[Count, Count, Count] | None = None
     test: Count | None = None  # images split off for the test, where the source has no test part
     mean: float | None = (
         None  # inputs are (pixel / 255 - mean) / std; without them, those of the training part
@@ -156,7 +145,7 @@ class Reference(Section):
     learning_rate: Positive
     precision: Literal["float32", "bfloat16"]
 
-    _check = field_validator("network")(_network)
+    _check = field_validator("network")(readable)
 
 
 class Training(Section):
@@ -172,7 +161,7 @@ class Training(Section):
     step: Count | None = None
     gamma: Annotated[float, Field(gt=0, le=1)] | None = None
 
-    _check = field_validator("network")(_network)
+    _check = field_validator("network")(readable)
 
     @property
     def chosen(self) -> dict[str, int | float]:
@@ -206,7 +195,7 @@ class Tune(Section):
     finalist_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     seed: Seed
 
-    _check = field_validator("network")(_network)
+    _check = field_validator("network")(readable)
     _order = field_validator("batch", "learning_rate", "step", "gamma")(_ascending)
 
 
@@ -245,7 +234,7 @@ class Teacher(Section):
     augment: Augment
     seed: Seed
 
-    _check = field_validator("network")(_network)
+    _check = field_validator("network")(readable)
 
 
 class Handbook(Section):

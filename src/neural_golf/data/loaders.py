@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import io
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
@@ -40,7 +42,11 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
     if not callable(kind):
         raise GolfError(f"params.yaml: datasets.{name}.torchvision: there is no {dataset.torchvision} there")
     if not dataset.places:  # torchvision's own addresses
-        return _torchvision_sets(name, kind)
+        try:
+            return _torchvision_sets(name, kind)
+        except (RuntimeError, OSError, ValueError, EOFError, HTTPException) as error:
+            told = (" ".join(str(error).split()) or type(error).__name__)[:300]
+            raise GolfError(f"{name} cannot be had from torchvision's own addresses: {told}") from None
     if not hasattr(kind, "mirrors"):
         raise GolfError(
             f"params.yaml: datasets.{name}.places: torchvision's {dataset.torchvision} cannot be had from "
@@ -80,10 +86,19 @@ def _torchvision_sets(name: str, kind: Any) -> Loaded:
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             parts = [kind(FOLDER / "raw", train=train, download=True) for train in (True, False)]
-        except TypeError as error:
-            if "train" not in str(error):
-                raise
-            parts = [kind(FOLDER / "raw", split=split, download=True) for split in ("train", "test")]
+        except TypeError:
+            try:
+                parts = [kind(FOLDER / "raw", split=split, download=True) for split in ("train", "test")]
+            except TypeError as error:
+                raise GolfError(
+                    f"params.yaml: datasets.{name}.torchvision: {kind.__name__} has no training and test "
+                    f"part that is had by `train` or `split` alone: {' '.join(str(error).split())}"
+                ) from None
+    if not all(hasattr(part, "data") for part in parts):
+        raise GolfError(
+            f"params.yaml: datasets.{name}.torchvision: {kind.__name__} keeps no array of its images; make "
+            "an npz file or a folder of them"
+        )
     labels = [np.asarray(getattr(part, "targets", getattr(part, "labels", None))) for part in parts]
     (train, test), classes = _splits(name, [np.asarray(part.data) for part in parts], labels)
     return train, test, classes
@@ -110,7 +125,7 @@ def from_npz(name: str, dataset: Dataset) -> Loaded:
             arrays = {key: file[key] for key in ("x_train", "y_train", "x_test", "y_test") if key in file}
     except FileNotFoundError:
         raise GolfError(f"params.yaml: datasets.{name}.npz: there is no file {path}") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         told = " ".join(str(error).split())
         raise GolfError(f"params.yaml: datasets.{name}.npz: {path} cannot be read: {told}") from None
     if not {"x_train", "y_train"} <= arrays.keys() or ("x_test" in arrays) != ("y_test" in arrays):
@@ -124,7 +139,10 @@ def from_npz(name: str, dataset: Dataset) -> Loaded:
 
 
 def from_folder(name: str, dataset: Dataset) -> Loaded:
-    """From grey images, a folder for each class; or from the folders train and test of such."""
+    """From images, a folder for each class; or from the folders train and test of such.
+
+    They are grey, with one channel, where every pixel of every image has three equal ones.
+    """
     from PIL import Image
 
     root = Path(str(dataset.folder)).expanduser()
@@ -140,14 +158,18 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
         for file in files:
             try:
                 with Image.open(file) as image:
-                    pixels.append(np.asarray(image.convert("L")))
-            except OSError as error:
+                    pixels.append(np.asarray(image.convert("RGB")))
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise GolfError(f"{file} is not an image: {' '.join(str(error).split())}") from None
         odd = next((f for f, p in zip(files, pixels, strict=True) if p.shape != pixels[0].shape), None)
         if odd is not None:
             raise GolfError(f"{odd} is not as large as {files[0]}: all images must have one size")
         images.append(np.stack(pixels))
         labels.append(np.array([file.parent.name for file in files]))
+    if all((part == part[..., :1]).all() for part in images):
+        images = [part[..., 0] for part in images]
+    else:
+        images = [part.transpose(0, 3, 1, 2) for part in images]
     splits, classes = _splits(name, images, labels)
     return splits[0], splits[1] if both else None, classes
 
@@ -169,7 +191,7 @@ def _splits(
         if pixels.ndim != 4 or not pixels.size:
             raise GolfError(f"data set {name}: images of shape {pixels.shape}; [n, height, width] is needed")
         if pixels.dtype != np.uint8:
-            if not np.issubdtype(pixels.dtype, np.number) or not np.isfinite(pixels).all():
+            if pixels.dtype.kind not in "iuf" or not np.isfinite(pixels).all():
                 raise GolfError(f"data set {name}: an image holds something that is not a finite number")
             if pixels.min() < 0 or pixels.max() > 1:
                 raise GolfError(

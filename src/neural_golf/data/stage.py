@@ -28,6 +28,12 @@ def run(config: Config) -> None:
         raise GolfError(
             f"params.yaml: datasets.{name}.classes: {len(section.classes)} names for {len(labels)} classes"
         )
+    channels, height, width = everything.pixels.shape[1:]
+    if section.shape not in (None, (channels, height, width)):
+        raise GolfError(
+            f"params.yaml: datasets.{name}.shape = {list(section.shape or ())}, but its images are "
+            f"{[channels, height, width]}"
+        )
     if config.data.heldout >= len(everything):
         raise GolfError(
             f"params.yaml: data.heldout = {config.data.heldout}: there are only {len(everything)} "
@@ -39,12 +45,15 @@ def run(config: Config) -> None:
         "heldout": everything[order[: config.data.heldout]],
         "test": test,
     }
+    unit = parts["train"].pixels / np.float32(255)
+    mean = round(float(unit.mean(dtype=np.float64)), 4) if section.mean is None else section.mean
+    std = round(float(unit.std(dtype=np.float64)), 4) if section.std is None else section.std
+    if not std:
+        raise GolfError(f"data set {name}: all training images are alike, so nothing can be learnt from them")
     hasher = hashlib.sha256()
     for part, images in parts.items():
         hasher.update(images.pixels.tobytes() + images.labels.tobytes())
         write_tensors(FOLDER / f"{part}.safetensors", {"images": images.pixels, "labels": images.labels})
-    unit = parts["train"].pixels / np.float32(255)
-    channels, height, width = everything.pixels.shape[1:]
     write_facts(
         Facts(
             dataset=name,
@@ -52,8 +61,8 @@ def run(config: Config) -> None:
             huggingface=section.huggingface,
             shape=(channels, height, width),
             classes=section.classes or labels,
-            mean=round(float(unit.mean(dtype=np.float64)), 4) if section.mean is None else section.mean,
-            std=round(float(unit.std(dtype=np.float64)), 4) if section.std is None else section.std,
+            mean=mean,
+            std=std,
             **{part: len(images) for part, images in parts.items()},
             digest=hasher.hexdigest()[:16],
         )

@@ -13,6 +13,7 @@ from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.files import write_csv, write_json
 from neural_golf.base.statistics import Spread
+from neural_golf.compress import technique
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
@@ -56,6 +57,7 @@ def size_needed(curve: Curve, accuracy: float) -> float | str:
 
 def run(config: Config) -> None:
     """Every arm with every seed; seed k trains on all but fold k of the training images."""
+    technique.check(config)
     section = config.handbook
     parts = [data.read("train"), data.read("heldout")]
     everything = data.Split(

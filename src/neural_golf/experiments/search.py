@@ -102,9 +102,10 @@ def recipe_of(params: dict[str, Any], section: Search) -> Recipe:
         channels = channels[:1] * 3
     words = [f"conv {channels[0]} k{params['kernel']}{turns}", params["activation"], "maxpool 2"]
     words += [f"conv {channels[1]} k3{turns}", params["activation"], "maxpool 2"]
+    last = section.recipe.network[-1]  # as many numbers as there are classes
     words += [f"conv {channels[2]} k3{turns}{' tied=conv2' if 'tied' in params['sharing'] else ''}"]
     change = {
-        "network": (*words, params["activation"], "linear 10"),
+        "network": (*words, params["activation"], last),
         "rate": params["rate"],
         "penalty": params["penalty"],
         "sizes": (params["size"],),

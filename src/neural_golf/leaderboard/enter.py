@@ -1,8 +1,8 @@
 """`golf enter`: puts our own networks on the leaderboard, one for each row, chosen before it is scored.
 
-One seed stands for each row and variant of the ladder (`representative`), and it is entered for every
-challenge that it passes. If it does not pass, the row has no entry, even if another seed might pass: looking
-for that seed would mean choosing on the test images.
+Of each row and variant of the ladder, the seed that stands for it (`representative`) is entered for every
+challenge that it passes. If it does not pass, the row has no entry, though another seed might pass: to look
+for that one would be to choose on the test images.
 """
 
 from __future__ import annotations

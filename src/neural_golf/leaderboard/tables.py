@@ -7,88 +7,108 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from neural_golf.base.files import write_bytes
 from neural_golf.leaderboard.entries import MODEL, Entry
-from neural_golf.referee.challenge import load_challenge
+from neural_golf.referee.challenge import Challenge, load_challenge
 
-__all__ = ["outdated", "render", "render_graphs", "tables", "write_tables"]
+__all__ = ["Table", "outdated", "render", "render_graphs", "tables", "write_tables"]
 
 _GRAPHS = "graphs.md"
 
 
-def tables(entries: Sequence[Entry]) -> dict[str, Any]:
-    """The leaderboard as plain values, for JSON and the page, by challenge."""
-    made: dict[str, Any] = {}
+@dataclass(frozen=True)
+class Table:
+    """One challenge's entries with their ranks, those chosen on test images apart, and those that fail."""
+
+    challenge: Challenge
+    ranked: tuple[tuple[int, Entry], ...]
+    chosen_on_test: tuple[tuple[int, Entry], ...]
+    broken: tuple[Entry, ...]
+
+
+def tables(entries: Sequence[Entry]) -> dict[str, Table]:
+    """The leaderboard by challenge."""
+    made: dict[str, Table] = {}
     for name in sorted({e.challenge for e in entries}):
         here = [e for e in entries if e.challenge == name]
-        challenge = load_challenge(name)
-        made[name] = {
-            "title": challenge.title,
-            "threshold": challenge.threshold,
-            "images": challenge.images,
-            "ranked": _ranked(e for e in here if e.ranked),
-            "chosen_on_test": _ranked(e for e in here if not e.ranked and e.verdict.verdict == "PASS"),
-            "broken": [_plain(e) for e in here if e.verdict.verdict != "PASS"],
-        }
+        passed = [e for e in here if e.verdict.verdict == "PASS"]
+        made[name] = Table(
+            load_challenge(name),
+            _ranks(e for e in passed if e.ranked),
+            _ranks(e for e in passed if not e.ranked),
+            tuple(e for e in here if e.verdict.verdict != "PASS"),
+        )
     return made
 
 
-def _ranked(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def _ranks(entries: Iterable[Entry]) -> tuple[tuple[int, Entry], ...]:
+    """Ranks from 1; entries with as many non-zero parameters share one."""
+    found: list[tuple[int, Entry]] = []
     for position, entry in enumerate(entries, 1):
-        row = {"rank": position} | _plain(entry)
-        if rows and rows[-1]["nonzero"] == row["nonzero"]:
-            row["rank"] = rows[-1]["rank"]
-        rows.append(row)
-    return rows
+        tie = found and found[-1][1].verdict.nonzero == entry.verdict.nonzero
+        found.append((found[-1][0] if tie else position, entry))
+    return tuple(found)
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
-    kept = ("verdict", "reason", "nonzero", "parameters", "bits", "nodes", "correct", "flags", "sha256")
-    verdict = entry.verdict.as_dict()
-    return {"entry": entry.name, "card": entry.card.model_dump(), **{k: verdict[k] for k in kept}}
+def _json(table: Table) -> dict[str, object]:
+    """A table as the plain values of leaderboard.json."""
+
+    def plain(entry: Entry) -> dict[str, object]:
+        kept = ("verdict", "reason", "nonzero", "parameters", "bits", "nodes", "correct", "flags", "sha256")
+        verdict = entry.verdict.as_dict()
+        return {"entry": entry.name, "card": entry.card.model_dump(), **{k: verdict[k] for k in kept}}
+
+    return {
+        "title": table.challenge.title,
+        "threshold": table.challenge.threshold,
+        "images": table.challenge.images,
+        "ranked": [{"rank": rank} | plain(entry) for rank, entry in table.ranked],
+        "chosen_on_test": [{"rank": rank} | plain(entry) for rank, entry in table.chosen_on_test],
+        "broken": [plain(entry) for entry in table.broken],
+    }
 
 
 def render(entries: Sequence[Entry]) -> str:
     """The leaderboard as a Markdown page. Everything that a stranger wrote is escaped."""
     lines = ["# Leaderboard", "", "Written by `golf leaderboard`, which verified every entry again."]
     for name, table in tables(entries).items():
-        asked = f"{table['threshold']:,} of {table['images']:,} test images"
-        lines += ["", f"## {_escape(table['title'])}", "", f"`{name}`: at least {asked} right."]
-        if table["ranked"]:
-            lines += ["", *_rows(name, table["ranked"])]
-        if table["chosen_on_test"]:
+        asked = f"{table.challenge.threshold:,} of {table.challenge.images:,} test images"
+        lines += ["", f"## {_escape(table.challenge.title)}", "", f"`{name}`: at least {asked} right."]
+        if table.ranked:
+            lines += ["", *_rows(table.ranked)]
+        if table.chosen_on_test:
             what = "Chosen on the test images, so their accuracy is not a measurement; ranked apart:"
-            lines += ["", what, "", *_rows(name, table["chosen_on_test"])]
-        for row in table["broken"]:
-            lines += ["", f"**{row['verdict']}**: {_escape(row['entry'])}: {_escape(row['reason'])}"]
+            lines += ["", what, "", *_rows(table.chosen_on_test)]
+        for entry in table.broken:
+            verdict = entry.verdict
+            lines += ["", f"**{verdict.verdict}**: {_escape(entry.name)}: {_escape(verdict.reason)}"]
     return "\n".join(lines) + "\n"
 
 
-def _rows(challenge: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
     lines = [
         "| rank | entry | non-zero | parameters | bits | nodes | correct | chosen on | author | method "
         "| look at |",
         "|--:|---|--:|--:|--:|--:|--:|---|---|---|---|",
     ]
-    for row in rows:
-        card = row["card"]
-        links = " ".join(f"[{i}](<{html.escape(link)}>)" for i, link in enumerate(card["links"], 1))
+    for rank, entry in rows:
+        card, verdict, challenge = entry.card, entry.verdict, entry.challenge
+        links = " ".join(f"[{i}](<{html.escape(link)}>)" for i, link in enumerate(card.links, 1))
         cells = [
-            str(row["rank"]),
-            f"[{row['entry']}]({challenge}/{row['entry']}/{MODEL})",
-            f"**{row['nonzero']:,}**",
-            f"{row['parameters']:,}",
-            f"{row['bits']:,}",
-            f"[{row['nodes']}]({_GRAPHS}#{challenge}-{row['entry']})",
-            f"{row['correct']:,}",
-            card["chosen_on"],
-            " ".join(filter(None, (_escape(card["author"]), links))),
-            _escape(card["method"]),
-            "; ".join(_escape(flag) for flag in row["flags"]),
+            str(rank),
+            f"[{entry.name}]({challenge}/{entry.name}/{MODEL})",
+            f"**{verdict.nonzero:,}**",
+            f"{verdict.parameters:,}",
+            f"{verdict.bits:,}",
+            f"[{verdict.nodes}]({_GRAPHS}#{challenge}-{entry.name})",
+            f"{verdict.correct:,}",
+            card.chosen_on,
+            " ".join(filter(None, (_escape(card.author), links))),
+            _escape(card.method),
+            "; ".join(_escape(flag) for flag in verdict.flags),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
@@ -130,7 +150,8 @@ def write_tables(entries: Sequence[Entry], root: Path) -> None:
     """root/README.md and root/graphs.md for people, and root/leaderboard.json for programs."""
     write_bytes(root / "README.md", render(entries).encode())
     write_bytes(root / _GRAPHS, render_graphs(entries).encode())
-    text = json.dumps(tables(entries), indent=2, ensure_ascii=True) + "\n"
+    plain = {name: _json(table) for name, table in tables(entries).items()}
+    text = json.dumps(plain, indent=2, ensure_ascii=True) + "\n"
     write_bytes(root / "leaderboard.json", text.encode())
 
 

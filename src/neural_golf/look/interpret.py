@@ -50,15 +50,15 @@ OVERVIEW: dict[str, tuple[Callable[..., Figure], str, str]] = {
     "training": (overview.training, "All networks", "svg"),
     "pruning": (overview.pruning, "All networks", "png"),
     "study": (overview.study, "Tuning", "svg"),
-    "slices": (overview.slices, "Tuning", "svg"),
+    "slices": (overview.slices, "Tuning", "png"),
 }
 PORTRAIT: dict[str, tuple[Callable[..., Figure], str, str]] = {
-    "flow": (anatomy.flow, "The whole network", "png"),
+    "flow": (anatomy.flow, "The whole network", "svg"),
     "kernels": (anatomy.kernels, "The whole network", "png"),
-    "survivors": (anatomy.survivors, "The whole network", "svg"),
+    "survivors": (anatomy.survivors, "The whole network", "png"),
     "channels": (vision.channels, "What it sees", "png"),
-    "angles": (vision.angles, "What it sees", "svg"),
-    "classes": (vision.classes, "What it sees", "svg"),
+    "angles": (vision.angles, "What it sees", "png"),
+    "classes": (vision.classes, "What it sees", "png"),
     "excite": (vision.excite, "What it sees", "png"),
     "mistakes": (vision.mistakes, "What it gets wrong", "png"),
     "worth": (anatomy.worth, "What each weight is worth", "png"),
@@ -154,7 +154,7 @@ def survey(config: Config, results: list[Result]) -> None:
     }
     for kind, figure in figures.items():
         settle(figure)
-        save_figure(figure, FIGURES / f"{kind}.svg")
+        save_figure(figure, file_of(kind))
 
 
 def public_records(config: Config) -> list[Record]:
@@ -168,18 +168,6 @@ def public_records(config: Config) -> list[Record]:
     ]
     known = {(record.nonzero, record.accuracy) for record in blog}  # the blog is also among the records
     return blog + [r for r in config.ladder.records if (r.nonzero, r.accuracy) not in known]
-
-
-def importances(journal: Path) -> dict[str, float]:
-    """How much of the differences between the study's trials each setting explains."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
-    study = optuna.load_study(study_name="tune", storage=storage)
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
 
 def portrait(
@@ -216,7 +204,7 @@ def portrait(
     }
     for kind, figure in figures.items():
         settle(figure)
-        save_figure(figure, FIGURES / f"{kind}-{subject.variant}.svg")
+        save_figure(figure, file_of(kind, subject.variant))
     print(f"interpret: {len(figures)} figures of {subject.name}")
     found = findings(
         config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout)

@@ -42,7 +42,7 @@ class DataFile(_Strict):
 
 
 class Files(_Strict):
-    """The test set's two idx files: images [n, height, width] and labels [n]."""
+    """The test set's two idx files: images [n, height, width] or [n, channels, height, width], labels [n]."""
 
     images: DataFile
     labels: DataFile
@@ -57,6 +57,7 @@ class Challenge(_Strict):
     split: Literal["test"]
     files: Files
     images: Annotated[int, Field(ge=1, le=1_000_000)]
+    classes: Annotated[int, Field(ge=2, le=256)] = 10
     threshold: Annotated[int, Field(ge=1)]
     score: Literal["nonzero"]
     rules: Literal[1] = RULES_VERSION
@@ -96,7 +97,7 @@ def load_challenge(name: str) -> Challenge:
 
 
 def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images [n, 1, height, width] and labels [n], uint8, from the published files anywhere in the folders.
+    """Images [n, channels, height, width] and labels [n], uint8, from published files in the folders.
 
     Data sets whose files have the same names are told apart by their MD5. Raises GolfError where a file is
     missing or altered.
@@ -104,12 +105,13 @@ def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint
     images, labels = (
         _find(challenge, file, folders) for file in (challenge.files.images, challenge.files.labels)
     )
-    if images.ndim != 3 or labels.ndim != 1 or not len(images) == len(labels) == challenge.images:
+    images = images[:, None] if images.ndim == 3 else images  # grey
+    if images.ndim != 4 or labels.ndim != 1 or not len(images) == len(labels) == challenge.images:
         raise GolfError(
             f"challenge {challenge.name}: {challenge.images} images and labels expected, "
             f"found {images.shape} and {labels.shape}"
         )
-    return images[:, None], labels
+    return images, labels
 
 
 def _find(challenge: Challenge, file: DataFile, folders: Sequence[Path]) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -114,6 +114,8 @@ def verify_many(
         raise GolfError(f"verify: {len(images)} images need as many labels, not {labels.shape}")
     if challenge is not None and challenge.images != len(images):
         raise GolfError(f"verify: {challenge.name} is about {challenge.images} images, not {len(images)}")
+    if challenge is not None:
+        limits = replace(limits, classes=challenge.classes)
     paths = list(paths)
     with ExitStack() as stack:
         idle: SimpleQueue[Sandbox] = SimpleQueue()

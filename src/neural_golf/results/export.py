@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +105,7 @@ def _metadata(
 
 def settings_digest(config: Config) -> str:
     """A digest of the settings that the networks come from, to tell two regenerations apart."""
-    tree: dict[str, Any] = config.model_dump(mode="json")
+    tree = config.model_dump(mode="json")
     kept = {
         key: tree[key]
         for key in ("data", "tune", "prune", *config.rows_by("reference", "training", "descent"))

@@ -154,8 +154,8 @@ def short_table(config: Config, rows: Sequence[LadderRow]) -> str:
 def protocol(config: Config, facts: data.Facts) -> str:
     prune = config.prune
     return (
-        f"Data: {facts.title}; {facts.train:,} images to train on, {facts.heldout:,} held out, {facts.test:,} "
-        f"to test. Zeroing keeps at least {prune.threshold:.4g} of the test images right, or "
+        f"Data: {facts.title}; {facts.train:,} images to train on, {facts.heldout:,} held out, "
+        f"{facts.test:,} to test. Zeroing keeps at least {prune.threshold:.4g} of the test images right, or "
         f"{prune.heldout_threshold:.4g} of the held-out images where these judge. "
         "Mean ± standard deviation over n seeds."
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -58,7 +57,7 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     """One card, about `group`, the runs that are entered, and `others`, what else was exported from them."""
     best = representative(group)
     variant = best.variant
-    header: dict[str, Any] = {
+    header: dict[str, object] = {
         "license": config.ladder.licence.lower(),
         "library_name": "onnx",
         "pipeline_tag": "image-classification",
@@ -80,6 +79,8 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     if others:
         tables += f"\n\nOther sizes on the way of the same runs, not entered:\n\n{_table(others)}"
     shape = ", ".join(map(str, facts.shape))
+    _, height, width = facts.shape
+    stroke = f"{height // 7}:{height - height // 7}, {max(0, width // 2 - 1)}:{width // 2 + 1}"
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
     return f"""---
 {front}---
@@ -105,7 +106,7 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("{best.path}")
 images = np.zeros((2, {shape}), np.float32)  # pixel / 255
-images[0, 0, 4:-4, 13:15] = 1.0
+images[0, 0, {stroke}] = 1.0
 (logits,) = session.run(["logits"], {{"image": images}})
 print(logits.argmax(axis=1))
 ```
@@ -132,7 +133,7 @@ def _table(results: Sequence[Result], best: Result | None = None) -> str:
     return text
 
 
-def _evaluations(result: Result, facts: Facts) -> list[dict[str, Any]]:
+def _evaluations(result: Result, facts: Facts) -> list[dict[str, object]]:
     """Hugging Face's evaluation results of one file: accuracy on the test and on the held-out images."""
     parts = (
         ("test", "test", result.accuracy, result.images, not result.honest),

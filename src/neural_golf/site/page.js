@@ -174,6 +174,7 @@ $("sample").hidden = !data.samples.length;
 
 // ---------------------------------------------------------------- the networks
 const networks = data.networks;
+const CLASSES = networks[0].layers.at(-1).shape.at(-1);
 const sessions = new Map();
 let current = data.first;
 let runtime = null;
@@ -253,14 +254,14 @@ const percent = (p) => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %
 function blank() {
   $("verdict").textContent = "·";
   announce("Draw something.");
-  bars(Array(10).fill(0), -1);
+  bars(Array(CLASSES).fill(0), -1);
   light(null);
 }
 
 function bars(chances, best) {
   const list = $("bars");
   if (!list.children.length)
-    for (let k = 0; k < 10; k++) {
+    for (let k = 0; k < CLASSES; k++) {
       const item = document.createElement("li");
       item.innerHTML = `<span>${k}</span><span class="track"><span class="fill"></span></span><span class="percent"></span>`;
       list.append(item);
@@ -291,13 +292,13 @@ function tint(share) { // −1 orange … 0 ground … 1 blue
 function light(maps) {
   const box = $("layers");
   const network = networks[current];
-  if (box.dataset.of !== network.group) {
-    box.dataset.of = network.group;
+  if (box.dataset.of !== network.variant) {
+    box.dataset.of = network.variant;
     box.replaceChildren(...network.layers.map((layer) => {
       const [c, h, w] = layer.shape;
       const row = document.createElement("div");
       row.className = "layer";
-      row.innerHTML = `<span class="name">${layer.label}<small>${layer.title}, ${h === 1 && c === 1 ? w : `${c} × ${h} × ${w}`}</small></span><span class="maps" aria-hidden="true"></span>`;
+      row.innerHTML = `<span class="name">${layer.label}<small>${layer.title}, ${h === 1 && c === 1 ? w : [c, h, w].join("\u00a0×\u00a0")}</small></span><span class="maps" aria-hidden="true"></span>`;
       const zoom = h === 1 && w > 1 ? 20 : Math.max(2, Math.min(22, Math.round(64 / Math.max(h, w))));
       for (let k = 0; k < c; k++) {
         const canvas = document.createElement("canvas");
@@ -320,13 +321,7 @@ function light(maps) {
 function choose(k) {
   current = k;
   for (const select of [$("which"), $("portrait")]) select.value = String(k);
-  $("which-card").textContent = networks[k].card;
-  $("numbers-note").textContent = networks[k].note;
-  $("numbers").replaceChildren(...networks[k].numbers.flatMap(([name, values]) => {
-    const label = document.createElement("b");
-    label.textContent = name;
-    return [label, ` ${values} `];
-  }));
+  for (const one of document.querySelectorAll("[data-of]")) one.hidden = one.dataset.of !== networks[k].variant;
   changed();
   figures(k);
 }
@@ -340,16 +335,23 @@ async function figures(k) {
   const all = await drawn;
   for (const image of document.querySelectorAll("img[data-kind]")) {
     const kind = image.dataset.kind;
-    const text = all[kind] ?? all[`${kind}-${networks[k].group}`];
-    if (!text) continue;
-    image.src = text.startsWith("data:") ? text : `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+    const drawing = all[kind] ?? all[`${kind}-${networks[k].variant}`]; // a PNG as an address, or the text of an SVG
+    if (!drawing) continue;
+    image.src = drawing.startsWith("data:") ? drawing : `data:image/svg+xml;charset=utf-8,${encodeURIComponent(drawing)}`;
     const caption = image.closest("figure").querySelector("figcaption span").textContent;
-    image.alt = kind in all ? caption : `${networks[k].title}. ${caption}`;
+    image.alt = kind in all ? caption : `${$("which").options[k].text}. ${caption}`;
   }
-  for (const list of document.querySelectorAll("[data-findings]")) list.hidden = list.dataset.findings !== networks[k].group;
 }
 
-const chart = makeChart($("chart"), $("chart-word"), data.points);
+const points = [...document.querySelectorAll("#marks li")].map(({ dataset: mark, textContent }) => ({
+  name: mark.name,
+  nonzero: Number(mark.nonzero),
+  accuracy: Math.min(Number(mark.accuracy), 0.99999), // 1 has no place on a logarithmic scale of errors
+  ours: "ours" in mark,
+  hollow: "hollow" in mark,
+  text: textContent.trim(),
+}));
+const chart = makeChart($("chart"), $("chart-word"), points);
 
 // ---------------------------------------------------------------- start
 clear();

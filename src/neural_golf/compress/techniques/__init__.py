@@ -1,0 +1,1 @@
+"""Techniques that a recipe may take up, a file each; `techniques: {NAME: {SETTING: VALUE}}` adds one."""

@@ -1,0 +1,39 @@
+"""Regrowth: some weights that were removed come back, where their absence costs most.
+
+Recipe: `techniques: {regrowth: {share: 0.05, every: 4}}`. docs/handbook/regrowth.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from neural_golf.compress.plan import Epoch
+from neural_golf.compress.surgeon import regain
+from neural_golf.compress.technique import State, Technique
+
+__all__ = ["Regrowth"]
+
+
+class Regrowth(Technique):
+    """That share of the weights is given back, at 0; the next removals decide anew."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    every: Annotated[int, Field(ge=1)] = 4  # epochs
+
+    def before_epoch(self, state: State, step: Epoch) -> None:
+        count = int(self.share * step.size)
+        if state.full is None or step.snapshot or state.epoch % self.every or not count:
+            return
+        rows = state.rng("regrow").permutation(len(state.train))
+        rows = rows[: len(rows) // 8 * 8]
+        gradients = state.core.micro_gradients(
+            state.whole(state.average), state.train.pixels, state.targets, rows, 8
+        )
+        found, second = regain(gradients, state.alive, count, state.recipe.damping, 8)
+        together = np.concatenate([state.alive, found])
+        order = np.argsort(together)
+        state.full.grow(second[np.ix_(found, together)] * (8 / state.recipe.batch), order)
+        state.alive = together[order]

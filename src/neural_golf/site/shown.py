@@ -1,0 +1,134 @@
+"""The networks as the page shows them: in numbers, in words, as marks of the chart, and to run."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from neural_golf.config.sections import Record
+from neural_golf.look.subject import Subject
+from neural_golf.net.layers import KINDS
+from neural_golf.results.result import Result, by_variant, representative
+
+__all__ = ["Findings", "Mark", "Shown", "marks", "runnable"]
+
+
+class Channel(BaseModel):
+    channel: int
+    answers_to: str
+    selectivity: float
+    inverted: bool
+
+
+class Features(BaseModel):
+    count: int
+    high_for_one_digit_only: int
+    digits_each_is_high_for: float
+
+
+class Mistakes(BaseModel):
+    wrong: int
+    commonest: dict[str, int]
+
+
+class Dear(BaseModel):
+    parameter: str
+    images_lost: int
+
+
+class Worth(BaseModel):
+    images: int
+    costs_nothing_alone: int
+    dearest: list[Dear]
+
+
+class Cut(BaseModel):
+    source: str = Field(alias="from")
+    lost: int
+    won: int
+
+
+class Findings(BaseModel):
+    """What results/interpret.json has of one network, as far as the page tells it."""
+
+    nonzero: int
+    channels: list[Channel]
+    features: Features
+    mistakes: Mistakes
+    worth: Worth
+    pruning: Cut | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One network with what was measured of it."""
+
+    subject: Subject
+    findings: Findings
+
+    @property
+    def variant(self) -> str:
+        return self.subject.variant
+
+    @property
+    def result(self) -> Result:
+        return self.subject.result
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        """The non-zero parameters of each tensor that has some, as text."""
+        found = []
+        for tensor in self.subject.network.tensors:
+            values = self.subject.parameters[tensor.slice]
+            found.append((tensor.name, " ".join(short(value) for value in values[values != 0])))
+        return [(name, text) for name, text in found if text]
+
+
+def short(value: float) -> str:
+    """A number as few characters: two digits, no leading zero.
+
+    >>> short(-0.054), short(1.26), short(0.5)
+    ('\u2212.054', '1.3', '.5')
+    """
+    text = f"{abs(value):.2g}"
+    return ("\u2212" if value < 0 else "") + (text[1:] if text.startswith("0.") else text)
+
+
+def runnable(subject: Subject) -> dict[str, Any]:
+    """What the page's script needs, as JSON: to run a network, and to light its layers."""
+    layers = [layer for layer in subject.network.layers if not KINDS[layer.kind].training]
+    told = [
+        {"name": x.name, "label": x.name, "title": KINDS[x.kind].title, "shape": x.out_shape} for x in layers
+    ]
+    # The scores are the file's output, and one strip rather than one square per class.
+    told[-1] |= {"name": "logits", "shape": (1, 1, subject.network.classes)}
+    content = base64.b64encode(subject.path.read_bytes()).decode()
+    return {"variant": subject.variant, "layers": told, "onnx": content}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One mark of the chart. `entry`: of its row and variant, the seed that was entered."""
+
+    of: Result | Record
+    entry: bool = False
+
+    @property
+    def ours(self) -> bool:
+        return isinstance(self.of, Result)
+
+    @property
+    def hollow(self) -> bool:
+        """Whether it is anything but an entry that no test image chose."""
+        return not (isinstance(self.of, Result) and self.entry and self.of.honest)
+
+
+def marks(results: Sequence[Result], public: Sequence[Record]) -> list[Mark]:
+    """The marks of the chart, the smallest network first."""
+    entries = [representative(group) for group in by_variant(results).values()]
+    found = [Mark(result, result in entries) for result in results] + [Mark(other) for other in public]
+    return sorted(found, key=lambda mark: (mark.of.nonzero, mark.of.name))
