@@ -41,7 +41,7 @@ class LadderRow:
     untouched: Spread
     untouched_on: str
     seeds: tuple[int, ...]
-    holds: bool  # whether the mean reaches the goal that the row was made for, and the seed that stands for it
+    holds: bool  # whether the mean, and the seed that stands for it, reach the goal of the row
     blog: Blog | None
 
 
