@@ -260,9 +260,8 @@ def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
     raw.pop(row, None)
     wanted = [name for name in raw["interpret"]["networks"] if name.partition("-")[0] != row]
     raw["interpret"]["networks"] = wanted
-    gone = {
-        _name(o) for kind in ("outs", "metrics", "plots") for o in stages["stages"].pop(row).get(kind, ())
-    }
+    own = stages["stages"].pop(row)
+    gone = {_name(out) for kind in ("outs", "metrics", "plots") for out in own.get(kind, ())}
     for stage in stages["stages"].values():
         stage["deps"] = [dep for dep in stage.get("deps", ()) if dep not in gone]
         stage["params"] = [name for name in stage.get("params", ()) if name.partition(".")[0] != row]
