@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,85 +12,63 @@ import yaml
 
 from neural_golf import config
 from neural_golf.base.errors import GolfError
+from neural_golf.data import Facts
 from neural_golf.results import model_cards
-from neural_golf.results.export import ROWS
+from neural_golf.results.result import Result, by_variant, read_results
+from test_results import result
 
 ROOT = Path(__file__).parent.parent
-LADDER = config.load(ROOT / "params.yaml").ladder
-Line = dict[str, str]
+CONFIG = config.load(ROOT / "params.yaml")
+FACTS = Facts(
+    "mnist", "MNIST", "ylecun/mnist", (1, 28, 28), tuple("0123456789"), 0.13, 0.31, 55_000, 5000, 10_000, ""
+)
 
 
-def line(
-    row: str = "tuned", seed: int = 0, nonzero: int = 807, correct: int = 9800, heldout: int = 4900,
-    judge: str = "", order: str = "", **more: str,
-) -> Line:  # fmt: skip
-    name = "-".join(filter(None, (row, judge, order, str(seed))))
-    return {
-        "name": name, "row": row, "judge": judge, "order": order, "seed": str(seed), "parameters": "807",
-        "nonzero": str(nonzero), "bits": "25824", "correct": str(correct), "images": "10000",
-        "heldout_correct": str(heldout), "heldout_images": "5000", "sha256": "0" * 64, **more,
-    }  # fmt: skip
-
-
-def made(*lines: Line, dataset: str = "mnist") -> tuple[dict[str, Any], str]:
+def made(*group: Result, facts: Facts = FACTS) -> tuple[dict[str, Any], str]:
     """Header and text of the card of one variant."""
-    ((variant, group),) = model_cards.by_variant(lines).items()
-    listing = {one["name"]: {"path": f"results/onnx/{one['name']}.onnx"} for one in lines}
-    _, header, text = model_cards.card_text(dataset, LADDER, variant, group, listing).split("---\n", 2)
+    _, header, text = model_cards.model_card(CONFIG, facts, group).split("---\n", 2)
     return yaml.safe_load(header), text
 
 
-def test_the_test_images_never_choose_among_seeds_of_a_row_they_did_not_judge() -> None:
-    best_on_test = line(seed=0, correct=9900, heldout=4890)
-    best_on_heldout = line(seed=1, correct=9800, heldout=4910)
-    fewest = line(seed=2, nonzero=700, correct=9700, heldout=4800)
-    assert model_cards.chosen([best_on_test, best_on_heldout]) is best_on_heldout
-    assert model_cards.chosen([best_on_test, best_on_heldout, fewest]) is fewest
+def test_where_the_test_images_judged_it_is_said() -> None:
+    group = [result("pruned", seed, 600, 9800 + seed, 4900 - seed, "test", "index") for seed in (0, 1)]
+    text = model_cards.method(CONFIG, group[0].variant, group)
+    assert "Judged on the test images; weights tried as they lie in memory." in text
+    assert (
+        "Of 2 seeds the one with the fewest non-zero parameters, then with the most test images right."
+        in text
+    )
 
 
-def test_where_the_test_images_judged_they_choose_the_seed_and_it_is_said() -> None:
-    lines = [line("pruned", seed, 600, 9800 + seed, 4900 - seed, "test", "index") for seed in (0, 1)]
-    assert model_cards.chosen(lines) is lines[1]
-    assert model_cards.chosen_on(lines) == "test"
-    assert "most test images right" in model_cards.method(LADDER, ("pruned", "test", "index"), lines)
+def test_of_several_seeds_the_card_says_that_held_out_images_chose() -> None:
+    group = [result(seed=0), result(seed=1)]
+    assert "most held-out images right" in model_cards.method(CONFIG, group[0].variant, group)
+    assert "seeds" not in model_cards.method(CONFIG, group[0].variant, group[:1])
 
 
-def test_what_chose_is_held_out_for_several_seeds_and_train_for_one() -> None:
-    assert model_cards.chosen_on([line()]) == "train"
-    assert model_cards.chosen_on([line(), line(seed=1)]) == "held-out"
-    assert model_cards.chosen_on([line("pruned", judge="heldout", order="index")]) == "held-out"
+def test_a_card_lists_snapshots_that_were_not_entered_apart(tmp_path: Path) -> None:
+    other = result("golf98", 0, judge="heldout", size=300, entered=False)
+    lines = [other, result("golf98", 1, judge="heldout", size=200)]
+    model_cards.write_model_cards(tmp_path, CONFIG, FACTS, lines)
+    assert [path.name for path in tmp_path.iterdir()] == ["golf98-heldout-200.md"]
+    entered, others = (tmp_path / "golf98-heldout-200.md").read_text().split("not entered:")
+    assert "golf98-heldout-200-1.onnx" in entered and "golf98-heldout-300-0" not in entered
+    assert "golf98-heldout-300-0.onnx" in others
 
 
-def test_snapshots_that_were_not_entered_have_no_part() -> None:
-    lines = [
-        line("golf98", judge="heldout", entered="False"),
-        line("golf98", 1, judge="heldout", entered="True"),
-    ]
-    assert model_cards.by_variant(lines) == {("golf98", "heldout", ""): [lines[1]]}
-    assert model_cards.by_variant(lines, entered=False) == {("golf98", "heldout", ""): [lines[0]]}
-
-
-def test_a_card_lists_them_as_not_entered(tmp_path: Path) -> None:
-    lines = [
-        line("golf98", 0, judge="heldout", entered="False"),
-        line("golf98", 1, judge="heldout", entered="True"),
-    ]
-    listing = {one["name"]: {"path": f"results/onnx/{one['name']}.onnx"} for one in lines}
-    model_cards.write(tmp_path, "mnist", LADDER, lines, listing)
-    entered, others = (tmp_path / "golf98-heldout.md").read_text().split("not entered:")
-    assert "golf98-heldout-1.onnx" in entered and "golf98-heldout-0" not in entered
-    assert "golf98-heldout-0.onnx" in others
-
-
-def test_every_exported_row_has_a_method_in_plain_words() -> None:
-    assert set(LADDER.methods) == set(ROWS)
-    with pytest.raises(GolfError, match=r"ladder\.methods says nothing about other"):
-        model_cards.method(LADDER, ("other", "", ""), [line("other")])
+def test_every_row_has_a_method_in_plain_words() -> None:
+    """It is part of the row's line, so a row without one is refused."""
+    for name, row in CONFIG.rows.items():
+        assert len(row.method.split()) > 5, name
+    raw = config.read(ROOT / "params.yaml")
+    del raw["rows"]["tuned"]["method"]
+    with pytest.raises(GolfError, match=r"rows\.tuned\.method: Field required"):
+        config.check(raw)
 
 
 def test_the_header_is_what_hugging_face_reads() -> None:
     """The keys of its model card metadata, and one evaluation result per file and part."""
-    header, _ = made(line(), line(seed=1, correct=9812))
+    header, _ = made(result(), result(seed=1, correct=9812))
     assert header["license"] == "mit"
     assert header["datasets"] == ["ylecun/mnist"]
     assert [model["name"] for model in header["model-index"]] == ["tuned-0", "tuned-1"]
@@ -102,14 +80,15 @@ def test_the_header_is_what_hugging_face_reads() -> None:
 
 
 def test_a_card_says_what_the_test_accuracy_is_worth() -> None:
-    header, text = made(line("pruned", judge="test", order="index"))
+    header, text = made(result("pruned", judge="test", order="index"))
     assert "measures nothing" in text
     assert header["model-index"][0]["results"][0]["metrics"][0]["name"].endswith("these chose it")
-    assert "The test images chose nothing." in made(line())[1]
+    assert "The test images chose nothing." in made(result())[1]
 
 
 def test_a_card_links_its_files_and_names_the_classes() -> None:
-    _, text = made(line(), line(seed=1), dataset="fashion-mnist")
+    names = (*tuple("abcdefghi"), "Ankle boot")
+    _, text = made(result(), result(seed=1), facts=replace(FACTS, classes=names))
     assert re.findall(r"\]\((.*?)\)", text) == ["../onnx/tuned-0.onnx", "../onnx/tuned-1.onnx"]
     assert "9 Ankle boot" in text
     assert 'InferenceSession("results/onnx/tuned-0.onnx")' in text
@@ -117,15 +96,25 @@ def test_a_card_links_its_files_and_names_the_classes() -> None:
 
 def test_cards_of_rows_that_are_no_more_go(tmp_path: Path) -> None:
     (tmp_path / "old.md").write_text("old")
-    lines = [line()]
-    listing = {"tuned-0": {"path": "results/onnx/tuned-0.onnx"}}
-    model_cards.write(tmp_path, "mnist", LADDER, lines, listing)
+    model_cards.write_model_cards(tmp_path, CONFIG, FACTS, [result()])
     assert [path.name for path in tmp_path.iterdir()] == ["tuned.md"]
+
+
+def test_a_data_set_that_is_not_on_hugging_face_is_not_named_there() -> None:
+    header, text = made(result(), facts=replace(FACTS, huggingface="", dataset="mine", title="Mine"))
+    assert "datasets" not in header
+    assert header["model-index"][0]["results"][0]["dataset"]["type"] == "mine"
+    assert text.startswith("# tuned: Mine with 807 non-zero parameters")
+
+
+def test_the_shape_of_the_images_stands_in_the_card() -> None:
+    _, text = made(result(), facts=replace(FACTS, shape=(3, 32, 32), classes=("cat", "dog")))
+    assert "float32 [batch, 3, 32, 32]" in text and "float32 [batch, 2]" in text and "0 cat, 1 dog" in text
+    assert "np.zeros((2, 3, 32, 32), np.float32)" in text
 
 
 def test_the_committed_cards_are_of_the_committed_results() -> None:
     if not (ROOT / "results/cards").is_dir():
         pytest.skip("there is no results/cards yet: `make results` writes it")
-    with (ROOT / "results/plots/verify.csv").open(newline="") as file:
-        variants = model_cards.by_variant(list(csv.DictReader(file)))
-    assert {p.stem for p in (ROOT / "results/cards").iterdir()} == set(map(model_cards.name_of, variants))
+    variants = by_variant(read_results(ROOT / "results/plots/verify.csv"))
+    assert {p.stem for p in (ROOT / "results/cards").iterdir()} == {v.name for v in variants}

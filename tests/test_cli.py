@@ -34,7 +34,7 @@ def test_every_stage_has_a_command_with_help(capsys: pytest.CaptureFixture[str])
 
 def test_a_descent_does_not_depend_on_the_threads_of_blas(workplace: Path, raw: dict[str, object]) -> None:
     """Snakemake sets them to the cores; `dvc repro` leaves them to the machine."""
-    (workplace / "params.yaml").write_text(yaml.safe_dump(config.merged(raw)))
+    (workplace / "params.yaml").write_text(yaml.safe_dump(config.merged(raw, "demo")))
     found = []
     for threads in ("1", "2"):
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "VECLIB_MAXIMUM_THREADS": threads}

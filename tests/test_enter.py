@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from nets import W10, mean_net
-from neural_golf import cli
+from neural_golf import cli, config
 from neural_golf.base.errors import GolfError
 from neural_golf.leaderboard import enter
 from neural_golf.leaderboard.entries import load_card
 from neural_golf.referee.challenge import Challenge, load_challenge
-from test_cards import line
+from neural_golf.results.result import Result, write_results
+from test_results import result
 
 ROOT = Path(__file__).parent.parent
 IMAGES = np.random.default_rng(0).integers(1, 256, (20, 1, 28, 28), np.uint8)
@@ -39,22 +40,20 @@ def challenge(monkeypatch: pytest.MonkeyPatch) -> Challenge:
 def results(tmp_path: Path, challenge: Challenge) -> Callable[..., Path]:
     """A workspace with these lines in verify.csv, and a network that gets all images right for each."""
 
-    def made(*lines: dict[str, str]) -> Path:
+    def made(*lines: Result) -> Path:
         folder = tmp_path / "project"
         onnx = folder / "results/onnx"
         onnx.mkdir(parents=True)
         (folder / "results/plots").mkdir()
         shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+        written = []
         for one in lines:
             w = W10.copy()
-            w[0, : 10 - int(one["nonzero"])] = 0
-            content = mean_net(constants={"w": w}, metadata={"seed": one["seed"]}).SerializeToString()
-            (onnx / f"{one['name']}.onnx").write_bytes(content)
-            one["sha256"] = hashlib.sha256(content).hexdigest()
-        with (folder / "results/plots/verify.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, lines[0])
-            writer.writeheader()
-            writer.writerows(lines)
+            w[0, : 10 - one.nonzero] = 0
+            content = mean_net(constants={"w": w}, metadata={"seed": str(one.seed)}).SerializeToString()
+            (onnx / f"{one.name}.onnx").write_bytes(content)
+            written.append(replace(one, sha256=hashlib.sha256(content).hexdigest()))
+        write_results(written, folder / "results/plots/verify.csv")
         return folder
 
     return made
@@ -70,7 +69,8 @@ def model(folder: Path, name: str) -> bytes:
 
 def test_the_held_out_images_choose_the_seed(results: Callable[..., Path]) -> None:
     folder = results(
-        line(seed=0, nonzero=9, correct=20, heldout=4800), line(seed=1, nonzero=9, correct=20, heldout=4900)
+        result(seed=0, nonzero=9, correct=20, heldout=4800),
+        result(seed=1, nonzero=9, correct=20, heldout=4900),
     )
     assert entered(folder) == ["entered mnist-98/tuned: 9 non-zero, 20 of 20 correct, 20 needed"]
     assert model(folder, "tuned") == (folder / "results/onnx/tuned-1.onnx").read_bytes()
@@ -82,13 +82,13 @@ def test_the_held_out_images_choose_the_seed(results: Callable[..., Path]) -> No
 def test_a_row_whose_chosen_seed_fails_has_no_entry_whatever_other_seeds_do(
     results: Callable[..., Path],
 ) -> None:
-    folder = results(line(seed=0, nonzero=9, correct=20), line(seed=1, nonzero=8, correct=19))
+    folder = results(result(seed=0, nonzero=9, correct=20), result(seed=1, nonzero=8, correct=19))
     assert entered(folder) == ["no entry mnist-98/tuned: tuned-1 has 19 right, 20 needed"]
     assert not (folder / "leaderboard").exists()
 
 
 def test_rows_chosen_on_test_say_so(results: Callable[..., Path]) -> None:
-    lines = [line("pruned", seed, 8, 20, 4900 - seed, "test", "index") for seed in (0, 1)]
+    lines = [result("pruned", seed, 8, 20, 4900 - seed, "test", "index") for seed in (0, 1)]
     folder = results(*lines)
     entered(folder)
     card = load_card(folder / "leaderboard/mnist-98/pruned-test-index/card.yaml")
@@ -97,7 +97,7 @@ def test_rows_chosen_on_test_say_so(results: Callable[..., Path]) -> None:
 
 
 def test_entering_again_replaces_the_entry_and_names_one_that_is_old(results: Callable[..., Path]) -> None:
-    folder = results(line(nonzero=9, correct=20))
+    folder = results(result(nonzero=9, correct=20))
     assert entered(folder) == entered(folder)
     table = folder / "results/plots/verify.csv"
     table.write_text(table.read_text().replace(",20,10000", ",19,10000"))
@@ -108,14 +108,14 @@ def test_entering_again_replaces_the_entry_and_names_one_that_is_old(results: Ca
 
 def test_a_file_over_the_limit_is_no_entry(results: Callable[..., Path]) -> None:
     """The reference network lies in another folder, as the referee refuses it."""
-    folder = results(line("reference", nonzero=9, correct=20))
+    folder = results(result("reference", nonzero=9, correct=20))
     (folder / "results/onnx/reference-0.onnx").unlink()
     (text,) = entered(folder)
     assert text.startswith("no entry mnist-98/reference:") and "larger than the referee's limit" in text
 
 
 def test_a_file_that_the_referee_did_not_score_is_an_error(results: Callable[..., Path]) -> None:
-    folder = results(line(nonzero=9, correct=20))
+    folder = results(result(nonzero=9, correct=20))
     with (folder / "results/onnx/tuned-0.onnx").open("ab") as file:
         file.write(b" ")
     with pytest.raises(GolfError, match="is not the file that `golf verify` scored"):
@@ -125,12 +125,12 @@ def test_a_file_that_the_referee_did_not_score_is_an_error(results: Callable[...
 def test_without_results_or_challenges_it_says_so(tmp_path: Path, challenge: Challenge) -> None:
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
-    with pytest.raises(GolfError, match=r"verify\.csv is missing; the pipeline has to run first"):
+    with pytest.raises(GolfError, match=r"verify\.csv is missing: the stage verify has not run"):
         entered(tmp_path)
-    tree["data"]["dataset"] = "digits"
+    tree = config.merged(tree, "demo")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
     (tmp_path / "results/plots").mkdir(parents=True)
-    (tmp_path / "results/plots/verify.csv").write_text("row\n")
+    write_results([result()], tmp_path / "results/plots/verify.csv")
     with pytest.raises(GolfError, match="no challenge on digits"):
         entered(tmp_path)
 
@@ -138,7 +138,7 @@ def test_without_results_or_challenges_it_says_so(tmp_path: Path, challenge: Cha
 def test_the_command_takes_several_workspaces(
     results: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = results(line(nonzero=9, correct=20))
+    folder = results(result(nonzero=9, correct=20))
     board = str(folder / "leaderboard")
     assert cli.main(["enter", str(folder), str(folder), "--leaderboard", board]) == 0
     assert capsys.readouterr().out.count("entered mnist-98/tuned") == 2

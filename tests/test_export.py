@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
+from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
 from neural_golf.engine import engine
+from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
 from neural_golf.net.onnx import model_proto
 from neural_golf.net.parameters import initialise, masked
 from neural_golf.net.spec import Network
 from neural_golf.referee.verdict import count
-from neural_golf.results.export import config_digest, name_of
+from neural_golf.results import export
+from neural_golf.results.export import settings_digest
 
 SPECS = {
     "blog": [
@@ -109,19 +115,67 @@ def test_the_card_is_inside() -> None:
     assert {p.key: p.value for p in model.metadata_props} == {"seed": "3"}
 
 
-def test_names_are_readable() -> None:
-    assert name_of("baseline", {"seed": 3}) == "baseline-3"
-    assert name_of("pruned", {"seed": 0, "judge": "test", "order": "index"}) == "pruned-test-index-0"
-
-
 def test_the_source_in_a_card_depends_on_what_the_networks_come_from(settings: Config) -> None:
     def with_change(section: str, **change: object) -> str:
         changed = getattr(settings, section).model_copy(update=change)
-        return config_digest(settings.model_copy(update={section: changed}))
+        return settings_digest(settings.model_copy(update={section: changed}))
 
-    same = config_digest(settings)
+    same = settings_digest(settings)
     assert with_change("tuned", epochs=7) != same
     assert with_change("prune", threshold=0.7) != same
     assert with_change("handbook", seeds=9) == same
     assert with_change("search", trials=99) == same
     assert with_change("page", samples=9) == same
+    assert with_change("ladder", author="me") == same
+
+
+def test_what_is_exported_is_listed_with_its_record_and_the_rest_goes(
+    workplace: Path, settings: Config
+) -> None:
+    rows = {name: settings.rows[name] for name in ("baseline", "golf98")}
+    config = settings.model_copy(update={"rows": rows})
+    network = Network.parse(SPECS["headless"])
+    vectors = np.arange(2 * network.size, dtype=np.float32).reshape(2, -1)
+    masks = vectors % 3 != 1
+    runs = {
+        "baseline": (Run(0, train_correct=3), Run(5)),
+        "golf98": (Run(1, "heldout", size=70), Run(1, "heldout", size=60)),
+    }
+    for row in rows:
+        checkpoint = Checkpoint(network, vectors, masks, runs[row])
+        write_checkpoint(Path(f"results/models/{row}.safetensors"), checkpoint)
+    old = [Path("results/onnx/gone-0.onnx"), Path("results/onnx-large/baseline-0.onnx")]
+    for path in old:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"old")
+    export.run(config)
+    files = export.read_exported()
+    assert [file.name for file in files] == ["baseline-0", "baseline-5", "golf98-60-1", "golf98-70-1"]
+    assert files[0].run == Run(0, train_correct=3) and files[2].run == Run(1, "heldout", size=60)
+    assert not any(path.exists() for path in old)
+    for file in files:
+        content = Path(file.path).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == file.sha256 and len(content) == file.bytes
+        told = {p.key: p.value for p in onnx.load_from_string(content).metadata_props}
+        assert (told["nonzero"], told["dataset"]) == (str(file.nonzero), "digits")
+    assert told["chosen_on"] == "held-out images"
+    before = {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
+    export.run(config)
+    assert {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()} == before
+    small = settings.verify.model_copy(update={"max_bytes": 10})
+    export.run(config.model_copy(update={"verify": small}))
+    assert {Path(file.path).parent.name for file in export.read_exported()} == {"onnx-large"}
+    assert not list(Path("results/onnx").iterdir())
+
+
+@pytest.mark.parametrize("left", ['{"a": {"row": "tuned"}}', '[{"name": "a"}]', "[1]", "3"])
+def test_a_listing_of_another_version_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    export.LISTING.parent.mkdir()
+    export.LISTING.write_text(left)
+    with pytest.raises(
+        GolfError, match=r"exported\.json is of another version of this project: run the stage"
+    ):
+        export.read_exported()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from neural_golf.base.statistics import interval
 from neural_golf.compress.augmentation import augmented
 from neural_golf.compress.descent import Descent, price, soft_targets
 from neural_golf.compress.optimiser import FullAdam
@@ -24,7 +23,6 @@ from neural_golf.experiments.handbook import fold, size_needed, summary
 from neural_golf.net.onnx import model_proto
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
-from neural_golf.results.front import markdown, points, price_of_honesty
 
 ROOT = Path(__file__).parent.parent
 TURNED = [
@@ -367,41 +365,6 @@ def test_folds_judge_every_image_once(train: Split) -> None:
     judged = [fold(train, k, 5)[1] for k in range(5)]
     assert sum(len(part) for part in judged) == len(train)
     assert all(len(fold(train, k, 5)[0]) + len(judged[k]) == len(train) for k in range(5))
-
-
-def line(seed: int, size: int, correct: int, heldout: int, entered: bool) -> dict[str, str]:
-    values = {
-        "row": "golf98", "seed": seed, "nonzero": size, "correct": correct, "images": 100,
-        "heldout_correct": heldout, "heldout_images": 100, "train_correct": 990, "entered": entered,
-    }  # fmt: skip
-    return {name: str(value) for name, value in values.items()}
-
-
-def test_choosing_on_test_looks_better_than_choosing_on_held_out() -> None:
-    lines = [line(0, 300, 99, 99, False), line(0, 200, 98, 98, True), line(0, 100, 98, 97, False)]
-    price = price_of_honesty(lines, 0.98)
-    assert price["chosen_on_test"]["best"] == 100 and price["chosen_on_heldout"]["best"] == 200
-    assert price_of_honesty([], 0.98)["chosen_on_test"]["best"] is None
-    table = points(lines, 1000)
-    assert [point["size"] for point in table] == [300, 200, 100] and table[0]["train_mean"] == 0.99
-
-
-def test_the_page_of_the_front_marks_the_seed_that_held_out_images_choose() -> None:
-    lines = [line(0, 200, 98, 98, True), line(0, 100, 98, 97, False)]
-    prices = {"golf98": price_of_honesty(lines, 0.98), "golf99": price_of_honesty([], 0.99)}
-    entry = {"nonzero": 200, "test_correct": 98, "heldout_correct": 97, "train_correct": 990}
-    entries = [{**entry, "name": f"golf98-200-{seed}", "test_interval": [96, 100]} for seed in (0, 1)]
-    text = markdown(entries, {"golf98-200-1"}, prices, {"test": 100, "heldout": 100, "train": 1000})
-    assert "| **golf98-200-1** | 200 | 98 (96 to 100) | 97.00% | 99.00% |" in text
-    assert "| golf98-200-0 | 200 |" in text
-    assert "| golf98, 98% | test | 1 | 100 | 100 | 98 |" in text
-    assert "| golf98, 98% | held-out | 1 | 200 | 200 | 98 |" in text
-    assert "| golf99, 99% | test | 0 |  |  |  |" in text
-
-
-def test_the_interval_holds_the_count_and_shrinks_with_more_images(rng: np.random.Generator) -> None:
-    low, high = interval(9800, 10_000, rng)
-    assert 9765 <= low < 9800 < high <= 9832
 
 
 def test_a_recipe_refuses_sizes_that_do_not_fall_and_networks_that_cannot_be() -> None:

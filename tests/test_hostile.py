@@ -72,7 +72,7 @@ def test_a_fork_imports_nothing_more(tmp_path: Path) -> None:
     code = f"""
 import os, sys
 from neural_golf.referee import child
-images = child.Images(child.np.zeros((2, 1, 28, 28), child.np.uint8))
+images = child.TestImages(child.np.zeros((2, 1, 28, 28), child.np.uint8))
 before = set(sys.modules)
 answer = child.judge(os.open({str(tmp_path / "good.onnx")!r}, os.O_RDONLY), images, child.Limits())
 assert "classes" in answer, answer
@@ -224,7 +224,7 @@ def test_the_child_finds_the_package_in_an_editable_or_path_install(tmp_path: Pa
     code = f"""
 import sys; sys.path[:] = [p for p in sys.path if p]; sys.path.insert(0, {root!r})
 import numpy as np
-from neural_golf.verify import verify, verify_many
+from neural_golf.referee.verdict import verify, verify_many
 print(verify("good.onnx", np.zeros((2, 1, 28, 28), np.uint8), np.zeros(2, np.uint8)).verdict)
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
@@ -337,7 +337,7 @@ sys.path[:0] = json.loads(sys.argv[1])
 from neural_golf.referee import child
 from neural_golf.referee.rules import LIMITS
 descriptor = os.open(sys.argv[2], os.O_RDONLY)
-images = child.Images(child.np.zeros((2, 1, 28, 28), child.np.uint8))
+images = child.TestImages(child.np.zeros((2, 1, 28, 28), child.np.uint8))
 os.setgid(65534)
 os.setuid(65534)
 missing = child.limit(LIMITS)

@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
 from neural_golf.config.sections import Strokes
-from neural_golf.look import anatomy, interpret, measure
+from neural_golf.look import anatomy, ascent, interpret, measure
 from neural_golf.look.subject import Subject, choose, read_subject
 from neural_golf.net.onnx import unpack
 from neural_golf.net.parameters import initialise
@@ -192,3 +194,34 @@ def test_every_figure_has_a_caption_and_a_category(little: tuple[Path, Config]) 
     for drawing in interpret.drawings(little[1]):
         assert len(drawing.caption) > 30 and drawing.caption.endswith((".", "scale.")), drawing.kind
         assert drawing.category
+
+
+def test_a_figure_does_not_depend_on_a_persons_own_settings(tmp_path: Path) -> None:
+    import matplotlib
+
+    from neural_golf.look.figures import save_figure
+    from neural_golf.look.style import applied, canvas
+
+    def drawn(suffix: str) -> bytes:
+        with applied():
+            figure, axes = canvas(3, 2)
+            axes.plot([0, 1000], [0.5, 1.5], label="a")
+            axes.legend()
+            save_figure(figure, tmp_path / f"figure.{suffix}")
+        return (tmp_path / f"figure.{suffix}").read_bytes()
+
+    own = {"lines.linewidth": 9, "axes.formatter.use_locale": True, "savefig.dpi": 30, "font.family": "serif"}
+    for suffix in ("svg", "png"):
+        plain = drawn(suffix)
+        with matplotlib.rc_context(own):
+            assert drawn(suffix) == plain
+        assert b"Matplotlib" not in plain and b"<dc:" not in plain
+    assert all(word not in drawn("png") for word in (b"tEXt", b"tIME"))
+
+
+def test_looking_at_networks_imports_no_torch() -> None:
+    code = (
+        "import sys; from neural_golf.look import interpret; import neural_golf.net.onnx; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

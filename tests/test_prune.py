@@ -9,10 +9,11 @@ import pytest
 
 from neural_golf import data
 from neural_golf.base.errors import GolfError
+from neural_golf.base.statistics import needed
 from neural_golf.compress import zeroing
 from neural_golf.config import Config
 from neural_golf.engine import engine
-from neural_golf.net.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from neural_golf.net.checkpoint import Checkpoint, Run, read_checkpoint, write_checkpoint
 from neural_golf.net.spec import Network
 from neural_golf.train import fit
 
@@ -92,7 +93,7 @@ def test_saliency_is_the_diagonal_fisher(dense: np.ndarray) -> None:
 def stage_files(settings: Config, parameters: np.ndarray) -> Config:
     """The settings and the dense checkpoint of a `tuned` of this file's small network."""
     network = Network.parse(SPEC)
-    runs = ({"seed": 0},)
+    runs = (Run(0),)
     whole = Checkpoint(network, parameters[None], np.ones((1, network.size), bool), runs)
     write_checkpoint(Path("results/models/tuned.safetensors"), whole)
     return settings.model_copy(update={"tuned": settings.tuned.model_copy(update={"network": tuple(SPEC)})})
@@ -101,15 +102,16 @@ def stage_files(settings: Config, parameters: np.ndarray) -> Config:
 def test_the_stage_prunes_by_every_judge_in_every_order(dense: np.ndarray, settings: Config) -> None:
     zeroing.run(stage_files(settings, dense), "pruned")
     found = read_checkpoint(Path("results/models/pruned.safetensors"))
-    assert [(run["judge"], run["order"]) for run in found.runs] == [
+    assert [(run.judge, run.order) for run in found.runs] == [
         ("test", "index"), ("test", "saliency"), ("heldout", "index"), ("heldout", "saliency"),
     ]  # fmt: skip
     thresholds = {"test": settings.prune.threshold, "heldout": settings.prune.heldout_threshold}
     for number, run in enumerate(found.runs):
-        images = data.read(run["judge"])
+        images = data.read(run.judge)
         have = engine(found.network).correct(found.baked(number), images.pixels, images.labels)
-        goal = zeroing.needed(thresholds[run["judge"]], len(images))
-        assert have == run[f"{run['judge']}_correct"] >= goal
+        goal = needed(thresholds[run.judge], len(images))
+        assert have == getattr(run, f"{run.judge}_correct") >= goal
+        assert (run.test_correct is None) == (run.judge == "heldout"), "test images only where they judge"
 
 
 def test_a_network_below_the_threshold_has_nothing_to_give_and_that_is_said(

@@ -9,9 +9,13 @@ import pytest
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_json, read_tensors, write_bytes, write_tensors
-from neural_golf.net.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from neural_golf.net.checkpoint import Checkpoint, Run, read_checkpoint, write_checkpoint
 from neural_golf.net.spec import Network
 
+RUNS = (
+    Run(0, heldout_correct=470, heldout_ties=1, train_correct=9000, train_ties=0),
+    Run(7, "heldout", size=200, entered=False, test_correct=3),
+)
 SMALL = ["conv 2 k5", "relu", "maxpool 4", "linear 10"]
 
 
@@ -19,7 +23,7 @@ def checkpoint(spec: list[str] = SMALL) -> Checkpoint:
     network = Network.parse(spec)
     rng = np.random.default_rng(0)
     parameters = rng.normal(size=(2, network.size)).astype(np.float32)
-    return Checkpoint(network, parameters, rng.random((2, network.size)) < 0.5, ({"seed": 0}, {"seed": 7}))
+    return Checkpoint(network, parameters, rng.random((2, network.size)) < 0.5, RUNS)
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -60,6 +64,37 @@ def test_what_is_no_checkpoint_is_said_so(tmp_path: Path) -> None:
         read_checkpoint(path)
     with pytest.raises(GolfError, match="is missing: the stage that writes it"):
         read_checkpoint(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("runs", "shape"),
+    [
+        ('[{"seed": 0, "seconds": 1.0}, {"seed": 7}]', "[1, 28, 28]"),  # as it was written in other versions
+        ('[{"judge": "test"}, {"seed": 7}]', "[1, 28, 28]"),
+        ("[1, 2]", "[1, 28, 28]"),
+        ("3", "[1, 28, 28]"),
+        ('{"seed": 0}', "[1, 28, 28]"),
+        ("[", "[1, 28, 28]"),
+        ('[{"seed": 0}, {"seed": 7}]', None),
+        ('[{"seed": 0}, {"seed": 7}]', "28"),
+        ('[{"seed": 0}, {"seed": 7}]', "[28]"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_one_line(tmp_path: Path, runs: str, shape: str | None) -> None:
+    path = tmp_path / "a.safetensors"
+    write_checkpoint(path, checkpoint())
+    tensors, metadata = read_tensors(path)
+    changed = {**metadata, "runs": runs, "shape": shape}
+    write_tensors(path, tensors, {key: value for key, value in changed.items() if value is not None})
+    with pytest.raises(GolfError, match=r"a\.safetensors is not a checkpoint of this project") as caught:
+        read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_runs_are_named_for_people() -> None:
+    assert Run(3).name("baseline") == "baseline-3"
+    assert Run(0, "test", "index").name("pruned") == "pruned-test-index-0"
+    assert Run(3, "heldout", size=200).name("golf98") == "golf98-200-3"
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:

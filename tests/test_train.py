@@ -14,7 +14,7 @@ from neural_golf.config import Config
 from neural_golf.engine import engine
 from neural_golf.net.checkpoint import read_checkpoint
 from neural_golf.net.spec import Network
-from neural_golf.train import fit
+from neural_golf.train import fit, stage
 from neural_golf.train.fit import Settings
 
 SPEC = ["conv 3 k5", "relu", "maxpool 4", "linear 10"]
@@ -85,22 +85,14 @@ def test_divergence_is_said(workplace: Path) -> None:
 def test_the_stage_writes_one_run_per_seed_and_trains_only_new_seeds(
     workplace: Path, settings: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = settings.model_copy(
-        update={
-            "baseline": settings.baseline.model_copy(update={"epochs": 2}),
-            "roster": settings.roster.model_copy(update={"baseline": (4, 2)}),
-        }
-    )
-    fit.run(small, "baseline")
+    small = with_seeds(settings, "baseline", (4, 2), epochs=2)
+    stage.run(small, "baseline")
     path = Path("results/models/baseline.safetensors")
     before = read_checkpoint(path)
-    assert [run["seed"] for run in before.runs] == [4, 2]
+    assert [run.seed for run in before.runs] == [4, 2]
     assert read_json(Path("results/metrics/baseline.json"))["parameters"] == 1055
     capsys.readouterr()
-    fit.run(
-        small.model_copy(update={"roster": settings.roster.model_copy(update={"baseline": (4, 2, 9)})}),
-        "baseline",
-    )
+    stage.run(with_seeds(small, "baseline", (4, 2, 9)), "baseline")
     log = capsys.readouterr().err
     assert "seed 9: epoch 2/2" in log
     assert "seed 4" not in log and "seed 2" not in log
@@ -108,23 +100,43 @@ def test_the_stage_writes_one_run_per_seed_and_trains_only_new_seeds(
     assert np.array_equal(after.parameters[:2], before.parameters)
 
 
+def with_seeds(settings: Config, row: str, seeds: tuple[int, ...], **change: object) -> Config:
+    """Other seeds for a row, and other settings."""
+    rows = {**settings.rows, row: settings.rows[row].model_copy(update={"seeds": seeds})}
+    section = settings.settings(row).model_copy(update=change)
+    return settings.model_copy(update={"rows": rows, row: section})
+
+
 def test_tuned_takes_its_settings_from_the_study(workplace: Path, settings: Config) -> None:
     best = {"batch": 32, "learning_rate": 0.003, "step": 1, "gamma": 0.5}
     write_json(Path("results/metrics/tune.json"), {"best": best})
-    small = settings.model_copy(
-        update={
-            "tuned": settings.tuned.model_copy(update={"epochs": 1}),
-            "roster": settings.roster.model_copy(update={"tuned": (0,)}),
-        }
-    )
-    fit.run(small, "tuned")
+    stage.run(with_seeds(settings, "tuned", (0,), epochs=1), "tuned")
     assert read_json(Path("results/metrics/tuned.json"))["settings"] == {
-        **best, "epochs": 1, "mean": settings.tuned.mean, "std": settings.tuned.std,
+        **best, "epochs": 1, "mean": settings.dataset.mean, "std": settings.dataset.std,
     }  # fmt: skip
+
+
+def test_the_recorded_counts_are_those_of_the_network_that_is_written(
+    workplace: Path, settings: Config
+) -> None:
+    stage.run(with_seeds(settings, "baseline", (0,), epochs=1), "baseline")
+    found = read_checkpoint(Path("results/models/baseline.safetensors"))
+    (run,) = found.runs
+    core = engine(found.network)
+    for part, correct in (("train", run.train_correct), ("heldout", run.heldout_correct)):
+        images = data.read(part)
+        assert core.correct(found.baked(0), images.pixels, images.labels) == correct
+    assert run.test_correct is None
+
+
+def test_a_network_that_does_not_fit_the_data_is_one_line(workplace: Path, settings: Config) -> None:
+    wrong = with_seeds(settings, "baseline", (0,), network=("conv 2 k4", "relu", "linear 9"))
+    with pytest.raises(GolfError, match="it has 9 outputs, but digits has 10 classes"):
+        stage.run(wrong, "baseline")
 
 
 def test_score_counts_near_ties(workplace: Path) -> None:
     network = Network.parse(SPEC)
     images = data.read("heldout")
-    found = fit.score(engine(network), np.zeros(network.size, np.float32), heldout=images)
+    found = data.score(engine(network), np.zeros(network.size, np.float32), heldout=images)
     assert found == {"heldout_correct": int((images.labels == 0).sum()), "heldout_ties": len(images)}

@@ -11,9 +11,12 @@ from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_json
 from neural_golf.config import Config
+from neural_golf.look import overview
+from neural_golf.look.style import applied
 from neural_golf.train import tune
 
 TABLE = Path("results/plots/tune.csv")
+METRICS = Path("results/metrics/tune.json")
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def forget() -> None:
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def test_a_study_writes_its_table_best_settings_journal_and_plots(small: Config) -> None:
+def test_a_study_writes_its_table_best_settings_and_what_explains_them(small: Config) -> None:
     tune.run(small)
     with TABLE.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -41,20 +44,42 @@ def test_a_study_writes_its_table_best_settings_journal_and_plots(small: Config)
     finalists = [row for row in rows if row["finalist_accuracy"]]
     assert sorted((float(row["accuracy"]) for row in finalists), reverse=True) == first_two
     best = max(finalists, key=lambda row: float(row["finalist_accuracy"]))
-    metrics = read_json(Path("results/metrics/tune.json"))
+    metrics = read_json(METRICS)
     assert metrics["accuracy"] == float(best["finalist_accuracy"])
     assert metrics["best"]["batch"] == int(best["batch"])
-    for name in ("history", "importance", "parallel"):
-        assert "<svg" in Path(f"results/figures/tune-{name}.svg").read_text()
-    assert Path("results/models/tune-journal.log").stat().st_size
+    parts = metrics["importance"]
+    assert parts == {} or (set(parts) == set(metrics["best"]) and sum(parts.values()) == pytest.approx(1))
+    assert not Path("results/figures").exists() and not Path("results/models").exists()
 
 
 def test_the_same_seed_gives_the_same_study(small: Config) -> None:
     tune.run(small)
-    want = TABLE.read_bytes(), Path("results/figures/tune-history.svg").read_bytes()
+    want = TABLE.read_bytes(), METRICS.read_bytes()
     forget()
     tune.run(small)
-    assert (TABLE.read_bytes(), Path("results/figures/tune-history.svg").read_bytes()) == want
+    assert (TABLE.read_bytes(), METRICS.read_bytes()) == want
+
+
+@pytest.mark.parametrize("values", [(0.5,), (0.5, 0.5, 0.5), (0.5, 0.6)])
+def test_a_study_whose_trials_hardly_differ_has_a_result(
+    values: tuple[float, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    optuna = pytest.importorskip("optuna")
+    study = optuna.create_study(direction="maximize")
+    uniform = optuna.distributions.FloatDistribution(0, 1)
+    for number, value in enumerate(values):
+        params = dict.fromkeys(("batch", "learning_rate", "step", "gamma"), 0.1 * (number + 1))
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=params, distributions=dict.fromkeys(params, uniform), value=value
+            )
+        )
+    tune.report(study, {0: 0.5})
+    parts = read_json(METRICS)["importance"]
+    assert parts == {} if len(set(values)) == 1 else all(part >= 0 for part in parts.values())
+    with applied():
+        assert overview.study(overview.read(TABLE), parts) and overview.slices(overview.read(TABLE))
 
 
 def test_a_killed_study_goes_on_to_the_same_result(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:

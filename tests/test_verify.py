@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import gzip
 import hashlib
 import json
@@ -20,13 +19,15 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from nets import W10, linear_net, mean_net, model, node
-from neural_golf import data
+from neural_golf import config, data
 from neural_golf.base.errors import GolfError
-from neural_golf.config import Config
+from neural_golf.net.checkpoint import Run
 from neural_golf.referee.challenge import Challenge, challenge_names, load_challenge, load_test_set, read_idx
 from neural_golf.referee.cli import add_verify_arguments, run_verify, verdict_table
 from neural_golf.referee.verdict import LIMITS, Verdict, verify, verify_many
 from neural_golf.results import verify as stage
+from neural_golf.results.export import Exported, write_exported
+from neural_golf.results.result import VERIFIED, Result, read_results
 
 F = np.float32
 Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -125,7 +126,7 @@ def test_the_verdict_names_the_file_and_its_card(tmp_path: Path, noise: Digits) 
     path.write_bytes(net.SerializeToString())
     found = verify(path, *noise)
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert found.card == {"author": "Zo\\xeb\\x1b[31m", "method": "by hand"}
+    assert found.metadata == {"author": "Zo\\xeb\\x1b[31m", "method": "by hand"}
     assert found.operators == {"Flatten": 1, "GlobalAveragePool": 1, "MatMul": 1}
     assert found.flags == ()
     assert json.loads(json.dumps(found.as_dict()))["flags"] == []
@@ -332,7 +333,7 @@ def test_a_larger_reference_network_needs_wider_limits(tmp_path: Path, noise: Di
 def test_importing_the_referee_loads_no_torch() -> None:
     code = """
 import sys
-import neural_golf.verify, neural_golf.challenge, neural_golf.referee_cli, neural_golf.referee.child
+import neural_golf.referee.verdict, neural_golf.referee.challenge, neural_golf.referee.cli, neural_golf.referee.child
 bad = {m.split(".")[0] for m in sys.modules} & {"torch", "torchvision", "safetensors", "sklearn", "scipy"}
 sys.exit(f"loaded: {sorted(bad)}" if bad else 0)
 """
@@ -494,7 +495,7 @@ def test_the_table_shows_every_figure() -> None:
         "12",
         "2 Conv",
         "look here",
-        "card: author",
+        "says of itself: author",
         "ab",
     ):
         assert part in text
@@ -533,15 +534,15 @@ def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
     content = linear_net(weight, bias).SerializeToString()
     monkeypatch.chdir(tmp_path)
     Path("a.onnx").write_bytes(content)
-    record = {
-        "row": "golf98", "path": "a.onnx", "bytes": len(content), "parameters": 7850,
-        "nonzero": int(np.count_nonzero(weight) + np.count_nonzero(bias)), "seed": 0, "size": 7850,
-        "heldout_correct": correct, "heldout_ties": 0, "entered": True, "seconds": 1.0,
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }  # fmt: skip
-    Path("results").mkdir()
-    Path("results/exported.json").write_text(json.dumps({"a": record}))
+    run = Run(0, "heldout", size=7850, heldout_correct=correct, heldout_ties=0)
+    nonzero = int(np.count_nonzero(weight) + np.count_nonzero(bias))
+    digest = hashlib.sha256(content).hexdigest()
+    record = Exported("a", "golf98", "a.onnx", len(content), digest, 7850, nonzero, run)
+    write_exported([record])
     monkeypatch.setattr(data, "read", lambda part: data.Split(*digits))
+    monkeypatch.setattr(data, "facts", lambda: data.Facts(
+        "digits", "digits", "", (1, 28, 28), tuple("0123456789"), 0.1, 0.3, 1, 1, 1, ""
+    ))  # fmt: skip
     probed = []
 
     def spy(paths: list[str], *images: Any, probes: bool = True, **rest: Any) -> list[Verdict]:
@@ -549,15 +550,35 @@ def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
         return verify_many(paths, *images, probes=probes, **rest)
 
     monkeypatch.setattr(stage, "verify_many", spy)
-    stage.run(Config.model_validate(raw))
+    stage.run(config.check(raw))
     assert probed == [False, False]  # test and held-out images
-    with Path("results/plots/verify.csv").open(newline="") as file:
-        (line,) = csv.DictReader(file)
-    assert (line["name"], int(line["correct"]), int(line["heldout_correct"])) == ("a", correct, correct)
+    (found,) = read_results()
+    images = len(digits[0])
+    assert found == Result(
+        "a", "golf98", "heldout", "", 7850, True, 0, 7850, nonzero, nonzero * 32, correct, images, correct, images,
+        None, "a.onnx", digest,
+    )  # fmt: skip
 
-    Path("results/plots/verify.csv").unlink()
-    wrong = record | {"heldout_correct": correct - 1}
-    Path("results/exported.json").write_text(json.dumps({"a": wrong}))
-    with pytest.raises(GolfError, match=f"a: {correct} held-out images right, {correct - 1} recorded"):
-        stage.run(Config.model_validate(raw))
-    assert not Path("results/plots/verify.csv").exists()
+    for change, why in (
+        (
+            {"run": replace(run, heldout_correct=correct - 1)},
+            f"{correct} held-out images right, {correct - 1} recorded",
+        ),
+        (
+            {"run": replace(run, test_correct=correct + 1)},
+            f"{correct} test images right, {correct + 1} recorded",
+        ),
+        ({"nonzero": nonzero - 1}, f"{nonzero} non-zero parameters, {nonzero - 1} recorded"),
+        ({"parameters": 7849}, "7850 parameters, 7849 recorded"),
+        ({"sha256": "ab"}, f"{digest} SHA-256, ab recorded"),
+        ({"path": "b.onnx"}, "refused: "),
+    ):
+        VERIFIED.unlink(missing_ok=True)
+        write_exported([replace(record, **change)])
+        with pytest.raises(GolfError, match=f"1 exported file.*: a: {why}"):
+            stage.run(config.check(raw))
+        assert not VERIFIED.exists()
+    ties = replace(run, heldout_correct=correct - 1, heldout_ties=1)
+    write_exported([replace(record, run=ties)])
+    stage.run(config.check(raw))
+    assert VERIFIED.exists()

@@ -81,7 +81,6 @@ def _a_home_that_can_be_written_to() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     from neural_golf.leaderboard import cli as leaderboard
-    from neural_golf.leaderboard import enter
     from neural_golf.referee import cli as referee
 
     parser = argparse.ArgumentParser(
@@ -102,21 +101,24 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="only see whether some place has the data set"
     )
     referee.add_verify_arguments(made["verify"])
-    for name, text in _rows_and_workspaces():
-        add(name, text, _row_or_workspace)
     leaderboard.add_submit_arguments(
         add("submit", "put an ONNX file on the leaderboard", leaderboard.run_submit)
     )
     leaderboard.add_leaderboard_arguments(
         add("leaderboard", "verify all entries again and write the leaderboard", leaderboard.run_leaderboard)
     )
-    enter.add_enter_arguments(add("enter", "put our own networks on the leaderboard", enter.run_enter))
+    leaderboard.add_enter_arguments(
+        add("enter", "put our own networks on the leaderboard", leaderboard.run_enter)
+    )
     add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
     add(
         "stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage
     ).add_argument("name")
+    for name, text in _rows_and_workspaces():
+        if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
+            add(name, text, _row_or_workspace)
     return parser
 
 

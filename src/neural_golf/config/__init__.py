@@ -7,6 +7,7 @@ of its name, and the type of that section follows from what makes the row (`SETT
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -34,9 +35,11 @@ from neural_golf.config.sections import (
 )
 from neural_golf.net.spec import Network
 
-__all__ = ["SETTINGS", "Config", "check", "load", "merged", "read"]
+__all__ = ["COMMANDS", "SETTINGS", "Config", "check", "load", "merged", "read"]
 
 SETTINGS: dict[str, type[Section]] = {"reference": Reference, "training": Training, "descent": Descent}
+# Commands of `golf` that are no section: no row and no workspace may have these names.
+COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "stage", "submit"})
 
 
 class Config(Section):
@@ -96,6 +99,11 @@ class Config(Section):
             if row.of and (source is None or source.by != "training"):
                 raise ValueError(f"rows.{name}.of = {row.of!r} is not a row made by training")
         self._networks_fit()
+        taken = {*COMMANDS, *type(self).model_fields, *self.rows} & set(self.workspaces)
+        if taken:
+            raise ValueError(
+                f"workspaces.{min(taken)}: a workspace may not have the name of a command or row"
+            )
         absent = [name for name in self.interpret.networks if name not in self.variants()]
         if absent:
             have = ", ".join(self.variants())
@@ -144,7 +152,8 @@ def merged(raw: Mapping[str, Any], workspace: str) -> dict[str, Any]:
     """
 
     def over(base: Any, top: Any) -> Any:
-        if isinstance(base, dict) and isinstance(top, dict):
+        if isinstance(top, dict):
+            base = base if isinstance(base, dict) else {}
             tree = {**base, **{key: over(base.get(key), value) for key, value in top.items()}}
             return {key: value for key, value in tree.items() if value is not None}
         return top
@@ -169,12 +178,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def check(raw: Mapping[str, Any], source: str = "params.yaml") -> Config:
     """The tree as a Config. Raises GolfError with one line that names the key."""
-    model = _with_settings(raw)
+    model = _with_settings(raw, source)
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        # A mistyped key is an unknown one and a missing one. The first of these errors says what to do.
-        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        first = _first(error)
         key = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         if first["type"] == "extra_forbidden":
@@ -194,15 +202,29 @@ def check(raw: Mapping[str, Any], source: str = "params.yaml") -> Config:
         raise GolfError(f"{source}: {told}{message}{more}") from None
 
 
-def _with_settings(raw: Mapping[str, Any]) -> type[Config]:
+def _first(error: ValidationError) -> Any:
+    """The error that says what to do.
+
+    A mistyped key is an unknown one and a missing one, so unknown ones come first; but the section of a row
+    whose line is wrong is unknown for that reason only.
+    """
+    errors = error.errors()
+    wrong = {e["loc"][1] for e in errors if len(e["loc"]) > 1 and e["loc"][0] == "rows"}
+    told = [e for e in errors if not (e["type"] == "extra_forbidden" and set(e["loc"]) <= wrong)]
+    return min(told, key=lambda e: e["type"] != "extra_forbidden")
+
+
+def _with_settings(raw: Mapping[str, Any], source: str) -> type[Config]:
     """Config with a field for every row that has a section of its own."""
     rows = raw.get("rows")
     fields: dict[str, Any] = {}
     for name, row in rows.items() if isinstance(rows, dict) else ():
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise GolfError(f"{source}: rows.{name}: a row's name is of a-z, 0-9 and underscores")
+        if name in COMMANDS or hasattr(Config, name) or name in Config.model_fields:
+            raise GolfError(f"{source}: rows.{name}: a row may not have the name of a section or command")
         made_by = row.get("by") if isinstance(row, dict) else None
         if isinstance(made_by, str) and made_by in SETTINGS:
-            if name in Config.model_fields:
-                raise GolfError(f"params.yaml: rows.{name}: a row may not have the name of a section")
             fields[name] = (SETTINGS[made_by], ...)
     made: type[Config] = create_model("Config", __base__=Config, **fields)
     return made

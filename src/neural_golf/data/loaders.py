@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import io
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
@@ -123,7 +125,7 @@ def from_npz(name: str, dataset: Dataset) -> Loaded:
             arrays = {key: file[key] for key in ("x_train", "y_train", "x_test", "y_test") if key in file}
     except FileNotFoundError:
         raise GolfError(f"params.yaml: datasets.{name}.npz: there is no file {path}") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         told = " ".join(str(error).split())
         raise GolfError(f"params.yaml: datasets.{name}.npz: {path} cannot be read: {told}") from None
     if not {"x_train", "y_train"} <= arrays.keys() or ("x_test" in arrays) != ("y_test" in arrays):
@@ -157,7 +159,7 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
             try:
                 with Image.open(file) as image:
                     pixels.append(np.asarray(image.convert("RGB")))
-            except OSError as error:
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise GolfError(f"{file} is not an image: {' '.join(str(error).split())}") from None
         odd = next((f for f, p in zip(files, pixels, strict=True) if p.shape != pixels[0].shape), None)
         if odd is not None:
@@ -189,7 +191,7 @@ def _splits(
         if pixels.ndim != 4 or not pixels.size:
             raise GolfError(f"data set {name}: images of shape {pixels.shape}; [n, height, width] is needed")
         if pixels.dtype != np.uint8:
-            if not np.issubdtype(pixels.dtype, np.number) or not np.isfinite(pixels).all():
+            if pixels.dtype.kind not in "iuf" or not np.isfinite(pixels).all():
                 raise GolfError(f"data set {name}: an image holds something that is not a finite number")
             if pixels.min() < 0 or pixels.max() > 1:
                 raise GolfError(

@@ -45,11 +45,15 @@ def run(config: Config) -> None:
         "heldout": everything[order[: config.data.heldout]],
         "test": test,
     }
+    unit = parts["train"].pixels / np.float32(255)
+    mean = round(float(unit.mean(dtype=np.float64)), 4) if section.mean is None else section.mean
+    std = round(float(unit.std(dtype=np.float64)), 4) if section.std is None else section.std
+    if not std:
+        raise GolfError(f"data set {name}: all training images are alike, so nothing can be learnt from them")
     hasher = hashlib.sha256()
     for part, images in parts.items():
         hasher.update(images.pixels.tobytes() + images.labels.tobytes())
         write_tensors(FOLDER / f"{part}.safetensors", {"images": images.pixels, "labels": images.labels})
-    unit = parts["train"].pixels / np.float32(255)
     write_facts(
         Facts(
             dataset=name,
@@ -57,8 +61,8 @@ def run(config: Config) -> None:
             huggingface=section.huggingface,
             shape=(channels, height, width),
             classes=section.classes or labels,
-            mean=round(float(unit.mean(dtype=np.float64)), 4) if section.mean is None else section.mean,
-            std=round(float(unit.std(dtype=np.float64)), 4) if section.std is None else section.std,
+            mean=mean,
+            std=std,
             **{part: len(images) for part, images in parts.items()},
             digest=hasher.hexdigest()[:16],
         )

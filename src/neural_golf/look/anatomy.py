@@ -20,6 +20,7 @@ from neural_golf.net.spec import Network
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 __all__ = ["flow", "kernels", "survivors", "worth"]
 
@@ -34,6 +35,7 @@ def _weight(layer: Layer, subject: Subject) -> NDArray[np.float32]:
     return subject.parameters[layer.weight.slice].reshape(layer.weight.shape)
 
 
+WIDTHS = 6  # of the lines of `flow`, for sizes up to a layer's largest
 HEAD = 6  # room above a layer's weights for its name, in weights
 
 
@@ -141,8 +143,6 @@ def flow(subject: Subject, numbers: int) -> Figure:
     """The whole network: every line is a weight that is not zero, dark positive, light negative,
     thicker is larger. A weight that stands in several places, tied or turned, is several lines.
     """
-    from matplotlib.collections import LineCollection
-
     layers = weighted(subject.network)
     figure, axes = canvas(9.5, 6.2)
     drawn = 0
@@ -153,19 +153,14 @@ def flow(subject: Subject, numbers: int) -> Figure:
         lines = list(_lines(layer, weight))
         drawn += len(lines)
         for sign, colour in ((-1, MINUS), (1, PLUS)):
-            some = [line for line in lines if line[2] * sign > 0]
-            axes.add_collection(
-                LineCollection(
-                    [((start, round(y0, 4)), (end, round(y1, 4))) for y0, y1, _ in some],
-                    linewidths=[round(0.2 + 2.0 * abs(value) / top, 2) for *_, value in some],
-                    colors=colour,
-                    alpha=0.75,
-                    capstyle="round",
-                )
-            )
+            for step in range(1, WIDTHS + 1):  # lines of a width are one path, a quarter of the bytes
+                some = [(y0, y1) for y0, y1, v in lines if np.ceil(sign * v / top * WIDTHS) == step]
+                if some:
+                    axes.add_patch(_path(start, end, some, colour, 0.1 + 2.0 * step / WIDTHS))
         taps = np.unique([line[0] for line in lines])
         outs = _spread(layer.out_shape[0])
-        axes.scatter(np.full(len(taps), start), taps, s=5, color=INK, zorder=3)
+        dots = [(tap, tap) for tap in taps.tolist()]  # short lines with round ends, in one path too
+        axes.add_patch(_path(start - 0.005, start + 0.005, dots, INK, 2.4))
         axes.scatter(np.full(len(outs), end), outs, s=34, color="white", edgecolor=INK, linewidth=1, zorder=3)
         last = layer is layers[-1]
         for number, y in enumerate(outs):
@@ -192,6 +187,28 @@ def flow(subject: Subject, numbers: int) -> Figure:
     axes.set_xlim(-0.15, 2.0 * len(layers) + 0.1)
     axes.axis("off")
     return figure
+
+
+def _path(
+    start: float, end: float, heights: Sequence[tuple[float, float]], colour: str, width: float
+) -> Patch:
+    """Straight lines from (start, y0) to (end, y1), as one path."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    vertices: list[tuple[float, float]] = []
+    codes: list[Any] = []
+    for y0, y1 in heights:
+        if codes[-2:] == [Path.MOVETO, Path.LINETO] and vertices[-1] == (end, y1):
+            vertices.append((start, y0))  # back from where the line before ended: a third fewer points
+            codes.append(Path.LINETO)
+        else:
+            vertices += [(start, y0), (end, y1)]
+            codes += [Path.MOVETO, Path.LINETO]
+    return PathPatch(
+        Path(vertices, codes), fill=False, edgecolor=colour, linewidth=width, alpha=0.75,
+        capstyle="round", joinstyle="round",
+    )  # fmt: skip
 
 
 def _spread(n: int) -> NDArray[np.float64]:

@@ -48,18 +48,18 @@ STUDY = METRICS / "tune.json"
 # thousands of marks. OVERVIEW is drawn once, PORTRAIT for every network.
 OVERVIEW: dict[str, tuple[Callable[..., Figure], str, str]] = {
     "front": (overview.front, "All networks", "svg"),
-    "training": (overview.training, "All networks", "svg"),
+    "training": (overview.training, "All networks", "png"),
     "pruning": (overview.pruning, "All networks", "png"),
     "study": (overview.study, "Tuning", "svg"),
-    "slices": (overview.slices, "Tuning", "svg"),
+    "slices": (overview.slices, "Tuning", "png"),
 }
 PORTRAIT: dict[str, tuple[Callable[..., Figure], str, str]] = {
-    "flow": (anatomy.flow, "The whole network", "png"),
+    "flow": (anatomy.flow, "The whole network", "svg"),
     "kernels": (anatomy.kernels, "The whole network", "png"),
-    "survivors": (anatomy.survivors, "The whole network", "svg"),
+    "survivors": (anatomy.survivors, "The whole network", "png"),
     "channels": (vision.channels, "What it sees", "png"),
-    "angles": (vision.angles, "What it sees", "svg"),
-    "classes": (vision.classes, "What it sees", "svg"),
+    "angles": (vision.angles, "What it sees", "png"),
+    "classes": (vision.classes, "What it sees", "png"),
     "excite": (vision.excite, "What it sees", "png"),
     "mistakes": (vision.mistakes, "What it gets wrong", "png"),
     "worth": (anatomy.worth, "What each weight is worth", "png"),

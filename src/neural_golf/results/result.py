@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import csv
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -106,17 +107,31 @@ def write_results(results: Iterable[Result], path: Path = VERIFIED) -> None:
 
 def read_results(path: Path = VERIFIED) -> list[Result]:
     """What `write_results` wrote. Raises GolfError if the file is missing or of another form."""
+    names = [field.name for field in fields(Result)]
     try:
-        table = pd.read_csv(path, keep_default_na=False, dtype={"size": str, "train_correct": str})
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+        if header != names:
+            raise ValueError(header)
+        return [_result(dict(zip(names, line, strict=True))) for line in lines]
     except FileNotFoundError:
         raise GolfError(f"{path} is missing: the stage verify has not run (`snakemake` runs it)") from None
-    except (ValueError, OSError) as error:
+    except OSError as error:
         raise GolfError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-    if list(table.columns) != [f.name for f in fields(Result)]:
-        raise GolfError(f"{path} is of another version of this project: run the stage `verify` again")
-    lines = table.to_dict(orient="records")
-    numbers = ("size", "train_correct")
-    return [Result(**{**line, **{k: int(line[k]) if line[k] else None for k in numbers}}) for line in lines]
+    except (ValueError, KeyError, csv.Error):
+        raise GolfError(
+            f"{path} is of another version of this project: run the stage `verify` again"
+        ) from None
+
+
+def _result(line: Mapping[str, str]) -> Result:
+    """One line, each value by the type of its field; a number that is not there is empty."""
+    read: dict[str, Callable[[str], Any]] = {
+        "str": str, "Judge": str, "Order": str,
+        "int": int, "bool": {"True": True, "False": False}.__getitem__,
+        "int | None": lambda text: int(text) if text else None,
+    }  # fmt: skip
+    return Result(**{field.name: read[str(field.type)](line[field.name]) for field in fields(Result)})
 
 
 def by_variant(results: Iterable[Result], entered: bool = True) -> dict[Variant, list[Result]]:

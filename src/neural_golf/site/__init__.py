@@ -1,1 +1,1 @@
-"""The parts of the page: its words, the runtime, and its HTML, CSS and JavaScript."""
+"""The page: what it shows as typed values, the templates that show it, the runtime, CSS and JavaScript."""

@@ -1,4 +1,4 @@
-"""Who holds what, and by which images it was chosen: this run's records, the leaderboard's, and public ones."""
+"""Who holds what, and what chose it: records of this run and of the leaderboard, and public ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Hole:
-    """A goal, who holds its record, and the smallest public network, in whose choice test images had a say."""
+    """A goal, who holds its record, and the smallest public network, which test images helped to choose."""
 
     goal: float
     holder: Holder | None

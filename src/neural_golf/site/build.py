@@ -113,11 +113,10 @@ def figure_texts(drawn: Sequence[Drawing]) -> dict[str, str]:
     """Every figure by file name without its ending: SVG as text, which zips well, PNG as an address."""
     found = {}
     for path in (drawing.path for drawing in drawn):
-        content = path.read_bytes()
-        png = path.suffix == ".png"
-        found[path.stem] = (
-            f"data:image/png;base64,{base64.b64encode(content).decode()}" if png else content.decode()
-        )
+        if path.suffix == ".png":
+            found[path.stem] = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        else:
+            found[path.stem] = path.read_text(encoding="utf-8")
     return found
 
 

@@ -56,7 +56,7 @@ def percent(part: float, digits: int | None = None) -> str:
 def render(template: str, **view: object) -> str:
     """A template of the folder templates, with these values."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([HERE / "templates", HERE]),
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

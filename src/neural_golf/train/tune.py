@@ -215,9 +215,12 @@ def importance(study: optuna.Study) -> dict[str, float]:
     """
     import optuna
 
+    complete = [t for t in _finished(study) if t.state == optuna.trial.TrialState.COMPLETE]
+    if len({t.value for t in complete}) < 2:
+        return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     try:
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    except (RuntimeError, ValueError):  # no trial, or no tree of the forest has any variance
+    except RuntimeError:  # the trials are so few that no tree of the forest saw any difference
         return {}
-    return {name: round(part, 6) for name, part in found.items()}
+    return {name: round(float(part), 6) for name, part in found.items()}

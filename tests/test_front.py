@@ -1,0 +1,79 @@
+"""The stage front: accuracy against size, and what choosing on the test images is worth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from neural_golf import data
+from neural_golf.base.statistics import Spread
+from neural_golf.results import front
+from neural_golf.results.front import markdown, points, price_of_honesty
+from neural_golf.results.result import Result, write_results
+from test_cards import CONFIG, FACTS
+from test_results import result
+
+
+def snapshot(seed: int, size: int, correct: int, heldout: int, entered: bool) -> Result:
+    return result(
+        "golf98", seed, size, correct, heldout, "heldout", size=size, entered=entered, images=100,
+        heldout_images=100, train_correct=990,
+    )  # fmt: skip
+
+
+LINES = [snapshot(0, 300, 99, 99, False), snapshot(0, 200, 98, 98, True), snapshot(0, 100, 98, 97, False)]
+
+
+def test_choosing_on_test_looks_better_than_choosing_on_held_out() -> None:
+    on_test, on_heldout = (price_of_honesty(LINES, "golf98", 0.98, judge) for judge in ("test", "heldout"))
+    assert (on_test.best, on_heldout.best) == (100, 200)
+    assert on_test.test_correct == Spread.of([98])
+    none = price_of_honesty([], "golf98", 0.98, "test")
+    assert (none.seeds, none.nonzero, none.best, none.test_correct) == (0, None, None, None)
+
+
+def test_of_every_seed_its_own_smallest_counts() -> None:
+    others = [snapshot(1, 200, 97, 97, True), snapshot(1, 300, 98, 98, False)]
+    price = price_of_honesty([*LINES, *others], "golf98", 0.98, "test")
+    assert (price.seeds, price.best, price.nonzero) == (2, 100, Spread.of([100, 300]))
+
+
+def test_the_table_has_a_line_per_size_largest_first() -> None:
+    table = points([*LINES, snapshot(1, 200, 100, 98, True)], 1000)
+    assert list(table["size"]) == [300, 200, 100]
+    assert table.train_mean.tolist() == [0.99] * 3
+    assert table.n.tolist() == [1, 2, 1]
+    assert table.test_mean.tolist() == [0.99, 0.99, 0.98]
+    assert table.test_sd.tolist() == [0.0, pytest.approx(0.014142), 0.0]
+
+
+def test_the_page_marks_the_seed_that_held_out_images_choose() -> None:
+    entries = [(snapshot(0, 200, 99, 97, True), [96, 100]), (snapshot(1, 200, 98, 98, True), [96, 100])]
+    prices = [
+        price_of_honesty([r for r, _ in entries] + LINES[2:], "golf98", 0.98, j) for j in ("test", "heldout")
+    ]
+    prices.append(price_of_honesty([], "golf99", 0.99, "test"))
+    text = " ".join(markdown(entries, prices, FACTS).replace("|", " | ").split())
+    assert "| **golf98-heldout-200-1** | 200 | 98 (96 to 100) | 98.00% | 1.80% |" in text
+    assert "| golf98-heldout-200-0 | 200 | 99 (96 to 100) |" in text
+    assert "| golf98, 98% | test | 2 | 150 ± 71 | 100 | 98 |" in text
+    assert "| golf98, 98% | held-out | 1 | 200 | 200 | 98 |" in text
+    assert "| golf99, 99% | test | 0 | | | |" in text
+
+
+def test_the_stage_reads_what_the_referee_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data.write_facts(FACTS)
+    write_results([result("reference"), *LINES])
+    front.run(CONFIG)
+    told = json.loads(Path("results/metrics/front.json").read_text())
+    assert [entry["name"] for entry in told["entries"]] == ["golf98-heldout-200-0"]
+    assert [(p["row"], p["judge"], p["best"]) for p in told["honesty"]] == [
+        ("golf98", "test", 100), ("golf98", "heldout", 200), ("golf99", "test", None), ("golf99", "heldout", None),
+    ]  # fmt: skip
+    assert Path("results/plots/front.csv").read_text().count("\n") == 4
+    first = Path("results/front.md").read_bytes()
+    front.run(CONFIG)
+    assert Path("results/front.md").read_bytes() == first
