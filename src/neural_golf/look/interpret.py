@@ -114,8 +114,8 @@ def run(config: Config) -> None:
     if shape != (1, 28, 28):
         told = "x".join(map(str, shape))
         raise GolfError(
-            f"its strokes and drawings are made for images of 1x28x28, and these are {told}; the other stages "
-            "do without it: `snakemake ladder front`"
+            f"its strokes and drawings are made for images of 1x28x28, and these are {told}; the other "
+            "stages do without it: `snakemake ladder front`"
         )
     choose(read_results(), names)  # a wrong name ends here, before any work
     # Processes, since most of the time goes into drawing, in Python. Spawned: a fork would inherit threads.
