@@ -187,9 +187,7 @@ def other_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return made
 
 
-def test_a_busy_dvc_is_asked_again(
-    other_dvc: Callable[..., Path], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_busy_dvc_is_asked_again(other_dvc: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     calls = other_dvc(f"if count < 3: sys.exit(sys.stderr.write({BUSY!r}))\nprint('done')")
     assert workflow.run_stage("tuned") == 0
     assert calls.read_text() == "--wait-for-lock repro --single-item tuned\n" * 3
@@ -215,7 +213,19 @@ def test_a_dvc_that_stays_busy_is_given_up(
 def test_what_follows_an_outdated_stage_is_outdated_too(other_dvc: Callable[..., Path]) -> None:
     other_dvc("""print('{"tune": [{}], "dvc.yaml:prelu": [{}], "no-stage": [{}]}')""")
     found = workflow.Stages(ROOT / "dvc.yaml").outdated
-    assert found == {"tune", "tuned", "pruned", "prelu", "prelu_pruned", "export", "verify", "front", "ladder", "interpret", "page"}
+    assert found == {
+        "tune",
+        "tuned",
+        "pruned",
+        "prelu",
+        "prelu_pruned",
+        "export",
+        "verify",
+        "front",
+        "ladder",
+        "interpret",
+        "page",
+    }
 
 
 def test_a_dvc_that_fails_is_one_line(other_dvc: Callable[..., Path]) -> None:
@@ -279,7 +289,12 @@ def dangling(folder: Path) -> list[str]:
     stages = tree["stages"]
     kinds = ("outs", "metrics", "plots")
     made = {workflow._name(o) for stage in stages.values() for kind in kinds for o in stage.get(kind, ())}
-    found = [dep for stage in stages.values() for dep in stage["deps"] if not dep.startswith(("src/", *APART)) and dep not in made]
+    found = [
+        dep
+        for stage in stages.values()
+        for dep in stage["deps"]
+        if not dep.startswith(("src/", *APART)) and dep not in made
+    ]
     for name in (name for stage in stages.values() for name in stage["params"]):
         here: Any = raw
         for part in name.split("."):
@@ -300,9 +315,14 @@ def test_without_torch_the_rows_that_need_it_are_left_out_with_nothing_dangling(
     assert dangling(folder) == []
     assert "reference" in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else find_spec(name))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find_spec(name)
+    )
     folder = project()
-    assert "without torch the row reference is left out (pip install '.[torch]' brings it)" in capsys.readouterr().out
+    assert (
+        "without torch the row reference is left out (pip install '.[torch]' brings it)"
+        in capsys.readouterr().out
+    )
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
     assert set(STAGES) - set(stages) == {"reference"}
     assert dangling(folder) == []
