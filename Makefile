@@ -14,8 +14,8 @@ export HOME := $(shell [ -w ~ ] && echo ~ || echo "$(CURDIR)/.golf/home")
 .PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard serve \
   dashboard clean lock
 
-# What plain `make` does: the results, or the demo where the data set cannot be had. AGAIN, since a line
-# with $(MAKE) in it would run, and fetch the data set, even under `make -n`.
+# Plain `make` makes the results, or the demo if the data set cannot be had. It calls AGAIN and not $(MAKE), because
+# a line with $(MAKE) in it would run, and fetch the data set, even under `make -n`.
 AGAIN := $(MAKE) --no-print-directory
 default: $(READY)
 	@if golf data --check; then $(AGAIN) results; \
@@ -36,7 +36,7 @@ fashion: $(READY)
 test: lint
 	pytest
 
-# A longer search than the one in the tests: FUZZ="--bulk 1000000 --whole 20000 --seed 2".
+# A longer search for faults of the referee than the one in the tests: FUZZ="--bulk 1000000 --whole 20000 --seed 2".
 fuzz: $(READY)
 	python tests/fuzz.py $(FUZZ)
 
@@ -45,7 +45,7 @@ lint: $(READY)
 	ruff format --check .
 	mypy
 
-# Measures on this machine: results/bench.json and the table in the README.
+# Measures on this machine, and writes results/bench.json and the table in docs/engine.md.
 bench: $(READY)
 	golf bench
 
@@ -53,10 +53,10 @@ bench: $(READY)
 sanitize: $(READY)
 	tests/sanitize.sh
 
-# Where the published test files may lie; a folder that is not there does no harm.
+# Folders that may have the published test files. A folder that does not exist does no harm.
 TEST_FILES := --data data --data results/fashion/data --data ../shared
 
-# Our own networks as entries: those of `make results` and, where it ran, of `make fashion`.
+# Enters our own networks: those of `make results` and, if it was run, of `make fashion`.
 enter: $(READY)
 	golf enter . $(patsubst %/results/plots/verify.csv,%,$(wildcard results/fashion/results/plots/verify.csv)) $(TEST_FILES)
 	golf leaderboard $(TEST_FILES)
@@ -68,15 +68,16 @@ leaderboard: $(READY)
 check-leaderboard: $(READY)
 	golf leaderboard --check $(TEST_FILES)
 
-# The page at http://localhost:8000, for a browser that will not run WebAssembly from a file.
+# Shows the page at http://localhost:8000, for browsers that do not run WebAssembly from a file.
 serve: $(READY)
 	python -m http.server --bind 127.0.0.1 --directory results/report 8000
 
-# The Optuna study at http://localhost:8080, on a copy: the dashboard writes into what it shows.
-JOURNAL := results/models/tune-journal.log
+# Shows the Optuna study at http://localhost:8080. It shows a copy, because the dashboard writes into the study.
+# The study's journal holds clock times, so it is no result: it stands beside the other unfinished work.
+JOURNAL = $(firstword $(shell ls -t .golf/tune/*/journal.log 2>/dev/null))
 dashboard: $(READY)
-	@[ -f $(JOURNAL) ] || { echo "No $(JOURNAL) here: \`make results\` makes it."; exit 1; }
-	@mkdir -p .golf && cp $(JOURNAL) .golf/dashboard.log
+	@[ -n "$(JOURNAL)" ] || { echo "No study has run in this folder: \`golf tune\` runs it."; exit 1; }
+	@cp "$(JOURNAL)" .golf/dashboard.log
 	optuna-dashboard .golf/dashboard.log
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11. An environment whose
@@ -89,7 +90,7 @@ $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/e
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Unfinished work, the environment and the workspaces; no result.
+# Removes unfinished work, the environment and the workspaces, but no result.
 clean:
 	rm -rf $(VENV) .golf .snakemake build results/demo results/fashion
 

@@ -1,6 +1,6 @@
-# The order of the stages. What each one runs, reads, writes and can use stands in dvc.yaml, once; DVC runs,
-# remembers and restores it. A rule waits for the files of the rules before it, and runs when its stamp says
-# that DVC finds it out of date.
+# The order of the stages. dvc.yaml says what each stage runs, reads, writes and can use, and DVC runs, remembers and
+# restores it. A rule waits for the files of the rules before it, and it runs when its stamp says that DVC finds the
+# stage out of date.
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.compress import technique
@@ -41,15 +41,16 @@ rule all:
         stages.outputs("page"),
 
 
-# `snakemake --lint` asks each rule for a log file (a stage shows its progress where the person is, and DVC
-# keeps what it made) and for a conda environment (there is one for all, environment.yml or .venv).
+# `snakemake --lint` asks each rule for a log file and for a conda environment. A stage needs no log file, because it
+# shows its progress to the person who runs it, and DVC keeps what it made. All rules share one environment, from
+# environment.yml or in .venv.
 for stage in stages:
 
     rule:
         name: stage
         input:
             stamp=stages.stamp(stage),
-            # Of a stage that is up to date, everything before it is too, and times mean nothing.
+            # If a stage is up to date, so is everything before it, and the times of files mean nothing.
             files=stages.inputs(stage) if stage in stages.outdated else ancient(stages.inputs(stage)),
         output:
             update(stages.outputs(stage)),  # DVC clears outputs itself; Snakemake must not
@@ -62,11 +63,11 @@ for stage in stages:
             "golf stage {rule}"
 
 
-# Two long experiments, asked for by name: they are no stages, so that what is out of date never waits
-# for them. Both go on where they were stopped.
+# Two long experiments, which run only when they are asked for by name. They are not stages, so nothing that is out of
+# date ever waits for them. Both go on where they were stopped.
 
 
-# What each technique is worth: `snakemake handbook`.
+# `snakemake handbook` measures what each technique is worth.
 rule handbook:
     input:
         stages.outputs("data"),
@@ -77,7 +78,7 @@ rule handbook:
         "golf {rule}"
 
 
-# Topologies and recipes: `snakemake search`.
+# `snakemake search` looks for good topologies and recipes.
 rule search:
     input:
         stages.outputs("data"),

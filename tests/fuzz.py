@@ -39,6 +39,16 @@ HANG_SECONDS = 5  # of processor time, so that a busy machine makes no finding
 EXTREMES = (0, 1, -1, 2, 3, 7, 28, 255, 256, 2**31 - 1, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63))
 
 
+# The table of docs/rules.md.
+RULES = Path(__file__).parents[1] / "docs/rules.md"
+PLACE = re.compile(r"<!-- fuzz: written by .*?<!-- end of fuzz -->", re.DOTALL)
+NAMES = {"bulk": "parse, count, rebuild", "whole": "the whole of `golf verify`"}
+HEADER = (
+    "| stage | cases | counted or scored | refused | crashes | hangs | peak memory |",
+    "|---|--:|--:|--:|--:|--:|--:|",
+)
+
+
 @dataclass
 class Report:
     """What became of the cases. `crashes` names each (seed, number) and what happened."""
@@ -304,6 +314,7 @@ def main() -> int:
     parser.add_argument(
         "--show", type=int, metavar="NUMBER", help="write one case to standard output, and stop"
     )
+    parser.add_argument("--write", action="store_true", help="write the table of docs/rules.md")
     parser.add_argument("--inside", type=int, nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.inside:
@@ -316,10 +327,20 @@ def main() -> int:
         sys.stdout.buffer.write(case(args.seed, args.show))
         return 0
     found = 0
+    lines = list(HEADER)
     for name, stage, cases in (("bulk", bulk_limited, args.bulk), ("whole", whole, args.whole)):
         report = stage(args.seed, cases)
         found += len(report.crashes) + len(report.hangs)
         print(f"{name}: {json.dumps(asdict(report), indent=2)}")
+        numbers = (report.cases, report.accepted, report.refused, len(report.crashes), len(report.hangs))
+        shown = " | ".join(f"{number:,}" for number in numbers)
+        lines.append(f"| {NAMES[name]} | {shown} | {report.peak_mib} MiB |")
+    if args.write:
+        begin = f"<!-- fuzz: written by `python tests/fuzz.py {' '.join(sys.argv[1:])}` -->"
+        text = RULES.read_text(encoding="utf-8")
+        table = "\n".join(lines)
+        made = PLACE.sub(lambda _: f"{begin}\n\n{table}\n\n<!-- end of fuzz -->", text)
+        RULES.write_text(made, encoding="utf-8")
     return 1 if found else 0
 
 

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from neural_golf import config
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("src", "docs", "params.yaml", "dvc.yaml", "Snakefile", "README.md", "package.json", "package-lock.json",
-         "leaderboard/leaderboard.json", ".dvcignore", ".dvc/config")  # fmt: skip
+PARTS = (
+    "src", "docs", "params.yaml", "dvc.yaml", "Snakefile", "README.md", "package.json", "package-lock.json",
+    "leaderboard/leaderboard.json", ".dvcignore", ".dvc/config",
+)  # fmt: skip
 # Settings under which everything takes seconds; nothing here is counted as a change.
 TINY: dict[str, Any] = {
     "data": {"heldout": 60},
@@ -37,7 +39,7 @@ class Copy:
     """The repository in a folder of its own; its src/ is what counts there."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = self.home = folder
         for part in PARTS:
             source, target = ROOT / part, folder / part
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,27 +70,14 @@ class Copy:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    def insert(self, name: str, before: str, text: str) -> None:
-        """Put text in front of the first line that is this one."""
-        lines = (self.folder / name).read_text(encoding="utf-8").splitlines(keepends=True)
-        at = next(k for k, line in enumerate(lines) if line.rstrip("\n") == before)
-        self.write(name, "".join([*lines[:at], text, *lines[at:]]))
-
     def shrink(
-        self, *changes: dict[str, Any], without: tuple[str, ...] = (), workspace: str = "demo"
+        self, *changes: dict[str, Any], without: tuple[str, ...] = (), drawn: str = "baseline"
     ) -> None:
         """The same settings, small: those of the demo, TINY and these; rows `without` are left out."""
         path = self.folder / "params.yaml"
         tree = config.read(path)
-        drawn = [n for n in ("baseline", "tuned") if n not in without][:1]
         out = {"rows": dict.fromkeys(without), **dict.fromkeys(set(without) & set(tree))}
-        for change in (
-            tree["workspaces"][workspace],
-            TINY,
-            *changes,
-            out,
-            {"interpret": {"networks": drawn}},
-        ):
+        for change in (tree["workspaces"]["demo"], TINY, *changes, out, {"interpret": {"networks": [drawn]}}):
             tree = config.merged({**tree, "workspaces": {"now": change}}, "now")
         self.write("params.yaml", yaml.safe_dump(tree, sort_keys=False))
 
@@ -96,7 +85,7 @@ class Copy:
         """Several commands of `golf` in one process, each as a person would type it; all they said."""
         script = (
             "import sys, neural_golf.cli as cli\n"
-            f"assert cli.__file__.startswith({str(self.folder)!r}), cli.__file__\n"
+            f"assert cli.__file__.startswith({str(self.home)!r}), cli.__file__\n"
             f"sys.exit(next((code for line in {list(commands)!r} if (code := cli.main(line.split()))), 0))"
         )
         return self.run([sys.executable, "-c", script], fails)

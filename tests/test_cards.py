@@ -87,7 +87,7 @@ def test_a_card_says_what_the_test_accuracy_is_worth() -> None:
 
 
 def test_a_card_links_its_files_and_names_the_classes() -> None:
-    names = (*"abcdefghi", "Ankle boot")
+    names = (*tuple("abcdefghi"), "Ankle boot")
     _, text = made(result(), result(seed=1), facts=replace(FACTS, classes=names))
     assert re.findall(r"\]\((.*?)\)", text) == ["../onnx/tuned-0.onnx", "../onnx/tuned-1.onnx"]
     assert "9 Ankle boot" in text

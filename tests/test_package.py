@@ -30,7 +30,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SAID = re.compile(r"Programming Language :: Python :: (3\.\d+)")
 VERSIONS = [found[1] for line in PROJECT["project"]["classifiers"] if (found := SAID.fullmatch(line))]
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-NEEDS_TORCH = {"neural_golf.engine.twin"}  # the only modules that import it when they are imported
+NEEDS_TORCH = {"neural_golf.engine.modules", "neural_golf.engine.twin"}  # no other does to be imported
 PACKAGES = {
     "scikit-learn": "sklearn",
     "markdown-it-py": "markdown_it",

@@ -81,7 +81,6 @@ def _a_home_that_can_be_written_to() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     from neural_golf.leaderboard import cli as leaderboard
-    from neural_golf.leaderboard import enter
     from neural_golf.referee import cli as referee
 
     parser = argparse.ArgumentParser(
@@ -108,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     leaderboard.add_leaderboard_arguments(
         add("leaderboard", "verify all entries again and write the leaderboard", leaderboard.run_leaderboard)
     )
-    enter.add_enter_arguments(add("enter", "put our own networks on the leaderboard", enter.run_enter))
+    leaderboard.add_enter_arguments(
+        add("enter", "put our own networks on the leaderboard", leaderboard.run_enter)
+    )
     add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )

@@ -86,6 +86,8 @@ def update(
 
         def fill(place: re.Match[str]) -> str:
             wanted = arms if place[2] == "all" else place[2].split()
+            if not set(wanted) <= set(found):  # of arms that params.yaml has no more
+                return place[0]
             return f"{place[1]}{table(found, wanted, accuracies, at)}{place[3]}"
 
         listed = LIST.sub(lambda place: f"{place[1]}{contents(arms, folder)}{place[2]}", text)

@@ -1,4 +1,4 @@
-"""`golf submit` and `golf leaderboard`."""
+"""`golf submit`, `golf leaderboard` and `golf enter`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from neural_golf.referee.challenge import Challenge, load_challenge, load_test_s
 from neural_golf.referee.cli import add_challenge, add_data, folders, verdict_table
 
 __all__ = [
+    "add_enter_arguments",
     "add_leaderboard",
     "add_leaderboard_arguments",
     "add_submit_arguments",
+    "run_enter",
     "run_leaderboard",
     "run_submit",
 ]
@@ -89,3 +91,31 @@ def add_leaderboard(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="the leaderboard's folder (default: %(default)s)",
     )
+
+
+def add_enter_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `golf enter`."""
+    parser.description = (
+        "Enter the networks of the ladder: of each row the one that the held-out images choose, "
+        "for every challenge that it passes."
+    )
+    parser.add_argument(
+        "workspace",
+        nargs="*",
+        type=Path,
+        default=[Path()],
+        help="folders with params.yaml and results (default: this one); `make fashion` makes results/fashion",
+    )
+    add_data(parser)
+    add_leaderboard(parser)
+
+
+def run_enter(args: argparse.Namespace) -> int:
+    """Run `golf enter`; returns 0. Raises GolfError where there are no results to enter."""
+    from neural_golf.leaderboard.enter import enter  # with pandas, which the referee does without
+
+    for workspace in args.workspace:
+        for text in enter(workspace, args.leaderboard, folders(args)):
+            print(text)
+    print("next: golf leaderboard")
+    return 0

@@ -7,7 +7,6 @@ for that one would be to choose on the test images.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,40 +14,12 @@ from pathlib import Path
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
-from neural_golf.leaderboard.cli import add_leaderboard
 from neural_golf.leaderboard.entries import Card, Entry, TestSet, submit
 from neural_golf.referee.challenge import Challenge, challenge_names, load_challenge, load_test_set
-from neural_golf.referee.cli import add_data, folders
 from neural_golf.results.model_cards import method
 from neural_golf.results.result import VERIFIED, Result, by_variant, chosen_on, read_results, representative
 
-__all__ = ["add_enter_arguments", "enter", "run_enter"]
-
-
-def add_enter_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `golf enter`."""
-    parser.description = (
-        "Enter the networks of the ladder: of each row the one that the held-out images choose, "
-        "for every challenge that it passes."
-    )
-    parser.add_argument(
-        "workspace",
-        nargs="*",
-        type=Path,
-        default=[Path()],
-        help="folders with params.yaml and results (default: this one); `make fashion` makes results/fashion",
-    )
-    add_data(parser)
-    add_leaderboard(parser)
-
-
-def run_enter(args: argparse.Namespace) -> int:
-    """Run `golf enter`; returns 0. Raises GolfError where there are no results to enter."""
-    for workspace in args.workspace:
-        for text in enter(workspace, args.leaderboard, folders(args)):
-            print(text)
-    print("next: golf leaderboard")
-    return 0
+__all__ = ["enter"]
 
 
 def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:

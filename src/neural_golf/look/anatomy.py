@@ -35,7 +35,7 @@ def _weight(layer: Layer, subject: Subject) -> NDArray[np.float32]:
     return subject.parameters[layer.weight.slice].reshape(layer.weight.shape)
 
 
-WIDTHS = 8  # of the lines of `flow`, for sizes up to a layer's largest
+WIDTHS = 6  # of the lines of `flow`, for sizes up to a layer's largest
 HEAD = 6  # room above a layer's weights for its name, in weights
 
 

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from neural_golf.base.files import write_bytes
 from neural_golf.look.style import COLOURS
 
@@ -23,7 +25,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write the figure as its file's name ends: .svg, or .png with a palette. No date, no version."""
     buffer = io.BytesIO()
     if path.suffix == ".svg":
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+        figure.savefig(
+            buffer,
+            format="svg",
+            bbox_inches="tight",
+            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+        )
         # A tenth of a point is enough for a place; labels have fewer than four decimals.
         write_bytes(path, re.sub(rb"(\.\d)\d{3,}", rb"\1", buffer.getvalue()))
         return
@@ -32,7 +39,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     figure.savefig(buffer, format="png", bbox_inches="tight", dpi=DPI)
     few = Image.new("P", (1, 1))
     few.putpalette(palette())
-    picture = Image.open(buffer).convert("RGB").quantize(palette=few, dither=Image.Dither.NONE)
+    pixels = np.array(Image.open(buffer).convert("RGB"))
+    grey = (pixels == pixels[..., :1]).all(axis=2)  # stays grey, though a tint may be nearer
+    pixels[grey] = np.round(np.round(pixels[grey] / 255 * (GREYS - 1)) / (GREYS - 1) * 255)
+    picture = Image.fromarray(pixels).quantize(palette=few, dither=Image.Dither.NONE)
     small = io.BytesIO()
     picture.save(small, format="png", optimize=True)
     write_bytes(path, small.getvalue())

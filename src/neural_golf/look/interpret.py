@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neural_golf import data
+from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, PLOTS, read_json, write_bytes, write_json
 from neural_golf.base.longwork import cores
 from neural_golf.config import Config, load
@@ -47,7 +48,7 @@ STUDY = METRICS / "tune.json"
 # thousands of marks. OVERVIEW is drawn once, PORTRAIT for every network.
 OVERVIEW: dict[str, tuple[Callable[..., Figure], str, str]] = {
     "front": (overview.front, "All networks", "svg"),
-    "training": (overview.training, "All networks", "svg"),
+    "training": (overview.training, "All networks", "png"),
     "pruning": (overview.pruning, "All networks", "png"),
     "study": (overview.study, "Tuning", "svg"),
     "slices": (overview.slices, "Tuning", "png"),
@@ -109,6 +110,13 @@ def caption_file(drawing: Drawing) -> str:
 def run(config: Config) -> None:
     """Draw every figure of `drawings`; write results/interpret.json."""
     names = config.interpret.networks
+    shape = data.facts().shape
+    if shape != (1, 28, 28):
+        told = "x".join(map(str, shape))
+        raise GolfError(
+            f"its strokes and drawings are made for images of 1x28x28, and these are {told}; the other "
+            "stages do without it: `snakemake ladder front`"
+        )
     choose(read_results(), names)  # a wrong name ends here, before any work
     # Processes, since most of the time goes into drawing, in Python. Spawned: a fork would inherit threads.
     with ProcessPoolExecutor(min(cores(), len(names)), get_context("spawn")) as pool:

@@ -80,7 +80,9 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
         tables += f"\n\nOther sizes on the way of the same runs, not entered:\n\n{_table(others)}"
     shape = ", ".join(map(str, facts.shape))
     _, height, width = facts.shape
-    stroke = f"{height // 7}:{height - height // 7}, {max(0, width // 2 - 1)}:{width // 2 + 1}"
+    border = height // 7
+    stroke = f"{border}:-{border}" if border else ":"
+    stroke += f", {max(0, width // 2 - 1)}:{width // 2 + 1}"
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
     return f"""---
 {front}---

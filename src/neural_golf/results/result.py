@@ -127,8 +127,9 @@ def read_results(path: Path = VERIFIED) -> list[Result]:
 def _result(line: Mapping[str, str]) -> Result:
     """One line, each value by the type of its field; a number that is not there is empty."""
     read: dict[str, Callable[[str], Any]] = {
-        "str": str, "int": int, "bool": {"True": True, "False": False}.__getitem__,
-        "Judge": str, "Order": str, "int | None": lambda text: int(text) if text else None,
+        "str": str, "Judge": str, "Order": str,
+        "int": int, "bool": {"True": True, "False": False}.__getitem__,
+        "int | None": lambda text: int(text) if text else None,
     }  # fmt: skip
     return Result(**{field.name: read[str(field.type)](line[field.name]) for field in fields(Result)})
 
