@@ -80,7 +80,7 @@ class Shown:
 
     @property
     def numbers(self) -> list[tuple[str, str]]:
-        """The non-zero parameters of each tensor that has some, as text."""
+        """The non-zero parameters of each tensor that has any, as text."""
         found = []
         for tensor in self.subject.network.tensors:
             values = self.subject.parameters[tensor.slice]
@@ -89,7 +89,7 @@ class Shown:
 
 
 def short(value: float) -> str:
-    """A number as few characters: two digits, no leading zero.
+    """A number in few characters: two digits and no leading zero.
 
     >>> short(-0.054), short(1.26), short(0.5)
     ('\u2212.054', '1.3', '.5')
