@@ -73,10 +73,11 @@ serve: $(READY)
 	python -m http.server --bind 127.0.0.1 --directory results/report 8000
 
 # Shows the Optuna study at http://localhost:8080. It shows a copy, because the dashboard writes into the study.
-JOURNAL := results/models/tune-journal.log
+# The study's journal holds clock times, so it is no result: it stands beside the other unfinished work.
+JOURNAL = $(firstword $(shell ls -t .golf/tune/*/journal.log 2>/dev/null))
 dashboard: $(READY)
-	@[ -f $(JOURNAL) ] || { echo "No $(JOURNAL) here: \`make results\` makes it."; exit 1; }
-	@mkdir -p .golf && cp $(JOURNAL) .golf/dashboard.log
+	@[ -n "$(JOURNAL)" ] || { echo "No study has run in this folder: \`golf tune\` runs it."; exit 1; }
+	@cp "$(JOURNAL)" .golf/dashboard.log
 	optuna-dashboard .golf/dashboard.log
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11. An environment whose

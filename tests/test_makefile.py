@@ -151,8 +151,8 @@ def test_the_dashboard_shows_a_copy_of_the_study_and_says_where_there_is_none(re
     program(ready / ".venv/bin/optuna-dashboard", 'cat "$1"; echo changed > "$1"')
     none = make(ready, "dashboard")
     assert none.returncode
-    assert none.stdout == "No results/models/tune-journal.log here: `make results` makes it.\n"
-    journal = ready / "results/models/tune-journal.log"
+    assert none.stdout == "No study has run in this folder: `golf tune` runs it.\n"
+    journal = ready / ".golf/tune/0123abcd/journal.log"
     journal.parent.mkdir(parents=True)
     journal.write_text("trials")
     assert "trials" in make(ready, "dashboard").stdout

@@ -46,7 +46,7 @@ NO_PROSE = (
 NO_FIGURES = re.compile(
     r"arXiv:\d{4}\.\d{4,5}"
     r"|\b(?:19|20)\d\d\b"  # years
-    r"|\b3\.1\d\b"  # versions of Python
+    r"|\b(?:python)?3\.1\d\b"  # versions of Python
     r"|\b\d+(?:-\d+)+\b"  # names of networks by their channels, 4-5-4
     r"|\b[A-Za-z][A-Za-z]*-?\d+(?:-\d+)*\b"  # names: golf98, mnist-98, x86-64, AVX-512, int8
     r"|^\d+\. "  # items of a list

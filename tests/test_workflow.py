@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from neural_golf import cli, workflow
-from neural_golf.config import WORKSPACES, Config
+from neural_golf import cli, config, workflow
+from neural_golf.base.errors import GolfError
+from test_house import imports, room
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src/neural_golf"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-# What every stage imports and no result depends on: params.yaml's values are dependencies themselves.
+CONFIG = config.load(ROOT / "params.yaml")
 EXPERIMENTS = {"handbook", "search"}  # rules and commands without a stage
 # In Git and no stage's output; the leaderboard and the handbook are written when asked for.
 APART = ("package-lock", "leaderboard/", "docs/")
-FREE = {"__init__.py", "config.py", "errors.py", "recipe.py"}
+# What every command imports and no result depends on: the values of params.yaml are dependencies themselves.
+FREE = {"config", "cli", "workflow", "__init__"}
 
 
 def imported(path: Path) -> set[Path]:
@@ -33,66 +37,87 @@ def imported(path: Path) -> set[Path]:
     queue = [path]
     while queue:
         here = queue.pop()
-        if here in found:
-            continue
-        found.add(here)
-        for node in ast.walk(ast.parse(here.read_text())):
-            names: list[str] = []
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("neural_golf"):
-                names = [f"{node.module}.{alias.name}" for alias in node.names] + [str(node.module)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names if alias.name.startswith("neural_golf")]
-            for name in names:
-                base = ROOT / "src" / name.replace(".", "/")
-                queue += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.exists()]
+        if here not in found and here.suffix == ".py":
+            found.add(here)
+            queue += imports(here, SRC)
     return found
 
 
-def modules_of(stage: str) -> Path:
-    if stage == "verify":
-        return SRC / "referee/pipeline.py"
-    return SRC / f"{cli.STAGES[stage][0].replace('.', '/')}.py"
+def module_of(stage: str) -> Path:
+    row = CONFIG.rows.get(stage)
+    name = cli.MAKERS[row.by] if row else cli.STAGES[stage][0]
+    return SRC / f"{name.replace('.', '/')}.py"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_exactly_the_modules_it_imports(stage: str) -> None:
-    used = {
-        path.relative_to(ROOT).as_posix() for path in imported(modules_of(stage)) if path.name not in FREE
-    }
-    for room in (
-        "src/neural_golf/engine",
-        "src/neural_golf/referee",
-        "src/neural_golf/look",
-        "src/neural_golf/web",
-    ):  # with what they start or compile
-        used = {room if path.startswith(room + "/") else path for path in used}
-    declared = {dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")}
-    assert declared == used
+def test_a_stage_depends_on_exactly_the_rooms_it_imports(stage: str) -> None:
+    used = {room(path, SRC) for path in imported(module_of(stage))} - FREE
+    declared = [dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
+    assert sorted(declared) == sorted(f"src/neural_golf/{name}" for name in used)
 
 
-def test_rule_stage_command_and_section_have_one_name() -> None:
-    rules = set(re.findall(r"^rule (\w+):", (ROOT / "Snakefile").read_text(), re.MULTILINE)) - {"all"}
-    assert rules == set(STAGES) | EXPERIMENTS == set(cli.STAGES) | {"verify"}
+def test_every_stage_has_a_command_of_its_name() -> None:
+    assert set(STAGES) == (set(cli.STAGES) | set(CONFIG.rows)) - EXPERIMENTS
     for stage, tree in STAGES.items():
         assert tree["cmd"] == f"golf {stage}"
-    sections = set(Config.model_fields) - {"roster", "prune", *WORKSPACES}
-    assert sections <= set(STAGES) | EXPERIMENTS
-    assert set(STAGES) - sections == {
-        "pruned",
-        "prelu_pruned",
-        "export",
-        "front",
-    }  # these share `prune`, or need no number
+        assert module_of(stage).is_file()
+
+
+def test_the_names_that_no_row_may_have_are_the_commands_without_a_section() -> None:
+    (chosen,) = [a.choices for a in cli._parser()._actions if a.dest == "command"]
+    sections = set(config.Config.model_fields)
+    assert {*chosen} - sections - {*CONFIG.rows, *CONFIG.workspaces} - {"demo", "fashion"} == config.COMMANDS
+
+
+def test_the_rules_are_the_stages_and_the_two_experiments() -> None:
+    command = [sys.executable, "-m", "snakemake", "--list-rules"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(found) == sorted([*STAGES, *EXPERIMENTS, "all"])
 
 
 def test_every_section_is_a_parameter_of_some_stage() -> None:
     named = {name.split(".")[0] for tree in STAGES.values() for name in tree["params"]}
-    assert named | EXPERIMENTS == set(Config.model_fields) - set(WORKSPACES)
+    sections = set(config.Config.model_fields) - {"workspaces"}
+    sections |= {row for row in CONFIG.rows if CONFIG.rows[row].by != "zeroing"}
+    assert named | EXPERIMENTS == sections
+
+
+def test_a_row_depends_on_its_seeds_and_settings_and_not_on_what_is_told_of_it() -> None:
+    for row, line in CONFIG.rows.items():
+        params = set(STAGES[row]["params"])
+        if line.by == "zeroing":
+            assert params == {"prune", f"{line.of}.network", f"rows.{row}.of"}
+            assert f"results/models/{line.of}.safetensors" in STAGES[row]["deps"]
+        else:
+            assert params == {row, f"rows.{row}.seeds"}
+        assert STAGES[row]["outs"] == [f"results/models/{row}.safetensors"]
+    assert {f"results/models/{row}.safetensors" for row in CONFIG.rows} <= set(STAGES["export"]["deps"])
+
+
+def test_what_a_stage_can_use_is_read_from_its_meta(tmp_path: Path) -> None:
+    path = tmp_path / "dvc.yaml"
+    stages = {"a": {"cmd": "x", "meta": {"threads": 6, "mem_mb": 700}}, "b": {"cmd": "x"}}
+    path.write_text(yaml.safe_dump({"stages": stages}))
+    found = workflow.Stages(path)
+    assert list(found) == ["a", "b"]
+    assert found.needs("a") == workflow.Needs(threads=6, mem_mb=700, minutes=60)
+    assert found.needs("b") == workflow.Needs()
+    stages["b"]["meta"] = {"thread": 2}
+    path.write_text(yaml.safe_dump({"stages": stages}))
+    with pytest.raises(GolfError, match=r"dvc\.yaml: stages\.b\.meta: .*thread"):
+        workflow.Stages(path).needs("b")
+
+
+@pytest.mark.parametrize("row", CONFIG.rows)
+def test_a_row_can_use_a_thread_per_independent_piece(row: str) -> None:
+    line = CONFIG.rows[row]
+    seeds = line.seeds or CONFIG.rows[str(line.of)].seeds
+    assert workflow.Stages(ROOT / "dvc.yaml").needs(row).threads == len(seeds)
 
 
 def test_stages_that_train_or_tune_cannot_see_the_test_images() -> None:
     seeing = {name for name, tree in STAGES.items() if "data/test.safetensors" in tree["deps"]}
-    assert seeing == {"pruned", "prelu_pruned", "verify", "interpret", "page"}
+    assert seeing == {*CONFIG.rows_by("zeroing"), "verify", "interpret", "page"}
 
 
 def test_every_output_of_git_is_no_cache_and_every_model_is_an_artifact() -> None:
@@ -142,22 +167,187 @@ def test_a_living_dvc_is_waited_for(
     assert not path.exists()
 
 
-def test_a_workspace_sees_the_places_of_the_data_from_where_it_lies(tmp_path: Path) -> None:
+BUSY = "ERROR: '/a' is busy, it is being blocked by:\n  (PID 1): dvc repro\n"
+
+
+@pytest.fixture
+def other_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Puts a program in DVC's place, in a folder that is entered; it notes each of its calls in a file."""
+
+    def made(code: str) -> Path:
+        (tmp_path / "dvc.py").write_text(
+            "import sys\nfrom pathlib import Path\ncalls = Path('calls')\n"
+            "with calls.open('a') as file: file.write(' '.join(sys.argv[1:]) + '\\n')\n"
+            f"count = len(calls.read_text().splitlines())\n{code}"
+        )
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(workflow.time, "sleep", lambda seconds: None)
+        return tmp_path / "calls"
+
+    return made
+
+
+def test_a_busy_dvc_is_asked_again(other_dvc: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
+    calls = other_dvc(f"if count < 3: sys.exit(sys.stderr.write({BUSY!r}))\nprint('done')")
+    assert workflow.run_stage("tuned") == 0
+    assert calls.read_text() == "--wait-for-lock repro --single-item tuned\n" * 3
+    shown = capfd.readouterr()
+    assert shown.err.count("is busy") == 2 and shown.out == "done\n"
+
+
+def test_another_failure_is_not_tried_again(other_dvc: Callable[..., Path]) -> None:
+    calls = other_dvc("sys.stderr.write('ERROR: failed\\n'); sys.exit(7)")
+    assert workflow.run_stage("tuned") == 7
+    assert calls.read_text().count("\n") == 1
+
+
+def test_a_dvc_that_stays_busy_is_given_up(
+    other_dvc: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = other_dvc(f"sys.stderr.write({BUSY!r}); sys.exit(255)")
+    monkeypatch.setattr(workflow, "BUSY_SECONDS", 0)
+    assert workflow.run_stage("tuned") == 255
+    assert calls.read_text().count("\n") == 1
+
+
+def test_what_follows_an_outdated_stage_is_outdated_too(other_dvc: Callable[..., Path]) -> None:
+    other_dvc("""print('{"tune": [{}], "dvc.yaml:prelu": [{}], "no-stage": [{}]}')""")
+    found = workflow.Stages(ROOT / "dvc.yaml").outdated
+    assert found == {
+        "tune",
+        "tuned",
+        "pruned",
+        "prelu",
+        "prelu_pruned",
+        "export",
+        "verify",
+        "front",
+        "ladder",
+        "interpret",
+        "page",
+    }
+
+
+def test_a_dvc_that_fails_is_one_line(other_dvc: Callable[..., Path]) -> None:
+    other_dvc("sys.stderr.write('ERROR: a\\n  b\\n'); sys.exit(255)")
+    with pytest.raises(GolfError, match="dvc status failed: ERROR: a b"):
+        _ = workflow.Stages(ROOT / "dvc.yaml").outdated
+
+
+def test_stages_that_wait_for_one_another_are_named(other_dvc: Callable[..., Path], tmp_path: Path) -> None:
+    stages = {"a": {"deps": ["y.x"], "outs": ["x.x"]}, "b": {"deps": ["x.x"], "outs": ["y.x"]}, "c": {}}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    other_dvc("print('{}')")
+    with pytest.raises(GolfError, match="the stages a, b wait for one another"):
+        _ = workflow.Stages().outdated
+
+
+# Workspaces
+
+
+@pytest.fixture
+def project(tmp_path: Path, raw: dict[str, Any]) -> Callable[..., Path]:
+    """A project without sources, and the workspaces made of it."""
     root = tmp_path / "project"
     (root / ".dvc").mkdir(parents=True)
     (root / ".dvc/config").write_text("[core]\n")
-    places = ["../shared/mnist", "/data/mnist", "https://a.b/mnist/"]
-    tree = {"data": {"places": {"mnist": places}}, "fashion": {"data": {"dataset": "fashion-mnist"}}}
-    (root / "params.yaml").write_text(yaml.safe_dump(tree))
-    for target in (root / "results/fashion", tmp_path / "elsewhere"):
-        (target / ".dvc").mkdir(parents=True)  # so that `dvc init` is left out
-        workflow.make_workspace(target, root, "fashion")
-        made = yaml.safe_load((target / "params.yaml").read_text())["data"]
-        assert made["dataset"] == "fashion-mnist"
-        here, *others = made["places"]["mnist"]
+    shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
+
+    def made(workspace: str = "demo", target: Path = root / "results/demo") -> Path:
+        (root / "params.yaml").write_text(yaml.safe_dump(raw))
+        (target / ".dvc").mkdir(parents=True, exist_ok=True)  # so that `dvc init` is left out
+        return workflow.make_workspace(target, root, workspace)
+
+    return made
+
+
+def test_a_workspace_sees_the_places_of_the_data_from_where_it_lies(
+    tmp_path: Path, project: Callable[..., Path], raw: dict[str, Any]
+) -> None:
+    places = ["../shared/mnist", "/data/mnist", "https://a.b/mnist/", "~/mnist"]
+    raw["datasets"] |= {
+        "mnist": {"torchvision": "MNIST", "places": places},
+        "packed": {"npz": "own/a.npz"}, "far": {"npz": "/own/a.npz"}, "home": {"npz": "~/a.npz"},
+        "files": {"folder": "own/pictures", "test": 10},
+    }  # fmt: skip
+    for target in (tmp_path / "project/results/demo", tmp_path / "elsewhere"):
+        config.load(project(target=target) / "params.yaml")
+        made = yaml.safe_load((target / "params.yaml").read_text())["datasets"]
+        here, *others = made["mnist"]["places"]
         assert (target / here).resolve() == tmp_path / "shared/mnist"
         assert not Path(here).is_absolute()
         assert others == places[1:]
+        assert (target / made["packed"]["npz"]).resolve() == tmp_path / "project/own/a.npz"
+        assert (target / made["files"]["folder"]).resolve() == tmp_path / "project/own/pictures"
+        assert (made["far"]["npz"], made["home"]["npz"]) == ("/own/a.npz", "~/a.npz")
+
+
+def dangling(folder: Path) -> list[str]:
+    """What dvc.yaml names and nothing makes or says: files, parameters, artifacts, files of plots."""
+    tree = yaml.safe_load((folder / "dvc.yaml").read_text())
+    raw = yaml.safe_load((folder / "params.yaml").read_text())
+    stages = tree["stages"]
+    kinds = ("outs", "metrics", "plots")
+    made = {workflow._name(o) for stage in stages.values() for kind in kinds for o in stage.get(kind, ())}
+    found = [
+        dep
+        for stage in stages.values()
+        for dep in stage["deps"]
+        if not dep.startswith(("src/", *APART)) and dep not in made
+    ]
+    for name in (name for stage in stages.values() for name in stage["params"]):
+        here: Any = raw
+        for part in name.split("."):
+            here = here.get(part) if isinstance(here, dict) else None
+        found += [name] * (here is None)
+    found += [entry["path"] for entry in tree["artifacts"].values() if entry["path"] not in made]
+    plots = [plot for entry in tree["plots"] for plot in entry.values()]
+    found += [path for plot in plots for path in plot["y"] if path not in made]
+    return found + ["an empty plot" for plot in plots if not plot["y"]]
+
+
+def test_without_torch_the_rows_that_need_it_are_left_out_with_nothing_dangling(
+    project: Callable[..., Path], raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    raw["workspaces"]["demo"]["interpret"]["networks"].append("reference")
+    folder = project()
+    assert dangling(folder) == []
+    assert "reference" in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find_spec(name)
+    )
+    folder = project()
+    assert (
+        "without torch the row reference is left out (pip install '.[torch]' brings it)"
+        in capsys.readouterr().out
+    )
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    assert set(STAGES) - set(stages) == {"reference"}
+    assert dangling(folder) == []
+    settings = config.load(folder / "params.yaml")
+    assert "reference" not in settings.variants() and "reference" not in settings.interpret.networks
+    assert "reference" not in (folder / "dvc.yaml").read_text().replace("PyTorch's example", "")
+
+
+def test_a_workspace_may_take_a_row_out(project: Callable[..., Path], raw: dict[str, Any]) -> None:
+    demo = raw["workspaces"]["demo"]
+    demo["rows"] = {"golf99": None, "prelu_pruned": None}
+    demo["golf99"] = None
+    demo["interpret"]["networks"] = ["tuned"]
+    folder = project()
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    assert set(STAGES) - set(stages) == {"golf99", "prelu_pruned"}
+    assert dangling(folder) == []
+    assert config.load(folder / "params.yaml").rows_by("descent") == ["golf98"]
+
+
+def test_a_second_copy_leaves_what_has_not_changed(project: Callable[..., Path]) -> None:
+    folder = project()
+    before = {name: (folder / name).read_bytes() for name in ("params.yaml", "dvc.yaml")}
+    project()
+    assert {name: (folder / name).read_bytes() for name in before} == before
 
 
 def test_snakemake_lint_says_only_what_the_snakefile_answers() -> None:
@@ -212,13 +402,3 @@ def test_the_snakefiles_order_is_dvcs(stage: str, monkeypatch: pytest.MonkeyPatc
 def _outs(stage: str) -> set[str]:
     listed = [o for kind in ("outs", "metrics", "plots") for o in STAGES[stage].get(kind, ())]
     return {o if isinstance(o, str) else next(iter(o)) for o in listed}
-
-
-def test_the_map_in_the_readme_is_true() -> None:
-    readme = (ROOT / "README.md").read_text()
-    tree = next(part for part in readme.split("```") if "neural_golf/" in part)
-    for path in sorted(SRC.glob("*")):
-        if path.name.startswith("_") or path.suffix in (".so", ".pyc") or path.name == "__pycache__":
-            continue
-        assert path.name in tree, path.name
-    assert importlib.util.find_spec("neural_golf")

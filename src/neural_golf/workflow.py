@@ -56,7 +56,11 @@ class Stages:
 
     def needs(self, stage: str) -> Needs:
         """What the stage can use, from its `meta`; one thread where nothing is said."""
-        return Needs(**self.tree[stage].get("meta", {}))
+        try:
+            return Needs(**self.tree[stage].get("meta", {}))
+        except TypeError as error:
+            told = str(error).rpartition("argument ")[2]
+            raise GolfError(f"dvc.yaml: stages.{stage}.meta: {told} is not one of its keys") from None
 
     def outputs(self, stage: str) -> list[str]:
         """The files a stage writes. A directory is DVC's alone: Snakemake would put a file into it."""
@@ -261,7 +265,7 @@ def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
     wanted = [name for name in raw["interpret"]["networks"] if name.partition("-")[0] != row]
     raw["interpret"]["networks"] = wanted
     own = stages["stages"].pop(row)
-    gone = {_name(out) for kind in ("outs", "metrics", "plots") for out in own.get(kind, ())}
+    gone = {_name(o) for kind in ("outs", "metrics", "plots") for o in own.get(kind, ())}
     for stage in stages["stages"].values():
         stage["deps"] = [dep for dep in stage.get("deps", ()) if dep not in gone]
         stage["params"] = [name for name in stage.get("params", ()) if name.partition(".")[0] != row]

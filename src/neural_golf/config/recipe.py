@@ -53,7 +53,7 @@ class Augment(BaseModel):
 
 
 class Recipe(BaseModel):
-    """The settings of one descent; each technique of the handbook is a field."""
+    """The settings of one descent: a field for each part of it, and techniques by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     network: tuple[str, ...]
