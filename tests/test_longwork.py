@@ -59,13 +59,18 @@ def test_a_piece_that_was_killed_leaves_no_result(here: Path) -> None:
 
 
 def test_seconds_have_one_file_with_one_header(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(longwork, "processor", lambda: "Core 7")
+    monkeypatch.setattr(longwork, "processor", lambda: "Core, the 7th")
     for seconds in (1.234, 5.0):
         longwork.note_seconds("tuned", "ab", seconds)
     assert [line["seconds"] for line in timings()] == ["1.23", "5.00"]
-    assert {line["processor"] for line in timings()} == {"Core 7"}
+    assert {line["processor"] for line in timings()} == {"Core, the 7th"}
     assert list(timings()[0]) == ["finished", "stage", "piece", "seconds", "host", "processor"]
     assert files(here) == {}
+
+
+def test_pieces_that_end_together_write_one_header(here: Path) -> None:
+    longwork.in_parallel(range(40), lambda k: longwork.note_seconds("tuned", str(k), k), workers=8)
+    assert sorted(int(line["piece"]) for line in timings()) == list(range(40))
 
 
 def test_what_a_stage_leaves_does_not_depend_on_the_clock(
