@@ -442,12 +442,20 @@ def test_a_folder_without_parts_has_its_test_part_split_off(raw: dict[str, Any],
         stage.run(own(raw, folder="pictures/train"))
 
 
-def test_colour_is_read_as_grey(raw: dict[str, Any], pictures: Path) -> None:
+def test_coloured_pictures_have_three_channels(raw: dict[str, Any], pictures: Path) -> None:
     for path in pictures.rglob("*.png"):
-        picture(path, np.full((6, 5, 3), (255, 0, len(path.parts)), np.uint8) + np.uint8(int(path.stem) % 2))
+        picture(path, np.full((6, 5, 3), (255, 0, 7), np.uint8))
+    stage.run(own(raw, folder="pictures"))
+    assert data.facts().shape == (3, 6, 5)
+    assert data.read("test").pixels[0, :, 0, 0].tolist() == [255, 0, 7]
+
+
+def test_grey_pictures_that_are_stored_as_coloured_have_one(raw: dict[str, Any], pictures: Path) -> None:
+    for path in pictures.rglob("*.png"):
+        picture(path, np.full((6, 5, 3), 9, np.uint8))
     stage.run(own(raw, folder="pictures"))
     assert data.facts().shape == (1, 6, 5)
-    assert 70 < data.read("test").pixels.max() < 90
+    assert data.read("test").pixels.max() == 9
 
 
 def test_a_wrong_folder_is_one_line(raw: dict[str, Any], pictures: Path, rng: np.random.Generator) -> None:

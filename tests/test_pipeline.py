@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -55,6 +57,19 @@ def onnx_files(folder: Path) -> dict[str, str]:
     }
 
 
+def tracked(folder: Path) -> dict[str, bytes]:
+    """Everything a run leaves that a person may keep: the results, the data, and DVC's record of them."""
+    listed = [*folder.glob("results/**/*"), *folder.glob("data/*"), folder / "dvc.lock"]
+    files = sorted(path.relative_to(folder) for path in listed if path.is_file())
+    return {path.as_posix(): (folder / path).read_bytes() for path in files if path.name != "timings.csv"}
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    """Files that only one of two runs has, or that differ."""
+    a, b = tracked(one), tracked(other)
+    return sorted(name for name in {*a, *b} if a.get(name) != b.get(name))
+
+
 def executed(output: str) -> set[str]:
     """Stages whose command ran, from DVC's own lines."""
     return {line.split()[2] for line in output.splitlines() if line.startswith("> golf ")}
@@ -73,11 +88,35 @@ def test_afterwards_there_is_nothing_to_do(finished: Path) -> None:
     assert "up to date" in dvc(finished, "status")
 
 
+def test_a_second_run_from_nothing_elsewhere_leaves_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    """Regenerating changes nothing: no clock, no path, no order of threads is in any file that is kept."""
+    folder = workspace(tmp_path / "another place")
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert {"results/ladder.json", "results/plots/verify.csv", "results/metrics/data.json"} <= set(
+        tracked(folder)
+    )
+    assert differing(finished, folder) == []
+    for name, content in tracked(folder).items():
+        assert str(tmp_path).encode() not in content, name
+        assert platform.node().encode() not in content or len(platform.node()) < 5, name
+
+
+def test_what_took_how_long_stands_in_one_file(finished: Path) -> None:
+    with (finished / "results/timings.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    stages = yaml.safe_load((finished / "dvc.yaml").read_text())["stages"]
+    assert set(stages) <= {line["stage"] for line in lines if not line["piece"]}
+    assert all(float(line["seconds"]) >= 0 for line in lines)
+    for name in ("dvc.lock", "dvc.yaml"):
+        assert "timings" not in (finished / name).read_text()
+
+
 def test_every_network_is_on_the_ladder(finished: Path) -> None:
     ladder = json.loads((finished / "results/ladder.json").read_text())
     settings = config.load(finished / "params.yaml")
     rows = [f"{row}-heldout-{size}" for row in ("golf98", "golf99") for size in (150, 120)]
-    assert set(rows) <= set(config.variants(settings)) == set(ladder)
+    assert set(rows) <= set(settings.variants()) == set(ladder)
     variants = [f"{judge}-{order}" for judge in ("test", "heldout") for order in ("index", "saliency")]
     blog = {"reference", "baseline", "tuned", "prelu"} | {
         f"{p}-{v}" for p in ("pruned", "prelu_pruned") for v in variants
@@ -121,6 +160,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(finished: Path, tmp_p
     done = snakemake(folder)
     assert done.returncode == 0, done.stderr[-3000:]
     assert onnx_files(folder) == onnx_files(finished)
+    assert [name for name in differing(finished, folder) if name != "dvc.lock"] == []
     assert len(onnx_files(finished)) >= 1 + 3 * 2 + 2 * 4 * 2
 
 
@@ -168,7 +208,8 @@ def test_a_file_that_is_not_what_training_recorded_fails_the_run(finished: Path)
     path = finished / "results/exported.json"
     before = path.read_text()
     listing = json.loads(before)
-    listing["tuned-0"]["nonzero"] -= 1
+    (tuned,) = (file for file in listing if file["name"] == "tuned-0")
+    tuned["nonzero"] -= 1
     path.write_text(json.dumps(listing))
     try:
         command = [sys.executable, "-m", "neural_golf.cli", "verify"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_json, read_tensors, write_bytes, write_tensors
@@ -35,6 +38,29 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     assert np.array_equal(have.parameters, want.parameters)
     assert np.array_equal(have.masks, want.masks)
     assert (have.baked(1)[~want.masks[1]] == 0).all()
+
+
+def test_equal_checkpoints_are_equal_bytes(tmp_path: Path) -> None:
+    """safetensors alone draws the order of its metadata anew for each file."""
+    paths = [tmp_path / f"{k}.safetensors" for k in range(12)]
+    for path in paths:
+        write_checkpoint(path, checkpoint())
+    assert len({path.read_bytes() for path in paths}) == 1
+
+
+@given(
+    st.dictionaries(st.text(max_size=5), st.text(max_size=9), min_size=1, max_size=5),
+    st.lists(st.sampled_from(["uint8", "bool", "int64", "float32"]), max_size=4),
+)
+def test_tensors_and_their_metadata_come_back(metadata: dict[str, str], kinds: list[str]) -> None:
+    tensors = {f"é{k}": np.arange(k * 3).reshape(k, 3).astype(kind) for k, kind in enumerate(kinds)}
+    with TemporaryDirectory() as folder:
+        write_tensors(Path(folder, "a"), tensors, metadata)
+        found, told = read_tensors(Path(folder, "a"))
+    assert told == metadata
+    assert sorted(found) == list(tensors)
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype and np.array_equal(found[name], tensor)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:

@@ -555,7 +555,7 @@ def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
     (found,) = read_results()
     images = len(digits[0])
     assert found == Result(
-        "a", "golf98", "heldout", "", 7850, True, 0, 7850, nonzero, nonzero * 32, correct, images, correct, images,
+        "a", "golf98", "heldout", "", 7850, True, 0, 7850, nonzero, verify("a.onnx", *digits).bits, correct, images, correct, images,
         None, "a.onnx", digest,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ result depends on. Nothing there is a result: deleting .golf only costs time.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -44,6 +45,7 @@ Piece = tuple[dict[str, NDArray[Any]], dict[str, Any]]  # arrays, and a record t
 TIMINGS = Path("results/timings.csv")
 
 _stop = threading.Event()
+_timings = threading.Lock()
 
 
 class Stopped(BaseException):
@@ -99,11 +101,13 @@ def note_seconds(stage: str, piece: str, seconds: float) -> None:
     last part.
     """
     TIMINGS.parent.mkdir(parents=True, exist_ok=True)
-    new = "" if TIMINGS.exists() else "finished,stage,piece,seconds,host,processor\n"
     now = time.strftime("%Y-%m-%d %H:%M:%S")
-    line = f"{now},{stage},{piece},{seconds:.2f},{platform.node()},{processor()}\n"
-    with TIMINGS.open("a", encoding="utf-8") as file:
-        file.write(new + line)
+    line = (now, stage, piece, f"{seconds:.2f}", platform.node(), processor())
+    with _timings, TIMINGS.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if not file.tell():
+            writer.writerow(("finished", "stage", "piece", "seconds", "host", "processor"))
+        writer.writerow(line)
 
 
 def processor() -> str:
