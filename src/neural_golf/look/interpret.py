@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, PLOTS, read_json, write_bytes, write_json
 from neural_golf.base.longwork import cores
-from neural_golf.config import Config, load
+from neural_golf.config import Config
 from neural_golf.config.sections import Record
 from neural_golf.look import anatomy, ascent, measure, overview, vision
 from neural_golf.look.claims import claims
@@ -120,8 +121,8 @@ def run(config: Config) -> None:
     choose(read_results(), names)  # a wrong name ends here, before any work
     # Processes, since most of the time goes into drawing, in Python. Spawned: a fork would inherit threads.
     with ProcessPoolExecutor(min(cores(), len(names)), get_context("spawn")) as pool:
-        overview_done = pool.submit(_survey)
-        found = dict(pool.map(_portrait, names))
+        overview_done = pool.submit(_survey, config)
+        found = dict(pool.map(partial(_portrait, config), names))
         overview_done.result()
     wanted = {drawing.path for drawing in drawings(config)}
     for path in FIGURES.glob("*"):
@@ -133,18 +134,18 @@ def run(config: Config) -> None:
         update_marked(DOCUMENT, "interpret", CLAIMS.read_text(encoding="utf-8"))
 
 
-def _survey() -> None:
-    """Runs in a process of its own, which reads params.yaml itself."""
+def _survey(config: Config) -> None:
+    """Runs in a process of its own."""
     with applied():
-        survey(load(), read_results())
+        survey(config, read_results())
 
 
-def _portrait(name: str) -> tuple[str, dict[str, Any]]:
+def _portrait(config: Config, name: str) -> tuple[str, dict[str, Any]]:
     """One network in a process of its own: its group, and what was measured."""
     results = read_results()
     subject = read_subject(choose(results, [name])[0])
     with applied():
-        return subject.variant, portrait(load(), subject, results, data.read("test"), data.read("heldout"))
+        return subject.variant, portrait(config, subject, results, data.read("test"), data.read("heldout"))
 
 
 def survey(config: Config, results: list[Result]) -> None:
