@@ -38,8 +38,8 @@ def engine(
 
     Images of type uint8 are read as (pixel / 255 - mean) / std; float32 images are taken as they
     are. `threads` changes the speed, never a bit of a result. With core="auto" the compiled core
-    is used where it is built and knows every layer, as all but dropout; else the PyTorch twin, which says so
-    once on stderr.
+    is used if it is built and knows every layer (all kinds except dropout); otherwise the PyTorch
+    twin is used, which says so once on stderr.
 
     Raises GolfError for a core that cannot run this network or is not installed, std <= 0 or threads < 1.
     """
