@@ -26,7 +26,6 @@ UNTYPED = {
     "look/claims.py": "interpret.json as it is told in words",
     "look/interpret.py": "what was measured of a network, on its way into interpret.json",
     "site/board.py": "leaderboard.json as it is read",
-    "site/shown.py": "what becomes JSON in the page",
 }
 
 

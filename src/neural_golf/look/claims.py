@@ -1,4 +1,4 @@
-"""The blog's claims about what its network sees, one by one, held against what was measured here."""
+"""The blog's claims about what its network sees, each compared with what was measured here."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     golf interpret
 
-Reads verified ONNX files and records; writes results/figures/interpret/. What is drawn of which
-network is a list (`drawings`), from which Snakemake's report and the page take their captions.
+It reads verified ONNX files and writes results/figures/interpret/. A list (`drawings`) says what is
+drawn of which network; Snakemake's report and the page take their captions from it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def run(config: Config) -> None:
 
 
 def _survey() -> None:
-    """In a process of its own, which reads params.yaml for itself."""
+    """Runs in a process of its own, which reads params.yaml itself."""
     with applied():
         survey(load(), read_results())
 
@@ -166,7 +166,7 @@ def survey(config: Config, results: list[Result]) -> None:
 
 
 def public_records(config: Config) -> list[Record]:
-    """What others report, the blog's rows first."""
+    """What others report, beginning with the blog's rows."""
     blog = [
         Record(
             name=f"the blog's {name}", nonzero=row.blog.nonzero, accuracy=row.blog.accuracy, source="the blog"

@@ -67,8 +67,8 @@ def _count_axis(axes: Axes, counts: Sequence[int], name: str) -> None:
 
 
 def front(results: Sequence[Result], records: Sequence[Record]) -> Figure:
-    """Accuracy on the test images against non-zero parameters, a mark per network: hollow marks chose
-    something on test images or are no entries, stars are others' records.
+    """Accuracy on the test images against the number of non-zero parameters, with a mark for each network.
+    Hollow marks chose something on test images or are not entries; stars are other people's records.
     """
     others: dict[tuple[int, float], list[str]] = {}
     for record in records:
@@ -163,7 +163,9 @@ def _marks(axes: Axes, results: Sequence[Result]) -> None:
 
 
 def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
-    """Held-out accuracy after each epoch: the mean over the seeds, and from the worst seed to the best."""
+    """Held-out accuracy after each epoch: the mean over the seeds, within the range from the worst seed to
+    the best.
+    """
     figure, axes = canvas(6.6, 3.6)
     everything: list[float] = []
     for k, (name, rows) in enumerate(curves.items()):
@@ -186,9 +188,9 @@ def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
 
 
 def pruning(curves: dict[str, list[dict[str, str]]], goals: Mapping[str, float]) -> Figure:
-    """Accuracy on the judge's images as weights are set to zero one by one, a line per seed: it goes
-    from left to right, and the level line is what must stay. Above the test images judge, below the
-    held-out images.
+    """Accuracy on the judge's images while weights are set to zero one by one, with a line for each seed,
+    from left to right. The level line is the accuracy that must remain. In the upper part the test images
+    judge, in the lower part the held-out images.
     """
     figure, axes = canvas(8.6, 5.4, len(curves), len(goals), squeeze=False, sharex="col", sharey="row")
     for column, (name, rows) in zip(axes.T, curves.items(), strict=True):
@@ -220,8 +222,8 @@ def pruning(curves: dict[str, list[dict[str, str]]], goals: Mapping[str, float])
 
 
 def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) -> Figure:
-    """The study's trials in order, with the best so far, and what each setting explains of their
-    differences (fANOVA): filled ran to the end, hollow was stopped early.
+    """The study's trials in order, with the best so far, and how much of their differences each setting
+    explains (fANOVA). Filled marks ran to the end, hollow ones were stopped early.
     """
     figure, (left, right) = canvas(8.6, 2.9, 2, width_ratios=(3, 2))
     for state, face in (("pruned", "none"), ("complete", PLUS)):
@@ -252,8 +254,8 @@ def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) ->
 
 
 def slices(trials: Sequence[dict[str, str]]) -> Figure:
-    """Every trial of the study by each of its settings: filled ran to the end, hollow was stopped
-    early, the star is the best.
+    """Every trial of the study by each of its settings. Filled marks ran to the end, hollow ones were
+    stopped early, and the star is the best.
     """
     names = ("batch", "learning_rate", "step", "gamma")
     figure, axes = canvas(8.6, 2.9, len(names), sharey=True)

@@ -1,4 +1,4 @@
-"""Who holds what, and what chose it: records of this run and of the leaderboard, and public ones."""
+"""Who holds which record and what chose it: records of this run, of the leaderboard, and public ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Challenge:
-    """The entries for one goal on one data set; those that the test images chose apart."""
+    """The entries for one goal on one data set. Those that the test images chose stand apart."""
 
     name: str
     title: str
@@ -43,7 +43,7 @@ class Challenge:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who reached a goal with the fewest numbers, test images choosing nothing."""
+    """Who reached a goal with the fewest non-zero parameters while the test images chose nothing."""
 
     who: str
     network: str

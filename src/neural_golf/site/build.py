@@ -1,4 +1,4 @@
-"""The stage `page`: everything on one page, results/report/index.html, that works offline from one file.
+"""The stage `page`: everything on one page, results/report/index.html, a single file that works offline.
 
 The page holds the ONNX files themselves, the figures, and onnxruntime-web (its plain wasm build, one
 thread), which npm brings at build time, pinned by package-lock.json. Without npm the page is built
@@ -90,8 +90,8 @@ def _runtime(config: Config, drawable: bool) -> Runtime:
 def shown_first(chosen: Sequence[Result], results: Sequence[Result], goal: float) -> int:
     """Which network a visitor draws for first: the one that holds this run's record for the goal.
 
-    Where that one is not among them, the smallest that reaches the goal and chose nothing on test images;
-    where none does, the smallest.
+    If it is not among them, the smallest that reaches the goal and chose nothing on test images; if none
+    does, the smallest.
     """
     holder = board.record(results, goal)
     if holder in chosen:
