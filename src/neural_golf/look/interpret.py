@@ -155,8 +155,8 @@ def survey(config: Config, results: list[Result]) -> None:
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("zeroing")}
     figures = {
         "front": overview.front(results, public_records(config)),
-        "training": overview.training({name: some for name, some in rows.items() if some}),
-        "pruning": overview.pruning({name: some for name, some in curves.items() if some}, goals),
+        "training": overview.training({name: some for name, some in rows.items() if not some.empty}),
+        "pruning": overview.pruning({name: some for name, some in curves.items() if not some.empty}, goals),
         "study": overview.study(trials, read_json(STUDY)["importance"]),
         "slices": overview.slices(trials),
     }
