@@ -176,13 +176,15 @@ def survey(config: Config, results: list[Result]) -> None:
 
 
 def public_records(config: Config) -> list[Record]:
-    """What others report, beginning with the blog's rows."""
+    """What others report on this data set, beginning with the blog's rows."""
+    if not config.as_the_blog:
+        return []
     blog = [
         Record(
             name=f"the blog's {name}", nonzero=row.blog.nonzero, accuracy=row.blog.accuracy, source="the blog"
         )
         for name, row in config.rows.items()
-        if row.blog and row.blog.accuracy and config.data.dataset == "mnist"
+        if row.blog and row.blog.accuracy
     ]
     known = {(record.nonzero, record.accuracy) for record in blog}  # the blog is also among the records
     return blog + [r for r in config.ladder.records if (r.nonzero, r.accuracy) not in known]

@@ -86,7 +86,7 @@ def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
         honest = group[0].honest
         which = f", {variant.order} order" if variant.order else f" at {variant.size}" if variant.size else ""
         goal = config.settings(variant.row).goal if row.by == "descent" else config.prune.threshold
-        as_the_blog = variant.judge in ("", "test") and variant.order in ("", "index")
+        as_the_blog = config.as_the_blog and variant.judge in ("", "test") and variant.order in ("", "index")
         rows.append(
             LadderRow(
                 variant=variant,
@@ -99,7 +99,7 @@ def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
                 untouched_on="test" if honest else "held-out",
                 seeds=tuple(result.seed for result in group),
                 holds=representative(group).reaches(goal) and test.mean >= goal,
-                blog=row.blog if as_the_blog and config.data.dataset == "mnist" else None,
+                blog=row.blog if as_the_blog else None,
             )
         )
     return rows
