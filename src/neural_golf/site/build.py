@@ -74,6 +74,7 @@ def run(config: Config) -> None:
         data={
             "networks": [runnable(s) for s in subjects],
             "first": first,
+            "goals": goals,
             "samples": [base64.b64encode(digit.tobytes()).decode() for digit in digits],
         },
     )
