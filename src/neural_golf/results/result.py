@@ -21,8 +21,8 @@ __all__ = [
     "Variant",
     "by_variant",
     "chosen_on",
-    "read_results",
     "holds",
+    "read_results",
     "representative",
     "write_results",
 ]
