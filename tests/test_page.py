@@ -235,6 +235,20 @@ def test_a_seed_that_held_out_images_did_not_choose_holds_no_record() -> None:
     assert filled == [results[0], results[2]]
 
 
+def test_a_size_whose_mean_misses_the_goal_holds_no_record_not_even_on_the_leaderboard() -> None:
+    results = [
+        result(200, 9801, "heldout", size=200, seed=0, heldout_correct=4990),
+        result(200, 9790, "heldout", size=200, seed=1),
+        result(240, 9810, "heldout", size=240),
+    ]
+    entry = board.Entry(1, results[0].variant.name, 200, 200, 9801, "held-out", "us", "", ())
+    challenge = board.Challenge("mnist-98", "", 9800, 10_000, (entry,), ())
+    (hole,) = board.holes((0.98,), "us", results, [challenge], [])
+    assert hole.holder and hole.holder.network == results[2].variant.name
+    (hole,) = board.holes((0.98,), "another", results, [challenge], [])
+    assert hole.holder and hole.holder.nonzero == 200
+
+
 def test_the_first_network_is_the_record_holder_and_not_simply_the_smallest() -> None:
     results = [
         result(700, 9900, "heldout", name="large", size=700),

@@ -343,6 +343,23 @@ def test_a_workspace_may_take_a_row_out(project: Callable[..., Path], raw: dict[
     assert config.load(folder / "params.yaml").rows_by("descent") == ["golf98"]
 
 
+@pytest.mark.parametrize(
+    ("gone", "drawn"),
+    [
+        (["reference"], "baseline"),
+        (["reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned"], "golf98-heldout-120"),
+    ],
+)
+def test_where_only_left_out_networks_were_to_be_drawn_another_is(
+    project: Callable[..., Path], raw: dict[str, Any], gone: list[str], drawn: str
+) -> None:
+    demo = raw["workspaces"]["demo"]
+    demo["interpret"]["networks"] = [gone[0]]
+    demo["rows"] |= dict.fromkeys(gone)
+    demo |= dict.fromkeys(set(gone) - {"pruned", "prelu_pruned"})
+    assert config.load(project() / "params.yaml").interpret.networks == (drawn,)
+
+
 def test_a_second_copy_leaves_what_has_not_changed(project: Callable[..., Path]) -> None:
     folder = project()
     before = {name: (folder / name).read_bytes() for name in ("params.yaml", "dvc.yaml")}

@@ -85,6 +85,11 @@ class Config(Section):
                     found.append(name)
         return found
 
+    @property
+    def as_the_blog(self) -> bool:
+        """Whether this run is about the blog's data set, so that its figures can stand beside the blog's."""
+        return self.data.dataset == self.ladder.blog_dataset
+
     def __reduce__(self) -> tuple[Any, ...]:
         """To pickle it: its class is made when params.yaml is read, and again in the process that gets it."""
         return check, (self.model_dump(mode="json", exclude_unset=True),)

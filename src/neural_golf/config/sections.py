@@ -302,6 +302,7 @@ class Ladder(Section):
     author: str
     licence: str
     links: tuple[str, ...]
+    blog_dataset: str  # the data set that the blog's figures are about, and the public records
     records: tuple[Record, ...]
 
 

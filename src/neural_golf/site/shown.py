@@ -7,60 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from pydantic import BaseModel, Field
-
 from neural_golf.config.sections import Record
+from neural_golf.look.findings import Findings
 from neural_golf.look.subject import Subject
 from neural_golf.net.layers import KINDS
 from neural_golf.results.result import Result, by_variant, representative
 
-__all__ = ["Findings", "Mark", "Runnable", "Shown", "marks", "runnable"]
-
-
-class Channel(BaseModel):
-    channel: int
-    answers_to: str
-    selectivity: float
-    inverted: bool
-
-
-class Features(BaseModel):
-    count: int
-    high_for_one_digit_only: int
-    digits_each_is_high_for: float
-
-
-class Mistakes(BaseModel):
-    wrong: int
-    commonest: dict[str, int]
-
-
-class Dear(BaseModel):
-    parameter: str
-    images_lost: int
-
-
-class Worth(BaseModel):
-    images: int
-    costs_nothing_alone: int
-    dearest: list[Dear]
-
-
-class Cut(BaseModel):
-    source: str = Field(alias="from")
-    lost: int
-    won: int
-
-
-class Findings(BaseModel):
-    """What results/interpret.json has of one network, as far as the page tells it."""
-
-    nonzero: int
-    channels: list[Channel]
-    features: Features
-    mistakes: Mistakes
-    worth: Worth
-    pruning: Cut | None = None
+__all__ = ["Mark", "Runnable", "Shown", "marks", "runnable"]
 
 
 @dataclass(frozen=True)
