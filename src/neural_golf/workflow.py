@@ -208,8 +208,9 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
     Copies what a run depends on (only what has changed, so that a second run goes on), and lays the
     workspace's section over params.yaml. The folders and files that data sets come from are given as seen
     from the root, and the copy names them as seen from the workspace. Without torch, the rows that only it
-    can make are left out.
+    can make are left out. Git sees nothing of the folder, whatever the workspace is called.
     """
+    write_bytes(target / ".gitignore", b"*\n")
     for pattern in (
         "Snakefile",
         ".dvcignore",

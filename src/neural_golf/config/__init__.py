@@ -19,7 +19,7 @@ from neural_golf.base.files import parse_yaml
 from neural_golf.config.sections import (
     Data,
     Dataset,
-    Descent,
+    DescentSettings,
     Handbook,
     Interpret,
     Ladder,
@@ -37,7 +37,11 @@ from neural_golf.net.spec import Network
 
 __all__ = ["COMMANDS", "SETTINGS", "Config", "check", "load", "merged", "read"]
 
-SETTINGS: dict[str, type[Section]] = {"reference": Reference, "training": Training, "descent": Descent}
+SETTINGS: dict[str, type[Section]] = {
+    "reference": Reference,
+    "training": Training,
+    "descent": DescentSettings,
+}
 # Commands of `golf` that are no section: no row and no workspace may have these names.
 COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "stage", "submit"})
 
@@ -59,7 +63,7 @@ class Config(Section):
     workspaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def settings(self, row: str) -> Any:
-        """The section with a row's settings: Reference, Training or Descent; Prune for rows by zeroing."""
+        """The section with a row's settings: Reference, Training, DescentSettings; Prune for a zeroing row."""
         return self.prune if self.rows[row].by == "zeroing" else getattr(self, row)
 
     @property
