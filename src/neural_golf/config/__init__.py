@@ -63,7 +63,7 @@ class Config(Section):
     workspaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def settings(self, row: str) -> Any:
-        """The section with a row's settings: Reference, Training, DescentSettings; Prune for a zeroing row."""
+        """The section with a row's settings: Reference, Training or DescentSettings; Prune for zeroing."""
         return self.prune if self.rows[row].by == "zeroing" else getattr(self, row)
 
     @property

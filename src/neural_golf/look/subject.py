@@ -47,7 +47,9 @@ class Subject:
         return int(np.count_nonzero(self.parameters))
 
     def written_out(self) -> Subject:
-        """The same network with every turned kernel in each of its places: what it does, not what counts."""
+        """The network as it computes, with each kernel in all its positions; only the stored kernels are
+        counted.
+        """
         if not self.network.equivariant:
             return self
         network, source = self.network.unrolled()

@@ -87,7 +87,7 @@ def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
 def record(results: Sequence[Result], goal: float) -> Result | None:
     """The entry with the fewest non-zero parameters that reaches an accuracy, if any does.
 
-    The test images choose nothing here, not even the seed: an entry that misses the goal has missed it.
+    If the seed that stands for a row misses the goal, no other seed takes its place.
     """
     entries = [representative(group) for group in by_variant(results).values()]
     able = [entry for entry in entries if entry.honest and entry.reaches(goal)]
