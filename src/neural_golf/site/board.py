@@ -87,7 +87,7 @@ def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
 def record(results: Sequence[Result], goal: float) -> Result | None:
     """The entry with the fewest non-zero parameters that holds an accuracy (`holds`), if any does.
 
-    The test images choose nothing here, not even the seed: an entry that misses the goal has missed it.
+    If the seed that stands for a row misses the goal, no other seed takes its place.
     """
     groups = by_variant(results).values()
     able = [representative(group) for group in groups if group[0].honest and holds(group, goal)]
