@@ -63,11 +63,7 @@ class Config(Section):
     workspaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def settings(self, row: str) -> Any:
-<<<<<<< HEAD
         """A row's settings: Reference, Training or DescentSettings; for rows by zeroing, Prune."""
-=======
-        """The section with a row's settings: Reference, Training or DescentSettings; Prune for zeroing."""
->>>>>>> fix1
         return self.prune if self.rows[row].by == "zeroing" else getattr(self, row)
 
     @property

@@ -47,14 +47,9 @@ class Subject:
         return int(np.count_nonzero(self.parameters))
 
     def written_out(self) -> Subject:
-<<<<<<< HEAD
         """The same network with every turned kernel in each of its places.
 
         This is what it computes, not what counts.
-=======
-        """The network as it computes, with each kernel in all its positions; only the stored kernels are
-        counted.
->>>>>>> fix1
         """
         if not self.network.equivariant:
             return self
