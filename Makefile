@@ -53,12 +53,15 @@ bench: $(READY)
 sanitize: $(READY)
 	tests/sanitize.sh
 
-# Folders that may have the published test files. A folder that does not exist does no harm.
-TEST_FILES := --data data --data results/fashion/data --data ../shared
+# The workspaces that there are: results/demo, results/fashion or any other that params.yaml describes.
+WORKSPACES = $(patsubst %/dvc.yaml,%,$(wildcard results/*/dvc.yaml))
 
-# Enters our own networks: those of `make results` and, if it was run, of `make fashion`.
+# Folders that may have the published test files. A folder that does not exist does no harm.
+TEST_FILES = --data data $(WORKSPACES:%=--data %/data) --data ../shared
+
+# Enters our own networks: those of `make results` and those of every workspace that has run.
 enter: $(READY)
-	golf enter . $(patsubst %/results/plots/verify.csv,%,$(wildcard results/fashion/results/plots/verify.csv)) $(TEST_FILES)
+	golf enter . $(patsubst %/results/plots/verify.csv,%,$(wildcard results/*/results/plots/verify.csv)) $(TEST_FILES)
 	golf leaderboard $(TEST_FILES)
 
 leaderboard: $(READY)
@@ -92,7 +95,7 @@ $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/e
 
 # Removes unfinished work, the environment and the workspaces, but no result.
 clean:
-	rm -rf $(VENV) .golf .snakemake build results/demo results/fashion
+	rm -rf $(VENV) .golf .snakemake build $(WORKSPACES)
 
 lock:
 	uv pip compile pyproject.toml --extra train --extra torch --extra dev --universal --python-version 3.11 \

@@ -1,4 +1,7 @@
-"""Builds the compiled core of the engine; without a C++17 compiler the PyTorch twin is used instead."""
+"""Builds the compiled core of the engine.
+
+Without a C++17 compiler, the PyTorch twin is used instead, if `pip install '.[torch]'` was done.
+"""
 
 import os
 import sys

@@ -41,7 +41,7 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
         ("prune", "threshold", 98, "prune.threshold = 98: Input should be less than 1; 98 % is 0.98"),
         ("baseline", "learning_rate", -0.1, "baseline.learning_rate = -0.1"),
         ("baseline", "network", ["conv 4 k9", "linear 10"], "kernels go from 1 to 7"),
-        ("baseline", "network", ["conv 4 k3"], "must end in one number per class"),
+        ("baseline", "network", ["conv 4 k3"], "last layer must give one number per class"),
         ("tune", "gamma", [0.9, 0.1], "the lower end 0.9 is above the upper end 0.1"),
         ("prune", "judges", ["train"], "prune.judges.0 = 'train'"),
         ("baseline", "learning_rate", float("inf"), "baseline.learning_rate = inf"),

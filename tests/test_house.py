@@ -23,10 +23,7 @@ MOST_LINES = 400
 TYPED = ("workflow", "site", "leaderboard", "look", "results")
 UNTYPED = {
     "workflow.py": "dvc.yaml and params.yaml, trees that it rewrites key by key",
-    "look/claims.py": "interpret.json as it is told in words",
-    "look/interpret.py": "what was measured of a network, on its way into interpret.json",
     "site/board.py": "leaderboard.json as it is read",
-    "site/shown.py": "what becomes JSON in the page",
 }
 
 

@@ -21,6 +21,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
 from neural_golf.config.sections import Strokes
 from neural_golf.look import anatomy, ascent, interpret, measure
+from neural_golf.look.findings import FINDINGS, read_findings, write_findings
 from neural_golf.look.subject import Subject, choose, read_subject
 from neural_golf.net.onnx import unpack
 from neural_golf.net.parameters import initialise
@@ -175,19 +176,23 @@ def test_the_stage_draws_all_it_promises_the_same_every_time(here: Path, little:
     made = set(interpret.FIGURES.glob("*"))
     assert made == promised
     digest = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in made}
-    found = json.loads(interpret.FINDINGS.read_text())
+    found = json.loads(FINDINGS.read_text())
     one = settings.interpret.model_copy(update={"networks": miniature.NETWORKS[-1:]})
     interpret.run(settings.model_copy(update={"interpret": one}))
     again = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in interpret.FIGURES.glob("*")}
     assert again == {path: digest[path] for path in again} and len(again) == len(interpret.OVERVIEW) + 9
-    assert json.loads(interpret.FINDINGS.read_text()) == {
-        miniature.NETWORKS[-1]: found[miniature.NETWORKS[-1]]
-    }
+    assert json.loads(FINDINGS.read_text()) == {miniature.NETWORKS[-1]: found[miniature.NETWORKS[-1]]}
     assert list(found) == list(miniature.NETWORKS)
     pruned = found["prelu_pruned-test-index"]
     assert pruned["nonzero"] == 520 and pruned["tensors"]["linear1.weight"]["nonzero"] < 360
     assert pruned["pruning"]["from"] == "prelu-0"
     assert pruned["mistakes"]["wrong"] == pruned["test_images"] - pruned["test_correct"]
+
+
+def test_findings_are_written_as_they_are_read(tmp_path: Path) -> None:
+    stored = Path(__file__).parent.parent / FINDINGS
+    write_findings(read_findings(stored), tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == stored.read_bytes()
 
 
 def test_every_figure_has_a_caption_and_a_category(little: tuple[Path, Config]) -> None:

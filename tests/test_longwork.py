@@ -113,6 +113,14 @@ def test_the_key_of_a_piece_tells_settings_and_sources_apart(here: Path) -> None
     assert longwork.folder("tuned", seed=0) == before
 
 
+def test_work_that_is_no_stage_depends_on_the_whole_package(here: Path) -> None:
+    """As the handbook and the search, which dvc.yaml does not list: no name of a row stands for them."""
+    (here / "dvc.yaml").write_text("stages: {tuned: {deps: [src/neural_golf/train]}}")
+    whole = Path(longwork.__file__).parents[1]
+    assert {whole / "look/subject.py", whole / "compress/surgeon.py"} <= set(longwork._modules("handbook"))
+    assert longwork.folder("handbook", seed=0).parent == Path(".golf/handbook")
+
+
 def test_results_come_in_the_order_of_the_pieces(here: Path) -> None:
     def work(number: int) -> int:
         time.sleep(0.002 * (5 - number))

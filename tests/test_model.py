@@ -77,7 +77,7 @@ def test_a_tied_kernel_counts_once() -> None:
         (["norm 2"], "write it as: norm"),
         (["conv 4 k3", "gap", "norm"], r"'norm' \(input 4x1x1\): a map of one pixel"),
         (["linear 10", "norm"], "a map of one pixel"),
-        ([], "must end in one number per class"),
+        ([], "last layer must give one number per class"),
     ],
 )
 def test_a_spec_that_cannot_be_is_refused_with_the_reason(spec: list[str], why: str) -> None:

@@ -63,7 +63,8 @@ def must(*words: str | Path, cwd: Path, **variables: str) -> str:
 
 def copy_of_the_project(target: Path) -> Path:
     """What a download has: nothing that was built or computed beside it, and no .git."""
-    left_out = [".git", ".venv", ".golf", ".snakemake", "node_modules", "build", "demo", "fashion", "raw"]
+    left_out = [".git", ".venv", ".golf", ".snakemake", "node_modules", "build", "raw"]
+    workspaces = [path.parent.name for path in ROOT.glob("results/*/dvc.yaml")]
     built = [
         "*.so",
         "*.safetensors",
@@ -74,7 +75,9 @@ def copy_of_the_project(target: Path) -> Path:
         "models",
         "report",
     ]
-    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*left_out, *built, "onnx-large", "tmp"))
+    shutil.copytree(
+        ROOT, target, ignore=shutil.ignore_patterns(*left_out, *workspaces, *built, "onnx-large", "tmp")
+    )
     return target
 
 

@@ -43,9 +43,7 @@ def test_a_new_page_enters_the_list_and_its_arm_the_table_of_all(tmp_path: Path)
         (tmp_path / f"{arm}.md").write_text(
             f"# The {arm}\n<!-- measured: base {arm} -->\n<!-- end of measured -->\n"
         )
-    record = {
-        "needed": {"0.98": [300.0]}, "seconds": 1.0, "accuracy_at_300": None, "against_first": None,
-    }  # fmt: skip
+    record = {"needed": {"0.98": [300.0]}, "accuracy_at_300": None, "against_first": None}
     pages.update(dict.fromkeys(("base", "old", "new"), record), (0.98,), 300, tmp_path)
     text = (tmp_path / "README.md").read_text()
     assert "- [The old](old.md)\n- [The new](new.md)\n<!-- end of pages -->" in text

@@ -114,14 +114,14 @@ def test_the_stage_prunes_by_every_judge_in_every_order(dense: np.ndarray, setti
         assert (run.test_correct is None) == (run.judge == "heldout"), "test images only where they judge"
 
 
-def test_a_network_below_the_threshold_has_nothing_to_give_and_that_is_said(
+def test_a_network_below_the_threshold_has_nothing_to_prune_and_that_is_said(
     settings: Config, workplace: Path
 ) -> None:
     network = Network.parse(SPEC)
     poor = stage_files(settings, np.zeros(network.size, np.float32))
     with pytest.raises(
         GolfError,
-        match=r"no tuned network reaches prune\.threshold = 0\.85 on the test images.*nothing to give",
+        match=r"no tuned network reaches prune\.threshold = 0\.85 on the test images.*nothing to prune",
     ):
         zeroing.run(poor, "pruned")
     assert not Path("results/models/pruned.safetensors").exists()

@@ -19,6 +19,7 @@ from neural_golf.results.result import (
     Variant,
     by_variant,
     chosen_on,
+    holds,
     read_results,
     representative,
     write_results,
@@ -179,6 +180,13 @@ def test_a_goal_is_reached_by_whole_images_without_rounding_up(
     other = result(correct=0, heldout_correct=correct, heldout_images=images)
     assert other.reaches(goal, "heldout") is reached
     assert not other.reaches(goal)
+
+
+def test_a_size_holds_by_its_mean_and_by_the_seed_that_stands_for_it() -> None:
+    group = [result(seed=0, correct=9805, heldout=4950), result(seed=1, correct=9795)]
+    assert holds(group, 0.98)  # a mean of exactly the goal is enough
+    assert not holds([group[0], result(seed=1, correct=9794)], 0.98)
+    assert not holds([result(seed=0, correct=9799, heldout=4950), result(seed=1, correct=9900)], 0.98)
 
 
 def test_the_interval_holds_the_count_and_shrinks_with_more_images(rng: np.random.Generator) -> None:

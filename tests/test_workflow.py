@@ -115,6 +115,11 @@ def test_a_row_can_use_a_thread_per_independent_piece(row: str) -> None:
     assert workflow.Stages(ROOT / "dvc.yaml").needs(row).threads == len(seeds)
 
 
+def test_the_figures_depend_on_the_table_of_every_row_that_they_read() -> None:
+    read = ["tune", *CONFIG.rows_by("reference", "training", "zeroing")]
+    assert {f"results/plots/{name}.csv" for name in read} <= set(STAGES["interpret"]["deps"])
+
+
 def test_stages_that_train_or_tune_cannot_see_the_test_images() -> None:
     seeing = {name for name, tree in STAGES.items() if "data/test.safetensors" in tree["deps"]}
     assert seeing == {*CONFIG.rows_by("zeroing"), "verify", "interpret", "page"}
@@ -282,6 +287,23 @@ def test_a_workspace_sees_the_places_of_the_data_from_where_it_lies(
         assert (made["far"]["npz"], made["home"]["npz"]) == ("/own/a.npz", "~/a.npz")
 
 
+def test_git_sees_no_workspace_whatever_its_name(
+    project: Callable[..., Path], raw: dict[str, Any], tmp_path: Path
+) -> None:
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    root = tmp_path / "project"
+    raw["workspaces"]["garden"] = raw["workspaces"]["demo"]
+    shutil.copyfile(ROOT / ".gitignore", root / ".gitignore")
+    git("init", "-q")
+    folder = project("garden", root / "results/garden")
+    (folder / "results").mkdir()
+    (folder / "results/ladder.md").write_text("made here")
+    assert "results" not in git("status", "--porcelain", "--untracked-files=all")
+
+
 def dangling(folder: Path) -> list[str]:
     """What dvc.yaml names and nothing makes or says: files, parameters, artifacts, files of plots."""
     tree = yaml.safe_load((folder / "dvc.yaml").read_text())
@@ -341,6 +363,23 @@ def test_a_workspace_may_take_a_row_out(project: Callable[..., Path], raw: dict[
     assert set(STAGES) - set(stages) == {"golf99", "prelu_pruned"}
     assert dangling(folder) == []
     assert config.load(folder / "params.yaml").rows_by("descent") == ["golf98"]
+
+
+@pytest.mark.parametrize(
+    ("gone", "drawn"),
+    [
+        (["reference"], "baseline"),
+        (["reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned"], "golf98-heldout-120"),
+    ],
+)
+def test_where_only_left_out_networks_were_to_be_drawn_another_is(
+    project: Callable[..., Path], raw: dict[str, Any], gone: list[str], drawn: str
+) -> None:
+    demo = raw["workspaces"]["demo"]
+    demo["interpret"]["networks"] = [gone[0]]
+    demo["rows"] |= dict.fromkeys(gone)
+    demo |= dict.fromkeys(set(gone) - {"pruned", "prelu_pruned"})
+    assert config.load(project() / "params.yaml").interpret.networks == (drawn,)
 
 
 def test_a_second_copy_leaves_what_has_not_changed(project: Callable[..., Path]) -> None:

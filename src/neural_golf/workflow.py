@@ -208,8 +208,9 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
     Copies what a run depends on (only what has changed, so that a second run goes on), and lays the
     workspace's section over params.yaml. The folders and files that data sets come from are given as seen
     from the root, and the copy names them as seen from the workspace. Without torch, the rows that only it
-    can make are left out.
+    can make are left out. Git sees nothing of the folder, whatever the workspace is called.
     """
+    write_bytes(target / ".gitignore", b"*\n")
     for pattern in (
         "Snakefile",
         ".dvcignore",
@@ -241,6 +242,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
     for row in config.read(root / "params.yaml")["rows"]:
         if row not in raw["rows"] and row in stages["stages"]:  # the workspace has taken it out
             _leave_out(row, raw, stages)
+    raw["interpret"]["networks"] = raw["interpret"]["networks"] or _any_network(raw)
     write_bytes(target / "dvc.yaml", yaml.safe_dump(stages, sort_keys=False, allow_unicode=True).encode())
     write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
     if not (target / ".dvc").exists():
@@ -272,6 +274,19 @@ def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
     stages["artifacts"] = {k: v for k, v in stages["artifacts"].items() if v["path"] not in gone}
     for plot in (plot for plots in stages["plots"] for plot in plots.values()):
         plot["y"] = {path: column for path, column in plot["y"].items() if path not in gone}
+
+
+def _any_network(raw: dict[str, Any]) -> list[str]:
+    """A network that is still made, where every one that was to be drawn is left out.
+
+    Rows by zeroing need no look: those that they are made from are there too.
+    """
+    for name, row in raw["rows"].items():
+        if row["by"] == "descent":
+            return [f"{name}-heldout-{min(raw[name]['enter'])}"]
+        if row["by"] != "zeroing":
+            return [name]
+    return []
 
 
 def _seen_from(target: Path, root: Path, place: str) -> str:

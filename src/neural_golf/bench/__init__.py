@@ -14,9 +14,9 @@ from typing import Any
 
 from neural_golf.base.files import write_json
 from neural_golf.base.longwork import processor
-from neural_golf.bench.baseline import NORMAL
 from neural_golf.bench.growth import growth, memory, multiply_adds
 from neural_golf.bench.machine import BLOG, Set, peak, read, trained
+from neural_golf.bench.plain_torch import NORMAL
 from neural_golf.bench.table import table
 from neural_golf.bench.tasks import evaluation, study, training, zeroing
 from neural_golf.net.spec import Network

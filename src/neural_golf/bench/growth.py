@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from neural_golf.base.errors import GolfError
-from neural_golf.bench.baseline import NORMAL
 from neural_golf.bench.machine import BLOG, Clock, Set, busy, in_turns, read, trained
+from neural_golf.bench.plain_torch import NORMAL
 from neural_golf.engine import engine
 from neural_golf.net.layers import KINDS
 from neural_golf.net.parameters import initialise

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
-from neural_golf.bench.baseline import NORMAL, compiled_module, module_of, normalised, torch_correct
 from neural_golf.bench.growth import multiply_adds
 from neural_golf.bench.machine import Set, busy, in_turns
+from neural_golf.bench.plain_torch import NORMAL, compiled_module, module_of, normalised, torch_correct
 from neural_golf.engine import Engine, engine
 from neural_golf.net.parameters import initialise, masked
 from neural_golf.net.spec import Network

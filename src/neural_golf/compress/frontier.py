@@ -60,7 +60,7 @@ def descend(
 
 def run(config: Config, row: str) -> None:
     """Descend once per seed, and write every snapshot and which of them are entered."""
-    section: settings.Descent = config.settings(row)
+    section: settings.DescentSettings = config.settings(row)
     if section.recipe.distil:
         raise GolfError(f"params.yaml: {row}.recipe.distil: only `golf handbook` has a teacher to learn from")
     network = data.network(section.recipe.network)

@@ -94,7 +94,7 @@ def run(config: Config, row: str) -> None:
             print(
                 f"{row}: left out {source} seed {dense.runs[run].seed}: it has {correct} of "
                 f"{len(parts[judge])} {judge} images right, below the {goals[judge]} asked for, "
-                "so pruning has nothing to give"
+                "so there is nothing to prune"
             )
     missing = [judge for judge in section.judges if judge not in {job[0] for job in able}]
     if missing:
@@ -102,7 +102,7 @@ def run(config: Config, row: str) -> None:
         key = "threshold" if judge == "test" else "heldout_threshold"
         raise GolfError(
             f"no {source} network reaches prune.{key} = {thresholds[judge]:g} on the {judge} "
-            f"images, so pruning has nothing to give: lower prune.{key} in params.yaml, or train {source} "
+            f"images, so there is nothing to prune: lower prune.{key} in params.yaml, or train {source} "
             "longer"
         )
 

@@ -19,7 +19,7 @@ from neural_golf.base.files import parse_yaml
 from neural_golf.config.sections import (
     Data,
     Dataset,
-    Descent,
+    DescentSettings,
     Handbook,
     Interpret,
     Ladder,
@@ -37,7 +37,11 @@ from neural_golf.net.spec import Network
 
 __all__ = ["COMMANDS", "SETTINGS", "Config", "check", "load", "merged", "read"]
 
-SETTINGS: dict[str, type[Section]] = {"reference": Reference, "training": Training, "descent": Descent}
+SETTINGS: dict[str, type[Section]] = {
+    "reference": Reference,
+    "training": Training,
+    "descent": DescentSettings,
+}
 # Commands of `golf` that are no section: no row and no workspace may have these names.
 COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "stage", "submit"})
 
@@ -59,7 +63,7 @@ class Config(Section):
     workspaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def settings(self, row: str) -> Any:
-        """The section with a row's settings: Reference, Training or Descent; Prune for rows by zeroing."""
+        """A row's settings: Reference, Training or DescentSettings; for rows by zeroing, Prune."""
         return self.prune if self.rows[row].by == "zeroing" else getattr(self, row)
 
     @property
@@ -84,6 +88,11 @@ class Config(Section):
                 case _:
                     found.append(name)
         return found
+
+    @property
+    def as_the_blog(self) -> bool:
+        """Whether this run is about the blog's data set, so that its figures can stand beside the blog's."""
+        return self.data.dataset == self.ladder.blog_dataset
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To pickle it: its class is made when params.yaml is read, and again in the process that gets it."""

@@ -20,7 +20,7 @@ __all__ = [
     "Blog",
     "Data",
     "Dataset",
-    "Descent",
+    "DescentSettings",
     "Excite",
     "Handbook",
     "Interpret",
@@ -207,7 +207,7 @@ class Prune(Section):
     saliency_images: Count
 
 
-class Descent(Section):
+class DescentSettings(Section):
     """One descent per seed. `enter` lists the sizes of the recipe that are entered; held-out images choose
     the seeds.
     """
@@ -302,6 +302,7 @@ class Ladder(Section):
     author: str
     licence: str
     links: tuple[str, ...]
+    blog_dataset: str  # the data set that the blog's figures are about, and the public records
     records: tuple[Record, ...]
 
 

@@ -1,4 +1,4 @@
-"""The compiled core behind the interface of `Engine`; how it works is told in docs/engine.md."""
+"""The compiled core behind the interface of `Engine`. docs/engine.md explains how it works."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neural_golf.net.spec import Network
 
 __all__ = ["Compiled", "instruction_sets"]
 
-INTERFACE = 2  # one more, here and in binding.cpp, whenever what passes between the two changes
+INTERFACE = 2  # raised by one, here and in binding.cpp, whenever what passes between the two changes
 if getattr(_core, "interface", 1) != INTERFACE:
     raise GolfError("the compiled core is older or newer than the code: `pip install -e .` builds it again")
 
@@ -119,7 +119,7 @@ class Compiled(Engine):
         progress: Progress | None,
         every: int,
     ) -> Mask:
-        if self.network.equivariant:  # a parameter stands in many positions; the sweep knows of one
+        if self.network.equivariant:  # a parameter may stand in many positions, but a sweep knows only one
             return super()._zero_one_by_one(
                 parameters, candidates, images, labels, threshold, progress, every
             )

@@ -1,4 +1,4 @@
-"""What every core offers, with the checks of its input and the plain versions of what can be plain.
+"""What every core offers: the checks of its input, and plain versions of all that can be written plainly.
 
 A core implements `_logits` and `_loss_gradient`. The rest is written here once in terms of these
 two, slowly and readably; the compiled core overrides it with something faster and must agree.
@@ -31,8 +31,8 @@ class Engine(ABC):
 
     In all methods: `images` is uint8 or float32 [N, channels, height, width] or [N, pixels];
     `index` (int64 [n], default all) takes rows of images and targets; `targets` are integer
-    labels [N] or soft targets float32 [N, classes]. Where gradients have a `mask` (bool [n_params]),
-    those outside are not wanted and exactly 0. Wrong shapes, labels or indices out of range and NaN
+    labels [N] or soft targets float32 [N, classes]. Where gradients take a `mask` (bool [n_params]),
+    the others are not wanted and are exactly 0. Wrong shapes, labels or indices out of range and NaN
     or Inf in any input raise GolfError.
     """
 

@@ -1,7 +1,7 @@
 """The PyTorch twin: the same interface with the modules of `modules`.
 
-It is the reference the compiled core is tested against (in float64, `dtype="float64"`), and what
-runs where nothing could be compiled, or where a network has dropout (active in gradients only).
+It is the reference the compiled core is tested against (in float64, `dtype="float64"`). It is used
+where nothing could be compiled, and for networks with dropout (which is active only in gradients).
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def transform(
 def transform_plain(
     images: Bytes, index: NDArray[np.int64], affine: Floats, grid: Floats | None = None
 ) -> Bytes:
-    """`transform` in numpy, in blocks; equal to the compiled one but for rounding (one grey level)."""
+    """`transform` in numpy, in blocks. It equals the compiled one except for rounding (one grey level)."""
     out = np.empty((len(index), *images.shape[1:]), np.uint8)
     for start in range(0, len(index), 1024):
         part = slice(start, start + 1024)

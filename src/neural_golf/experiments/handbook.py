@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,6 @@ def run(config: Config) -> None:
 
         def compute(state: Path) -> longwork.Piece:
             train, judged = fold(everything, seed, section.seeds)
-            start = time.perf_counter()
             descent = Descent(
                 recipe, train, seed, probabilities(section.teacher, train) if recipe.distil else None
             )
@@ -87,11 +85,9 @@ def run(config: Config) -> None:
                 (shot.size, descent.core.correct(shot.parameters, judged.pixels, judged.labels) / len(judged))
                 for shot in descent.run(each_epoch, state)
             ]
-            return {}, {"curve": curve, "seconds": round(time.perf_counter() - start, 2)}
+            return {}, {"curve": curve}
 
-        key = longwork.folder(
-            "golf98", what="handbook", recipe=recipe.model_dump(), seed=seed, data=data.digest()
-        )
+        key = longwork.folder("handbook", recipe=recipe.model_dump(), seed=seed, data=data.digest())
         return longwork.finished(key, compute)
 
     results = longwork.in_parallel(jobs, one)
@@ -129,5 +125,4 @@ def summary(
         "needed": {f"{a:.4g}": [size_needed(record["curve"], a) for record in runs] for a in accuracies},
         f"accuracy_at_{at}": vars(Spread.of(own)) if own else None,
         "against_first": vars(Spread.of(differences)) if differences else None,
-        "seconds": round(float(np.mean([record["seconds"] for record in runs])), 1),
     }

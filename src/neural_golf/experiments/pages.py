@@ -41,11 +41,11 @@ def contents(arms: Sequence[str], folder: Path = FOLDER) -> str:
 def table(
     found: Mapping[str, Mapping[str, Any]], arms: Sequence[str], accuracies: Sequence[float], at: int
 ) -> str:
-    """A Markdown table with a line per arm: sizes needed, accuracy at the size `at`, seconds."""
+    """A Markdown table with a line per arm: sizes needed, accuracy at the size `at`."""
     names = [f"{accuracy:.4g}" for accuracy in accuracies]
     first = next(iter(found))
     needed = [f"non-zero needed for {100 * accuracy:.4g} %" for accuracy in accuracies]
-    header = ["arm", *needed, f"accuracy at {at}", f"against {first}, by seed", "n", "seconds each"]
+    header = ["arm", *needed, f"accuracy at {at}", f"against {first}, by seed", "n"]
     lines = [f"| {' | '.join(header)} |", f"|---|{'--:|' * (len(header) - 1)}"]
     for arm in arms:
         record = found[arm]
@@ -56,7 +56,6 @@ def table(
             f"{Spread(**at_size).text(2, scale=100)} %" if at_size else "",
             f"{100 * against['mean']:+.2f} ± {100 * against['sd']:.2f}" if against and arm != first else "",
             str(len(record["needed"][names[0]])),
-            f"{record['seconds']:.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])

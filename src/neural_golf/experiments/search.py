@@ -37,7 +37,7 @@ def run(config: Config) -> None:
     section = config.search
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     train, heldout = data.read("train"), data.read("heldout")
-    state = longwork.folder("golf98", settings=section.model_dump(exclude={"trials"}), data=data.digest())
+    state = longwork.folder("search", settings=section.model_dump(exclude={"trials"}), data=data.digest())
     state.mkdir(parents=True, exist_ok=True)
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(state / "journal.log")))
     study = optuna.create_study(

@@ -104,7 +104,7 @@ def add_enter_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         default=[Path()],
-        help="folders with params.yaml and results (default: this one); `make fashion` makes results/fashion",
+        help="folders with params.yaml and results (default: this one); `golf NAME` makes results/NAME",
     )
     add_data(parser)
     add_leaderboard(parser)

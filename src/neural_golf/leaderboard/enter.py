@@ -28,7 +28,7 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
     variants = by_variant(read_results(workspace / VERIFIED))
     challenges = [c for c in map(load_challenge, challenge_names()) if c.dataset == settings.data.dataset]
     if not challenges:
-        raise GolfError(f"enter: there is no challenge on {settings.data.dataset}")
+        yield f"nothing of {workspace} is entered: there is no challenge on {settings.data.dataset}"
     for challenge in challenges:
         test_set = load_test_set(challenge, *data)
         for variant, group in variants.items():

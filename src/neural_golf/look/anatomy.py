@@ -1,4 +1,4 @@
-"""Figures of what a network is: its kernels, its surviving weights, what each of them is worth.
+"""Figures of what a network is: its kernels, its surviving weights, and what each of them is worth.
 
 The first paragraph of each drawing function's docstring is the figure's caption.
 """
@@ -40,8 +40,9 @@ HEAD = 6  # room above a layer's weights for its name, in weights
 
 
 def kernels(subject: Subject) -> Figure:
-    """Every stored weight: area is size, filled is positive, hollow is negative, a cross is a weight set
-    to zero. A kernel that is used turned in several places is stored, and drawn, once.
+    """Every stored weight. Area shows its size; filled squares are positive, hollow ones negative, and a
+    cross is a weight that was set to zero. A kernel that is used in several places is stored, and drawn,
+    once.
     """
     layers = weighted(subject.network)
     grids = [_grid(layer, subject) for layer in layers]
@@ -122,7 +123,7 @@ def _hinton(axes: Axes, grid: NDArray[np.float64], left: int, top_row: int) -> N
 
 
 def survivors(subject: Subject) -> Figure:
-    """What is left of each tensor: dark is the part that is not zero."""
+    """How much is left of each tensor: the dark part is not zero."""
     tensors = subject.network.tensors
     figure, axes = canvas(6.2, 0.26 * len(tensors) + 0.7)
     for y, tensor in enumerate(tensors):
@@ -140,8 +141,9 @@ def survivors(subject: Subject) -> Figure:
 
 
 def flow(subject: Subject, numbers: int) -> Figure:
-    """The whole network: every line is a weight that is not zero, dark positive, light negative,
-    thicker is larger. A weight that stands in several places, tied or turned, is several lines.
+    """The whole network. Every line is a weight that is not zero: dark lines are positive, light ones
+    negative, and thicker lines are larger. A weight that is used in several places, tied or turned, has
+    several lines.
     """
     layers = weighted(subject.network)
     figure, axes = canvas(9.5, 6.2)
@@ -239,8 +241,8 @@ def _lines(layer: Layer, weight: NDArray[np.float32]) -> Iterator[tuple[float, f
 
 
 def worth(subject: Subject, index: NDArray[np.int64], lost: NDArray[np.int64], images: int) -> Figure:
-    """What each parameter is worth: accuracy lost on held-out images when it alone is set to zero. Filled
-    dots are weights, hollow ones biases and slopes.
+    """What each parameter is worth: the accuracy that is lost on held-out images when it alone is set to
+    zero. Filled dots are weights, hollow ones biases and slopes.
     """
     tensors = [t for t in subject.network.tensors if np.count_nonzero(subject.parameters[t.slice])]
     figure, axes = canvas(6.8, 3.6)

@@ -59,7 +59,7 @@ def _fields(height: int, width: int, most: int = 4) -> list[Field]:
 
 @dataclass(frozen=True)
 class Aim:
-    """What an image is to excite: the mean of the maxima of fields of a channel's map."""
+    """What an image shall excite: the mean of the maxima of the fields of a channel's map."""
 
     channel: int
     fields: list[Field]

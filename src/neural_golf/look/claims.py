@@ -1,18 +1,19 @@
-"""The blog's claims about what its network sees, one by one, held against what was measured here."""
+"""The blog's claims about what its network sees, each compared with what was measured here."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+
+from neural_golf.look.findings import Findings
 
 __all__ = ["claims"]
 
 DIRECTIONS = ("rising diagonal", "falling diagonal", "vertical", "horizontal")
 
 
-def claims(findings: Mapping[str, Mapping[str, Any]], file_of: Callable[[str, str], Path]) -> str:
+def claims(findings: Mapping[str, Findings], file_of: Callable[[str, str], Path]) -> str:
     """A Markdown text with a table per claim and a verdict per network, from results/interpret.json.
 
     file_of: the file of a kind of figure of a network.
@@ -90,31 +91,27 @@ def _verdict(holds: bool) -> str:
     return "confirmed" if holds else "not confirmed"
 
 
-def _directions(found: Mapping[str, Any]) -> tuple[str, ...]:
-    channels = found["channels"]
-    text = ", ".join(f"{c['channel']}: {c['answers_to']} ({c['selectivity']:.2f})" for c in channels)
-    return text, _verdict(set(DIRECTIONS) <= {c["answers_to"] for c in channels})
+def _directions(found: Findings) -> tuple[str, ...]:
+    channels = found.channels
+    text = ", ".join(f"{c.channel}: {c.answers_to} ({c.selectivity:.2f})" for c in channels)
+    return text, _verdict(set(DIRECTIONS) <= {c.answers_to for c in channels})
 
 
-def _inverted(found: Mapping[str, Any]) -> tuple[str, ...]:
-    channels = found["channels"]
-    text = ", ".join(f"{c['channel']}: {c['agreement_with_ink']:+.2f}" for c in channels)
-    return text, _verdict(sum(c["inverted"] for c in channels) == 1)
+def _inverted(found: Findings) -> tuple[str, ...]:
+    channels = found.channels
+    text = ", ".join(f"{c.channel}: {c.agreement_with_ink:+.2f}" for c in channels)
+    return text, _verdict(sum(c.inverted for c in channels) == 1)
 
 
-def _heat_maps(found: Mapping[str, Any]) -> tuple[str, ...]:
-    features = found["features"]
-    right, images = features["nearest_mean_correct"], found["test_images"]
+def _heat_maps(found: Findings) -> tuple[str, ...]:
+    right, images = found.features.nearest_mean_correct, found.test_images
     return (
         f"{right:,} of {images:,}",
-        f"{features['digits_each_is_high_for']:.1f}",
+        f"{found.features.digits_each_is_high_for:.1f}",
         _verdict(right >= 0.8 * images),
     )
 
 
-def _excited(found: Mapping[str, Any]) -> tuple[str, ...] | None:
-    features = found["features"]
-    if "excited_beyond_every_test_image" not in features:
-        return None
-    beyond = features["excited_beyond_every_test_image"]
-    return f"{beyond} of {features['count']}", _verdict(beyond == features["count"])
+def _excited(found: Findings) -> tuple[str, ...] | None:
+    count, beyond = found.features.count, found.features.excited_beyond_every_test_image
+    return None if beyond is None else (f"{beyond} of {count}", _verdict(beyond == count))

@@ -1,4 +1,4 @@
-"""Figures as files: light ones as SVG, dense ones as small pictures; the bytes depend on the picture only."""
+"""Figures as files: light ones as SVG, dense ones as small pictures. The bytes depend only on the picture."""
 
 from __future__ import annotations
 

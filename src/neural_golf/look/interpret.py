@@ -2,17 +2,18 @@
 
     golf interpret
 
-Reads verified ONNX files and records; writes results/figures/interpret/. What is drawn of which
-network is a list (`drawings`), from which Snakemake's report and the page take their captions.
+It reads verified ONNX files and writes results/figures/interpret/. A list (`drawings`) says what is
+drawn of which network; Snakemake's report and the page take their captions from it.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,24 @@ import numpy as np
 
 from neural_golf import data
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import METRICS, PLOTS, read_json, write_bytes, write_json
+from neural_golf.base.files import METRICS, PLOTS, read_json, write_bytes
 from neural_golf.base.longwork import cores
-from neural_golf.config import Config, load
+from neural_golf.config import Config
 from neural_golf.config.sections import Record
 from neural_golf.look import anatomy, ascent, measure, overview, vision
 from neural_golf.look.claims import claims
 from neural_golf.look.figures import save_figure
+from neural_golf.look.findings import (
+    Channel,
+    Costly,
+    Features,
+    Findings,
+    Mistakes,
+    Pruning,
+    TensorSize,
+    Worth,
+    write_findings,
+)
 from neural_golf.look.style import applied, settle
 from neural_golf.look.subject import Subject, choose, read_subject
 from neural_golf.results.ladder import update_marked
@@ -39,7 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["FIGURES", "OVERVIEW", "PORTRAIT", "Drawing", "caption_file", "drawings", "run"]
 
 FIGURES = Path("results/figures/interpret")
-FINDINGS = Path("results/interpret.json")
 CLAIMS = Path("results/interpret.md")
 DOCUMENT = Path("docs/interpretability.md")
 STUDY = METRICS / "tune.json"
@@ -120,31 +131,31 @@ def run(config: Config) -> None:
     choose(read_results(), names)  # a wrong name ends here, before any work
     # Processes, since most of the time goes into drawing, in Python. Spawned: a fork would inherit threads.
     with ProcessPoolExecutor(min(cores(), len(names)), get_context("spawn")) as pool:
-        overview_done = pool.submit(_survey)
-        found = dict(pool.map(_portrait, names))
+        overview_done = pool.submit(_survey, config)
+        found = dict(pool.map(partial(_portrait, config), names))
         overview_done.result()
     wanted = {drawing.path for drawing in drawings(config)}
     for path in FIGURES.glob("*"):
         if path not in wanted:
             path.unlink()
-    write_json(FINDINGS, found)
+    write_findings(found)
     write_bytes(CLAIMS, claims(found, file_of).encode())
     if DOCUMENT.exists():  # not in the demo's workspace
         update_marked(DOCUMENT, "interpret", CLAIMS.read_text(encoding="utf-8"))
 
 
-def _survey() -> None:
-    """In a process of its own, which reads params.yaml for itself."""
+def _survey(config: Config) -> None:
+    """Runs in a process of its own."""
     with applied():
-        survey(load(), read_results())
+        survey(config, read_results())
 
 
-def _portrait(name: str) -> tuple[str, dict[str, Any]]:
+def _portrait(config: Config, name: str) -> tuple[str, Findings]:
     """One network in a process of its own: its group, and what was measured."""
     results = read_results()
     subject = read_subject(choose(results, [name])[0])
     with applied():
-        return subject.variant, portrait(load(), subject, results, data.read("test"), data.read("heldout"))
+        return subject.variant, portrait(config, subject, results, data.read("test"), data.read("heldout"))
 
 
 def survey(config: Config, results: list[Result]) -> None:
@@ -155,8 +166,8 @@ def survey(config: Config, results: list[Result]) -> None:
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("zeroing")}
     figures = {
         "front": overview.front(results, public_records(config)),
-        "training": overview.training({name: some for name, some in rows.items() if some}),
-        "pruning": overview.pruning({name: some for name, some in curves.items() if some}, goals),
+        "training": overview.training({name: some for name, some in rows.items() if not some.empty}),
+        "pruning": overview.pruning({name: some for name, some in curves.items() if not some.empty}, goals),
         "study": overview.study(trials, read_json(STUDY)["importance"]),
         "slices": overview.slices(trials),
     }
@@ -166,13 +177,15 @@ def survey(config: Config, results: list[Result]) -> None:
 
 
 def public_records(config: Config) -> list[Record]:
-    """What others report, the blog's rows first."""
+    """What others report on this data set, beginning with the blog's rows."""
+    if not config.as_the_blog:
+        return []
     blog = [
         Record(
             name=f"the blog's {name}", nonzero=row.blog.nonzero, accuracy=row.blog.accuracy, source="the blog"
         )
         for name, row in config.rows.items()
-        if row.blog and row.blog.accuracy and config.data.dataset == "mnist"
+        if row.blog and row.blog.accuracy
     ]
     known = {(record.nonzero, record.accuracy) for record in blog}  # the blog is also among the records
     return blog + [r for r in config.ladder.records if (r.nonzero, r.accuracy) not in known]
@@ -180,7 +193,7 @@ def public_records(config: Config) -> list[Record]:
 
 def portrait(
     config: Config, subject: Subject, results: list[Result], test: data.Split, heldout: data.Split
-) -> dict[str, Any]:
+) -> Findings:
     """Draw every figure of one network; returns what was measured on the way."""
     section = config.interpret
     full = subject.written_out()
@@ -214,15 +227,15 @@ def portrait(
         settle(figure)
         save_figure(figure, file_of(kind, subject.variant))
     print(f"interpret: {len(figures)} figures of {subject.name}")
-    found = findings(
-        config, subject, tunings, means, scores, parent, (index, lost, right), test, len(heldout)
-    )
-    found["features"]["nearest_mean_correct"] = measure.nearest_mean(seen[reads.name], test.labels, centres)
-    if "features" in exciting:
-        found["features"]["excited_beyond_every_test_image"] = measure.beyond(
-            full, exciting["features"], seen
-        )
-    return found
+    return findings(
+        config, subject, tunings, parent, scores, test,
+        features=_features(
+            means,
+            nearest_mean_correct=measure.nearest_mean(seen[reads.name], test.labels, centres),
+            beyond=measure.beyond(full, exciting["features"], seen) if "features" in exciting else None,
+        ),
+        worth=_worth(subject, index, lost, right, len(heldout)),
+    )  # fmt: skip
 
 
 def _parent(
@@ -238,73 +251,82 @@ def _parent(
 
 
 def findings(
-    config: Config, subject: Subject, tunings: list[measure.Tuning], means: Any, scores: Any,
-    parent: tuple[str, Any] | None, worth: tuple[Any, Any, int], test: data.Split, heldout: int,
-) -> dict[str, Any]:  # fmt: skip
-    """What was measured, as plain values."""
-    index, lost, right = worth
-    answers = scores.argmax(axis=1)
-    wrong = answers != test.labels
-    pairs: dict[str, int] = {}
-    for digit, answer in zip(test.labels[wrong].tolist(), answers[wrong].tolist(), strict=True):
-        pairs[f"{digit} → {answer}"] = pairs.get(f"{digit} → {answer}", 0) + 1
+    config: Config, subject: Subject, tunings: list[measure.Tuning], parent: tuple[str, Any] | None,
+    scores: Any, test: data.Split, *, features: Features, worth: Worth,
+) -> Findings:  # fmt: skip
+    """What was measured of a network. `scores`: its logits of the test images, `parent`: name and logits."""
+    wrong = scores.argmax(axis=1) != test.labels
+    pruning = None
+    if parent:
+        fine = parent[1].argmax(axis=1) == test.labels
+        pruning = Pruning(source=parent[0], lost=int((wrong & fine).sum()), won=int((~wrong & ~fine).sum()))
+    return Findings(
+        name=subject.name,
+        file=subject.path.as_posix(),
+        network=", ".join(subject.network.spec),
+        parameters=subject.network.size,
+        nonzero=subject.nonzero,
+        test_correct=int((~wrong).sum()),
+        test_images=len(test),
+        tensors={
+            t.name: TensorSize(size=t.size, nonzero=int(np.count_nonzero(subject.parameters[t.slice])))
+            for t in subject.network.tensors
+        },
+        channels=tuple(
+            Channel(
+                channel=k + 1,
+                answers_to=t.kind(config.interpret.strokes.selective),
+                selectivity=round(float(t.selectivity), 3),
+                preferred_degrees=round(float(t.preferred), 1),
+                agreement_with_ink=round(float(t.agreement), 3),
+                inverted=bool(t.inverted),
+            )
+            for k, t in enumerate(tunings)
+        ),
+        features=features,
+        mistakes=_mistakes(scores.argmax(axis=1), test),
+        worth=worth,
+        pruning=pruning,
+    )
+
+
+def _features(means: Any, nearest_mean_correct: int, beyond: int | None) -> Features:
+    """`means`: of each class, the mean activation of every feature."""
     flat = means.reshape(len(means), -1)  # [classes, features]
     spread = flat.max(axis=0) - flat.min(axis=0)
     high = (flat - flat.min(axis=0)) / np.maximum(spread, 1e-9) > 0.5
-    order = np.argsort(-lost, kind="stable")[:5]
-    named = []
-    for k in order:
+    some = spread >= 1e-6
+    return Features(
+        count=int(flat.shape[1]),
+        silent=int((~some).sum()),
+        digits_each_is_high_for=round(float(high[:, some].sum(axis=0).mean()), 2) if some.any() else 0,
+        high_for_one_digit_only=int((high.sum(axis=0) == 1).sum()),
+        nearest_mean_correct=nearest_mean_correct,
+        excited_beyond_every_test_image=beyond,
+    )
+
+
+def _mistakes(answers: Any, test: data.Split) -> Mistakes:
+    wrong = answers != test.labels
+    pairs = Counter(
+        f"{digit} → {answer}"
+        for digit, answer in zip(test.labels[wrong].tolist(), answers[wrong].tolist(), strict=True)
+    )
+    commonest = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:5]
+    return Mistakes(wrong=int(wrong.sum()), commonest=dict(commonest))
+
+
+def _worth(subject: Subject, index: Any, lost: Any, right: int, images: int) -> Worth:
+    """`lost`: how many of the held-out images the removal of each parameter in `index` costs."""
+    dearest = []
+    for k in np.argsort(-lost, kind="stable")[:5]:
         tensor, at = anatomy.tensor_of(subject.network, int(index[k]))
-        named.append({"parameter": f"{tensor.name}{list(at)}", "images_lost": int(lost[k])})
-    result: dict[str, Any] = {
-        "name": subject.name,
-        "file": subject.path.as_posix(),
-        "network": ", ".join(subject.network.spec),
-        "parameters": subject.network.size,
-        "nonzero": subject.nonzero,
-        "test_correct": int((~wrong).sum()),
-        "test_images": len(test),
-        "tensors": {
-            t.name: {"size": t.size, "nonzero": int(np.count_nonzero(subject.parameters[t.slice]))}
-            for t in subject.network.tensors
-        },
-        "channels": [
-            {
-                "channel": k + 1,
-                "answers_to": t.kind(config.interpret.strokes.selective),
-                "selectivity": round(t.selectivity, 3),
-                "preferred_degrees": round(t.preferred, 1),
-                "agreement_with_ink": round(t.agreement, 3),
-                "inverted": t.inverted,
-            }
-            for k, t in enumerate(tunings)
-        ],
-        "features": {
-            "count": int(flat.shape[1]),
-            "silent": int((spread < 1e-6).sum()),
-            "digits_each_is_high_for": round(float(high[:, spread >= 1e-6].sum(axis=0).mean()), 2)
-            if spread.max() > 0
-            else 0,
-            "high_for_one_digit_only": int((high.sum(axis=0) == 1).sum()),
-        },
-        "mistakes": {
-            "wrong": int(wrong.sum()),
-            "commonest": dict(sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:5]),
-        },
-        "worth": {
-            "images": heldout,
-            "correct_with_all": right,
-            "costs_nothing_alone": int((lost <= 0).sum()),
-            "helps_when_removed": int((lost < 0).sum()),
-            "median_images_lost": float(np.median(lost)),
-            "dearest": named,
-        },
-    }
-    if parent:
-        fine = parent[1].argmax(axis=1) == test.labels
-        result["pruning"] = {
-            "from": parent[0],
-            "lost": int((wrong & fine).sum()),
-            "won": int((~wrong & ~fine).sum()),
-        }
-    return json.loads(json.dumps(result))  # type: ignore[no-any-return]
+        dearest.append(Costly(parameter=f"{tensor.name}{list(at)}", images_lost=int(lost[k])))
+    return Worth(
+        images=images,
+        correct_with_all=right,
+        costs_nothing_alone=int((lost <= 0).sum()),
+        helps_when_removed=int((lost < 0).sum()),
+        median_images_lost=float(np.median(lost)),
+        dearest=tuple(dearest),
+    )

@@ -5,13 +5,13 @@ The first paragraph of each drawing function's docstring is the figure's caption
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from neural_golf.config.sections import Record
@@ -29,12 +29,9 @@ SMALL = 3000  # parameters up to which a network stands in the wide part of the 
 JUDGES = {"test": "test", "heldout": "held-out"}
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """The lines of a CSV file; none where this run has no such file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+def read(path: Path) -> pd.DataFrame:
+    """A CSV file as a table, which is empty where this run has no such file."""
+    return pd.read_csv(path, float_precision="round_trip") if path.exists() else pd.DataFrame()
 
 
 def _accuracy_axis(axes: Axes, accuracies: Sequence[float]) -> None:
@@ -67,8 +64,8 @@ def _count_axis(axes: Axes, counts: Sequence[int], name: str) -> None:
 
 
 def front(results: Sequence[Result], records: Sequence[Record]) -> Figure:
-    """Accuracy on the test images against non-zero parameters, a mark per network: hollow marks chose
-    something on test images or are no entries, stars are others' records.
+    """Accuracy on the test images against the number of non-zero parameters, with a mark for each network.
+    Hollow marks chose something on test images or are not entries; stars are other people's records.
     """
     others: dict[tuple[int, float], list[str]] = {}
     for record in records:
@@ -162,20 +159,20 @@ def _marks(axes: Axes, results: Sequence[Result]) -> None:
                 )  # fmt: skip
 
 
-def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
-    """Held-out accuracy after each epoch: the mean over the seeds, and from the worst seed to the best."""
+def training(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Held-out accuracy after each epoch: the mean over the seeds, within the range from the worst seed to
+    the best.
+    """
     figure, axes = canvas(6.6, 3.6)
     everything: list[float] = []
-    for k, (name, rows) in enumerate(curves.items()):
-        epochs = sorted({int(row["epoch"]) for row in rows})
-        table = [[float(row["heldout_accuracy"]) for row in rows if int(row["epoch"]) == e] for e in epochs]
-        everything += [v for some in table for v in some]
-        mean, low, high = (np.array([f(some) for some in table]) for f in (np.mean, np.min, np.max))
+    for k, (name, table) in enumerate(curves.items()):
+        everything += table["heldout_accuracy"].tolist()
+        over = table.groupby("epoch")["heldout_accuracy"].agg(["mean", "min", "max"])
         colour = COLOURS[k % len(COLOURS)]
-        axes.fill_between(epochs, 1 - low, 1 - high, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(over.index, 1 - over["min"], 1 - over["max"], color=colour, alpha=0.15, linewidth=0)
         axes.plot(
-            epochs, 1 - mean, color=colour, ls=DASHES[k % 4], marker=MARKS[k % len(MARKS)], ms=3.5, lw=1.4,
-            label=f"{name} ({len(table[0])} seeds)",
+            over.index, 1 - over["mean"], color=colour, ls=DASHES[k % 4], marker=MARKS[k % len(MARKS)],
+            ms=3.5, lw=1.4, label=f"{name} ({table['seed'].nunique()} seeds)",
         )  # fmt: skip
     _accuracy_axis(axes, everything)
     axes.set_xlabel("epoch")
@@ -185,31 +182,25 @@ def training(curves: dict[str, list[dict[str, str]]]) -> Figure:
     return figure
 
 
-def pruning(curves: dict[str, list[dict[str, str]]], goals: Mapping[str, float]) -> Figure:
-    """Accuracy on the judge's images as weights are set to zero one by one, a line per seed: it goes
-    from left to right, and the level line is what must stay. Above the test images judge, below the
-    held-out images.
+def pruning(curves: Mapping[str, pd.DataFrame], goals: Mapping[str, float]) -> Figure:
+    """Accuracy on the judge's images while weights are set to zero one by one, with a line for each seed,
+    from left to right. The level line is the accuracy that must remain. In the upper part the test images
+    judge, in the lower part the held-out images.
     """
     figure, axes = canvas(8.6, 5.4, len(curves), len(goals), squeeze=False, sharex="col", sharey="row")
-    for column, (name, rows) in zip(axes.T, curves.items(), strict=True):
+    for column, (name, table) in zip(axes.T, curves.items(), strict=True):
         for place, (judge, goal) in zip(column, goals.items(), strict=True):
-            mine = [row for row in rows if row["variant"].partition("-")[0] == judge]
+            mine = table[table["variant"].str.partition("-")[0] == judge]
             place.axhline(100 * goal, color=INK, ls=":", lw=1.2)
-            for k, variant in enumerate(dict.fromkeys(row["variant"] for row in mine)):
-                for number, seed in enumerate(
-                    dict.fromkeys(x["seed"] for x in mine if x["variant"] == variant)
-                ):
-                    points = [
-                        (int(x["nonzero"]), 100 * float(x["accuracy"]))
-                        for x in mine
-                        if (x["variant"], x["seed"]) == (variant, seed)
-                    ]
+            for k, (variant, some) in enumerate(mine.groupby("variant", sort=False)):
+                order = str(variant).partition("-")[2]
+                for number, (_, points) in enumerate(some.groupby("seed", sort=False)):
                     place.plot(
-                        *zip(*points, strict=True), label=None if number else variant.partition("-")[2],
+                        points["nonzero"], 100 * points["accuracy"], label=None if number else order,
                         color=COLOURS[k], ls=("-", (0, (4, 1)))[k % 2], lw=0.8, alpha=0.8,
                     )  # fmt: skip
             place.grid()
-            if mine:
+            if not mine.empty:
                 place.legend(loc="upper right", title="order", alignment="left")
         column[0].set_title(name, loc="left")
         column[-1].set_xlabel("non-zero parameters")
@@ -219,20 +210,14 @@ def pruning(curves: dict[str, list[dict[str, str]]], goals: Mapping[str, float])
     return figure
 
 
-def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) -> Figure:
-    """The study's trials in order, with the best so far, and what each setting explains of their
-    differences (fANOVA): filled ran to the end, hollow was stopped early.
+def study(trials: pd.DataFrame, importances: Mapping[str, float]) -> Figure:
+    """The study's trials in order, with the best so far, and how much of their differences each setting
+    explains (fANOVA). Filled marks ran to the end, hollow ones were stopped early.
     """
     figure, (left, right) = canvas(8.6, 2.9, 2, width_ratios=(3, 2))
-    for state, face in (("pruned", "none"), ("complete", PLUS)):
-        some = [t for t in trials if t["state"] == state and np.isfinite(float(t["accuracy"]))]
-        left.scatter(
-            [int(t["trial"]) for t in some], [1 - float(t["accuracy"]) for t in some], s=16,
-            facecolor=face, edgecolor=PLUS if state == "complete" else PALE, linewidth=0.9,
-        )  # fmt: skip
-    best = [1 - float(t["best_accuracy"]) for t in trials]
-    left.step([int(t["trial"]) for t in trials], best, where="post", color=MINUS, lw=1.6)
-    _accuracy_axis(left, [float(t["accuracy"]) for t in trials if t["state"] == "complete"])
+    _trials(left, trials, "trial")
+    left.step(trials["trial"], 1 - trials["best_accuracy"], where="post", color=MINUS, lw=1.6)
+    _accuracy_axis(left, _complete(trials)["accuracy"].tolist())
     left.set_xlabel("trial")
     left.set_ylabel("right on the judging images")
     left.grid()
@@ -251,29 +236,30 @@ def study(trials: Sequence[dict[str, str]], importances: Mapping[str, float]) ->
     return figure
 
 
-def slices(trials: Sequence[dict[str, str]]) -> Figure:
-    """Every trial of the study by each of its settings: filled ran to the end, hollow was stopped
-    early, the star is the best.
+def _complete(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that ran to the end."""
+    return trials[trials["state"] == "complete"]
+
+
+def _trials(axes: Axes, trials: pd.DataFrame, setting: str) -> None:
+    """A mark for each trial that has an accuracy, by one of its columns: hollow where stopped early."""
+    for state, face, edge in (("pruned", "none", PALE), ("complete", PLUS, PLUS)):
+        some = trials[(trials["state"] == state) & np.isfinite(trials["accuracy"])]
+        axes.scatter(some[setting], 1 - some["accuracy"], s=16, facecolor=face, edgecolor=edge, linewidth=0.9)
+
+
+def slices(trials: pd.DataFrame) -> Figure:
+    """Every trial of the study by each of its settings. Filled marks ran to the end, hollow ones were
+    stopped early, and the star is the best.
     """
     names = ("batch", "learning_rate", "step", "gamma")
     figure, axes = canvas(8.6, 2.9, len(names), sharey=True)
-    whole = [t for t in trials if t["state"] == "complete"]
-    best = max(whole, key=lambda t: float(t["accuracy"]))
+    whole = _complete(trials)
+    best = whole.loc[whole["accuracy"].idxmax()]
     for place, name in zip(axes, names, strict=True):
-        for state, face in (("pruned", "none"), ("complete", PLUS)):
-            some = [t for t in trials if t["state"] == state and np.isfinite(float(t["accuracy"]))]
-            place.scatter(
-                [float(t[name]) for t in some], [1 - float(t["accuracy"]) for t in some], s=16,
-                facecolor=face, edgecolor=PLUS if state == "complete" else PALE, linewidth=0.9,
-            )  # fmt: skip
+        _trials(place, trials, name)
         place.scatter(
-            [float(best[name])],
-            [1 - float(best["accuracy"])],
-            s=120,
-            marker="*",
-            color=MINUS,
-            edgecolor=INK,
-            lw=0.8,
+            [best[name]], [1 - best["accuracy"]], s=120, marker="*", color=MINUS, edgecolor=INK, lw=0.8
         )
         if name == "learning_rate":
             place.set_xscale("log")
@@ -281,6 +267,6 @@ def slices(trials: Sequence[dict[str, str]]) -> Figure:
         place.set_xlabel(name.replace("_", " "))
         place.grid()
         place.set_axisbelow(True)
-    _accuracy_axis(axes[0], [float(t["accuracy"]) for t in whole])
+    _accuracy_axis(axes[0], whole["accuracy"].tolist())
     axes[0].set_ylabel("right on the judging images")
     return figure

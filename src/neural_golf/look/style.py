@@ -62,7 +62,7 @@ STYLE: Any = {
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Draw in the style inside this, whatever the person's own matplotlibrc says."""
+    """Draw in this style inside the context, whatever the user's own matplotlibrc says."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -82,7 +82,7 @@ def canvas(
 
 
 def settle(figure: Figure) -> None:
-    """Lay the figure out and round its places: the solver's last digits are not always the same."""
+    """Lay the figure out and round the positions: the solver's last digits are not always the same."""
     from matplotlib.transforms import Bbox
 
     engine = figure.get_layout_engine()

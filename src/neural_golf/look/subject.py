@@ -1,4 +1,4 @@
-"""The networks to look into: read from verified ONNX files, never from training."""
+"""The networks that are looked into. They are read from verified ONNX files, never from training."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Subject:
         return int(np.count_nonzero(self.parameters))
 
     def written_out(self) -> Subject:
-        """The same network with every turned kernel in each of its places: what it does, not what counts."""
+        """The same network with every turned kernel in each of its places.
+
+        This is what it computes, not what counts.
+        """
         if not self.network.equivariant:
             return self
         network, source = self.network.unrolled()
@@ -55,9 +58,11 @@ class Subject:
 
 
 def choose(results: Sequence[Result], wanted: Sequence[str]) -> list[Result]:
-    """The network that stands for each variant wanted; of a row that enters some only, one that was entered.
+    """The network that stands for each wanted variant.
 
-    Raises GolfError for a variant that this run has not.
+    Of a row that enters only some sizes, it is one that was entered.
+
+    Raises GolfError for a variant that this run does not have.
     """
     groups: dict[str, list[Result]] = {}
     for entered in (False, True):  # the entered ones take the place of others of the same name

@@ -24,7 +24,7 @@ __all__ = ["angles", "channels", "classes", "excite", "mistakes"]
 
 
 def channels(subject: Subject, digits: Split, maps: Mapping[str, NDArray[np.float32]]) -> Figure:
-    """What each channel makes of ten test digits, after its activation: darker is more, each row on
+    """What each channel makes of ten test digits, after its activation. Darker is more, and each row has
     its own scale.
     """
     layers = [subject.network.layers[active] for _, active in convolutions(subject.network)]
@@ -80,8 +80,8 @@ def angles(
 
 
 def classes(subject: Subject, means: NDArray[np.float64]) -> Figure:
-    """The mean activation of each feature for each digit, a small map per channel: darker is more,
-    each feature on its own scale.
+    """The mean activation of each feature for each digit, as a small map for each channel. Darker is more,
+    and each feature has its own scale.
     """
     digits, c, h, w = means.shape
     low, high = means.min(axis=0, keepdims=True), means.max(axis=0, keepdims=True)
@@ -99,8 +99,8 @@ def classes(subject: Subject, means: NDArray[np.float64]) -> Figure:
 
 
 def excite(subject: Subject, images: Mapping[str, NDArray[np.float32]]) -> Figure:
-    """Images that excite each channel and each feature most, found by gradient ascent from noise:
-    black is ink.
+    """The images that excite each channel and each feature most, found by gradient ascent from noise.
+    Black is ink.
     """
     names = list(images)
     columns = 9
@@ -133,8 +133,8 @@ def mistakes(
     subject: Subject, test: Split, scores: NDArray[np.float32], loss: NDArray[np.float64], worst: int,
     parent: tuple[str, NDArray[np.float32]] | None,
 ) -> Figure:  # fmt: skip
-    """What it gets wrong: counts of test images by digit and answer, and the mistakes it was surest
-    of, as digit → answer.
+    """What the network gets wrong: the number of test images for each digit and answer, and the mistakes it
+    was surest of, as digit → answer.
     """
     answers = scores.argmax(axis=1)
     wrong = answers != test.labels

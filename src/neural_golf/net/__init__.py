@@ -1,1 +1,1 @@
-"""Networks as data: specs, layer kinds, parameters, checkpoints, ONNX in and out."""
+"""Networks as data: specs, layer kinds, parameters, checkpoints, and ONNX in both directions."""

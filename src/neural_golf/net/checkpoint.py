@@ -23,10 +23,10 @@ Order = Literal["", "index", "saliency"]
 
 @dataclass(frozen=True)
 class Run:
-    """What a stage recorded of one network: how it came about, and how many images it got right.
+    """What a stage recorded about one network: how it came about, and how many images it got right.
 
     `judge` and `order` are those of zeroing, `size` and `entered` those of a descent. Ties are images whose
-    two best logits lie within 1e-4 (see `Engine.score`); None is what was not measured.
+    two best logits lie within 1e-4 (see `Engine.score`). None stands for what was not measured.
     """
 
     seed: int
@@ -67,7 +67,10 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Named tensors [runs, …] and their masks; spec and runs as metadata. Never pickle."""
+    """Write named tensors [runs, …] and their masks, with the spec and the runs as metadata.
+
+    Nothing is pickled.
+    """
     network = checkpoint.network
     tensors: dict[str, NDArray[Any]] = {}
     for tensor in network.tensors:
@@ -82,7 +85,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
-    """Raises GolfError if the file is not a checkpoint, or is one of another architecture than `network`."""
+    """Read a checkpoint.
+
+    Raises GolfError if the file is none, or has another architecture than `network`.
+    """
     tensors, metadata = read_tensors(path)
     try:
         found = Network.parse(json.loads(metadata["network"]), tuple(json.loads(metadata["shape"])))

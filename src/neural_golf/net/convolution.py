@@ -1,4 +1,4 @@
-"""The two layer kinds with weights, `conv` and `linear`: a linear layer is a kernel as large as its input."""
+"""The two layer kinds with weights, `conv` and `linear`. A linear layer is a kernel as large as its input."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ Tap = tuple[int, int, slice, slice, Any]  # output channel, input channel, rows 
 
 
 def _taps(layer: Layer, weight: NDArray[Any]) -> Iterator[Tap]:
-    """The weights that are not zero: most are in a pruned network, and cost nothing here."""
+    """The weights that are not zero. In a pruned network most are zero, and they cost nothing here."""
     out, height, width = layer.out_shape
     kernels = weight.reshape(out, -1, *(weight.shape[2:] or layer.in_shape[1:]))
     inputs, outputs = kernels.shape[1], out // layer.groups

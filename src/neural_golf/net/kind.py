@@ -1,4 +1,4 @@
-"""What a layer kind is: how a spec writes it, what it computes, how ONNX says it; `layers` has them all."""
+"""What a layer kind is: how a spec writes it, what it computes, its ONNX nodes. `layers` lists them all."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Layer:
 
 @dataclass
 class Reading:
-    """One line of a spec as it is read, with what stands before it; a kind's parser makes a Layer of it."""
+    """One line of a spec while it is read, and what stands before it. A kind's parser makes a Layer of it."""
 
     text: str
     shape: tuple[int, int, int]  # of its input
@@ -75,7 +75,7 @@ class Reading:
         return f"{self.kind}{1 + sum(layer.kind == self.kind for layer in self.layers)}"
 
     def fail(self, why: str = "") -> GolfError:
-        """The error to raise; without a reason, that it is not written as it should be."""
+        """The error to raise. Without a reason it says how the kind is written."""
         size = "x".join(map(str, self.shape))
         return GolfError(f"network layer {self.text!r} (input {size}): {why or f'write it as: {self.usage}'}")
 
@@ -123,7 +123,7 @@ class Backward(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One layer kind. Everything that treats some kinds otherwise than others asks for a property here.
+    """One layer kind. Code that treats some kinds differently from others asks for a property here.
 
     forward: the output y for an input x. backward: the gradient with respect to x, from that with
     respect to y. Both in numpy, on Maps, outside training; in numpy an elementwise product or sum

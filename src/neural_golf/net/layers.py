@@ -15,7 +15,7 @@ __all__ = ["EPSILON", "KINDS", "parse_layer"]
 EPSILON = 1e-5  # added to the variance by `norm`, as ONNX and PyTorch do
 
 
-# What a spec may say of them.
+# What a spec may say about them.
 
 
 def _alone(reading: Reading) -> Layer:
@@ -63,7 +63,7 @@ def _maps(reading: Reading) -> Layer:
     return reading.layer()
 
 
-# Forward and backward of those that need more than a line.
+# The forward and backward functions that take more than one line.
 
 
 def _prelu(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
@@ -94,7 +94,7 @@ def _maxpool_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weight
     back = np.zeros_like(x)
     left = np.ones(y.shape, np.bool_)
     for target, values in zip(_windows(layer, back), _windows(layer, x), strict=True):
-        largest = (values == y) & left  # of equals the first
+        largest = (values == y) & left  # of equal ones, the first
         target[...] = gradient * largest
         left &= ~largest
     return back
@@ -270,7 +270,7 @@ KINDS: dict[str, Kind] = {
 
 
 def parse_layer(reading: Reading) -> Layer:
-    """The layer that one line of a spec stands for. Raises GolfError for what cannot be."""
+    """The layer that one line of a spec stands for. Raises GolfError for impossible ones."""
     if reading.kind not in KINDS:
         raise reading.fail(f"unknown kind {reading.kind!r}; known: {' '.join(KINDS)}")
     reading.usage = KINDS[reading.kind].usage

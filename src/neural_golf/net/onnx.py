@@ -1,6 +1,7 @@
-"""Networks as ONNX models and back: the graph is built from the spec with onnx.helper, node by node.
+"""Networks as ONNX models and back. The graph is built from the spec, node by node, with onnx.helper.
 
-No tracer, so no source paths, no stray constants, and a parameter count that is the spec's own.
+No tracer is involved, so there are no source paths and no stray constants, and the file has exactly the
+parameters of the spec.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def model_proto(
 ) -> onnx.ModelProto:
     """The network as an ONNX model.
 
-    Input `image`: float32 [batch, 1, 28, 28] in [0, 1], 0 is background. Output `logits`: float32
-    [batch, classes], class k is digit k. parameters: [n], zeros exact and positive.
+    Input `image`: float32 [batch, channels, height, width] in [0, 1], where 0 is background. Output
+    `logits`: float32 [batch, classes], one number per class. parameters: [n]; zeros are exact and positive.
     """
     named = network.unpack(parameters + np.float32(0))  # −0.0 + 0.0 = +0.0
     nodes: list[onnx.NodeProto] = []

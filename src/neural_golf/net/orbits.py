@@ -15,7 +15,7 @@ Position = tuple[int, int]  # (r, m): mirrored m times (0 or 1), then turned r t
 
 
 def _after(a: Position, b: Position) -> Position:
-    """The position that first b, then a lead to: a mirror image turns the other way."""
+    """The position that b and then a lead to. A mirror image turns the other way."""
     return (a[0] + (-b[0] if a[1] else b[0])) % 4, (a[1] + b[1]) % 2
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a network as one vector: where training starts, what a mask leaves, the normalisation."""
+"""The parameters of a network as one vector: their start, what a mask leaves, and the normalisation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def initialise(network: Network, rng: np.random.Generator) -> Vector:
     """Starting parameters [n].
 
     A convolution before ReLU, LeakyReLU or PReLU: weights uniform in ±sqrt(6 / fan_in), which keeps the
-    variance from layer to layer, and biases 0 (He et al. 2015, arXiv:1502.01852). With four channels a
-    dead one is a quarter of the layer, and these starts leave fewer. Every other weight and bias is
-    uniform in ±1/sqrt(fan_in), as in PyTorch's Conv2d and Linear; slopes start at 0.25.
+    variance from layer to layer, and biases 0 (He et al. 2015, arXiv:1502.01852). With four channels,
+    one dead channel is a quarter of the layer, and these starts leave fewer dead ones. Every other weight
+    and bias is uniform in ±1/sqrt(fan_in), as in PyTorch's Conv2d and Linear; slopes start at 0.25.
     """
     vector = np.empty(network.size, np.float32)
     rectified = {
@@ -57,8 +57,8 @@ def fold_normalisation(network: Network, parameters: Vector, mean: float, std: f
     With w' = w / std and b' = b − (mean / std) · Σ w the first layer gives the same output, and
     nothing has to be counted for the normalisation.
 
-    Raises GolfError where that is not possible: zero padding is mean-coloured before and black
-    after, so `same` padding needs mean = 0, and so does a first layer without a bias.
+    Raises GolfError where this is not possible. Zero padding has the colour of the mean before and is
+    black after, so `same` padding needs mean = 0, and so does a first layer without a bias.
     """
     first = network.layers[0]
     able = " or ".join(name for name, kind in KINDS.items() if kind.weighted)

@@ -1,4 +1,4 @@
-"""A network in plain numpy: what every layer puts out, and what the image would have to change."""
+"""A network in plain numpy: the output of every layer, and the gradient with respect to the image."""
 
 from __future__ import annotations
 

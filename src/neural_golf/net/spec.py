@@ -69,7 +69,8 @@ class Network:
             shape = layer.out_shape
         if not layers or shape[1:] != (1, 1):
             raise GolfError(
-                f"network {list(spec)}: it must end in one number per class (linear or gap), not {shape}"
+                f"network {list(spec)}: its last layer must give one number per class (linear or gap), "
+                f"not {shape}"
             )
         return Network(tuple(spec), tuple(layers), tuple(tensors))
 

@@ -1,4 +1,7 @@
-"""Kernels in several positions, in ONNX: the image is turned instead, so each weight is stored once."""
+"""Kernels in several positions, in ONNX. The image is turned instead of the kernel.
+
+So each weight is stored once.
+"""
 
 from __future__ import annotations
 

@@ -135,7 +135,8 @@ Bold: the seed that the held-out images choose. In brackets: 95 % bootstrap inte
 ## The price of honesty
 One rule, two judges: of every descent, the smallest size that still has the accuracy. With the test images as
 the judge, as is usual elsewhere, the smallest of all seeds is what a paper would report, and its accuracy
-estimates nothing. With the held-out images as the judge, it is what may be claimed without having looked.
+estimates nothing. With the held-out images as the judge, it may be claimed, because nobody looked at the
+test images.
 
 {judges.to_markdown(index=False, colalign=("left", "left", *["right"] * 4), disable_numparse=True)}
 """

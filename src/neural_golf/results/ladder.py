@@ -16,7 +16,7 @@ from neural_golf.base.statistics import Spread
 from neural_golf.config import Config
 from neural_golf.config.sections import Blog
 from neural_golf.results.model_cards import write_model_cards
-from neural_golf.results.result import Result, Variant, by_variant, read_results, representative
+from neural_golf.results.result import Result, Variant, by_variant, holds, read_results
 
 __all__ = ["LadderRow", "ladder", "run", "update_marked"]
 
@@ -86,7 +86,7 @@ def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
         honest = group[0].honest
         which = f", {variant.order} order" if variant.order else f" at {variant.size}" if variant.size else ""
         goal = config.settings(variant.row).goal if row.by == "descent" else config.prune.threshold
-        as_the_blog = variant.judge in ("", "test") and variant.order in ("", "index")
+        as_the_blog = config.as_the_blog and variant.judge in ("", "test") and variant.order in ("", "index")
         rows.append(
             LadderRow(
                 variant=variant,
@@ -98,8 +98,8 @@ def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
                 untouched=test if honest else heldout,
                 untouched_on="test" if honest else "held-out",
                 seeds=tuple(result.seed for result in group),
-                holds=representative(group).reaches(goal) and test.mean >= goal,
-                blog=row.blog if as_the_blog and config.data.dataset == "mnist" else None,
+                holds=holds(group, goal),
+                blog=row.blog if as_the_blog else None,
             )
         )
     return rows

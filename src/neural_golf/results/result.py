@@ -21,6 +21,7 @@ __all__ = [
     "Variant",
     "by_variant",
     "chosen_on",
+    "holds",
     "read_results",
     "representative",
     "write_results",
@@ -162,3 +163,11 @@ def representative(group: Sequence[Result]) -> Result:
         return result.nonzero, -(result.correct if on_test else result.heldout_correct), result.seed
 
     return min(group, key=rank)
+
+
+def holds(group: Sequence[Result], goal: float) -> bool:
+    """Whether a size holds: the mean over its seeds reaches the goal on the test images, and so does the seed
+    that stands for it.
+    """
+    mean = sum(result.correct for result in group) >= needed(goal, sum(result.images for result in group))
+    return mean and representative(group).reaches(goal)

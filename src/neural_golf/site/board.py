@@ -1,4 +1,4 @@
-"""Who holds what, and what chose it: records of this run and of the leaderboard, and public ones."""
+"""Who holds which record and what chose it: records of this run, of the leaderboard, and public ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from neural_golf.base.files import read_json
 from neural_golf.config.sections import Record
-from neural_golf.results.result import Result, by_variant, representative
+from neural_golf.results.result import Result, by_variant, holds, representative
 
 __all__ = ["Challenge", "Entry", "Holder", "Hole", "challenges", "holes", "record"]
 
@@ -31,7 +31,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Challenge:
-    """The entries for one goal on one data set; those that the test images chose apart."""
+    """The entries for one goal on one data set. Those that the test images chose stand apart."""
 
     name: str
     title: str
@@ -43,7 +43,7 @@ class Challenge:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who reached a goal with the fewest numbers, test images choosing nothing."""
+    """Who reached a goal with the fewest non-zero parameters while the test images chose nothing."""
 
     who: str
     network: str
@@ -85,12 +85,12 @@ def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
 
 
 def record(results: Sequence[Result], goal: float) -> Result | None:
-    """The entry with the fewest non-zero parameters that reaches an accuracy, if any does.
+    """The entry with the fewest non-zero parameters that holds an accuracy (`holds`), if any does.
 
-    The test images choose nothing here, not even the seed: an entry that misses the goal has missed it.
+    If the seed that stands for a row misses the goal, no other seed takes its place.
     """
-    entries = [representative(group) for group in by_variant(results).values()]
-    able = [entry for entry in entries if entry.honest and entry.reaches(goal)]
+    groups = by_variant(results).values()
+    able = [representative(group) for group in groups if group[0].honest and holds(group, goal)]
     return representative(able) if able else None
 
 
@@ -103,14 +103,18 @@ def holes(
 ) -> list[Hole]:
     """Every goal with its record, of this run or the leaderboard (a tie is the leaderboard's), and its rival.
 
-    `us`: the author whose entries on the leaderboard are this project's.
+    `us`: the author whose entries on the leaderboard are this project's. Those of this run's sizes that do
+    not hold the goal are passed over.
     """
     found = []
     for goal in goals:
+        missed = {variant.name for variant, group in by_variant(results).items() if not holds(group, goal)}
         able = [
-            _holder(challenge, challenge.ranked[0], us)
+            _holder(challenge, entry, us)
             for challenge in board
-            if challenge.ranked and abs(challenge.threshold / challenge.images - goal) < 1e-9
+            if abs(challenge.threshold / challenge.images - goal) < 1e-9
+            for entry in challenge.ranked
+            if entry.author != us or entry.name not in missed
         ]
         if ours := record(results, goal):
             able.append(Holder("this project", ours.variant.name, ours.nonzero, ours.correct, ours.images))

@@ -1,4 +1,4 @@
-"""The stage `page`: everything on one page, results/report/index.html, that works offline from one file.
+"""The stage `page`: everything on one page, results/report/index.html, a single file that works offline.
 
 The page holds the ONNX files themselves, the figures, and onnxruntime-web (its plain wasm build, one
 thread), which npm brings at build time, pinned by package-lock.json. Without npm the page is built
@@ -14,16 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neural_golf import data
-from neural_golf.base.files import read_json, write_bytes
+from neural_golf.base.files import write_bytes
 from neural_golf.config import Config
-from neural_golf.look.interpret import FINDINGS, Drawing, drawings, public_records
+from neural_golf.look.findings import read_findings
+from neural_golf.look.interpret import Drawing, drawings, public_records
 from neural_golf.look.measure import samples
 from neural_golf.look.subject import choose, read_subject
 from neural_golf.results.result import Result, read_results
 from neural_golf.site import board
 from neural_golf.site.render import render
 from neural_golf.site.runtime import Runtime, find_runtime
-from neural_golf.site.shown import Findings, Shown, marks, runnable
+from neural_golf.site.shown import Shown, marks, runnable
 
 __all__ = ["run"]
 
@@ -39,7 +40,7 @@ def run(config: Config) -> None:
     results = read_results()
     chosen = sorted(choose(results, config.interpret.networks), key=lambda result: -result.nonzero)
     subjects = [read_subject(result) for result in chosen]
-    findings = read_json(FINDINGS)
+    findings = read_findings()
     goals = config.page.goals
     test = data.read("test")
     drawable = test.pixels.shape[1:] == PAPER
@@ -58,7 +59,7 @@ def run(config: Config) -> None:
         holes=board.holes(goals, config.ladder.author, results, tables, public),
         examples=[config.rows[name].blog for name in config.rows_by("reference") if config.rows[name].blog],
         public=public,
-        networks=[Shown(s, Findings.model_validate(findings[s.variant])) for s in subjects],
+        networks=[Shown(s, findings[s.variant]) for s in subjects],
         first=first,
         marks=marks(results, public),
         ladder=LADDER.read_text(encoding="utf-8"),
@@ -73,6 +74,7 @@ def run(config: Config) -> None:
         data={
             "networks": [runnable(s) for s in subjects],
             "first": first,
+            "goals": goals,
             "samples": [base64.b64encode(digit.tobytes()).decode() for digit in digits],
         },
     )
@@ -90,8 +92,8 @@ def _runtime(config: Config, drawable: bool) -> Runtime:
 def shown_first(chosen: Sequence[Result], results: Sequence[Result], goal: float) -> int:
     """Which network a visitor draws for first: the one that holds this run's record for the goal.
 
-    Where that one is not among them, the smallest that reaches the goal and chose nothing on test images;
-    where none does, the smallest.
+    If it is not among them, the smallest that reaches the goal and chose nothing on test images; if none
+    does, the smallest.
     """
     holder = board.record(results, goal)
     if holder in chosen:

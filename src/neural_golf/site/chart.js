@@ -1,6 +1,6 @@
 // The front as a chart: every network a mark, by size and accuracy, both logarithmic. Hover, or focus and
-// arrow keys, tell which it is. Returns the function that draws it at the width that there is.
-function makeChart(box, word, points) {
+// arrow keys, tell which it is. The goals stand out among the levels. Returns the function that draws it at the width that there is.
+function makeChart(box, word, points, goals) {
   const pad = { left: 52, right: 20, top: 26, bottom: 46 };
   let marked = -1, places = [], width = 0;
 
@@ -14,9 +14,9 @@ function makeChart(box, word, points) {
     for (const n of [100, 200, 300, 500, 1000, 2000, 10_000, 100_000, 1_000_000])
       if (Math.log10(n) >= x0 && Math.log10(n) <= x1 && (W > 600 || ![200, 500, 2000].includes(n)))
         parts.push(`<line class="grid" x1="${X(n)}" x2="${X(n)}" y1="${pad.top}" y2="${H - pad.bottom}"/><text x="${X(n)}" y="${H - pad.bottom + 18}" text-anchor="middle">${n >= 1e6 ? "1 M" : n.toLocaleString("en")}</text>`);
-    for (const a of [0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995])
+    for (const a of new Set([0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, ...goals]))
       if (Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1) {
-        const goal = a === 0.98 || a === 0.99;
+        const goal = goals.includes(a);
         parts.push(`<line class="${goal ? "goal" : "grid"}" x1="${pad.left}" x2="${W - pad.right}" y1="${Y(a)}" y2="${Y(a)}"/><text ${goal ? 'class="goal-name"' : ""} x="${pad.left - 7}" y="${Y(a) + 4}" text-anchor="end">${+(100 * a).toFixed(1)} %</text>`);
       }
     parts.push(`<text x="${(pad.left + W - pad.right) / 2}" y="${H - 8}" text-anchor="middle">non-zero parameters, logarithmic</text>`);

@@ -351,7 +351,7 @@ const points = [...document.querySelectorAll("#marks li")].map(({ dataset: mark,
   hollow: "hollow" in mark,
   text: textContent.trim(),
 }));
-const chart = makeChart($("chart"), $("chart-word"), points);
+const chart = makeChart($("chart"), $("chart-word"), points, data.goals);
 
 // ---------------------------------------------------------------- start
 clear();

@@ -17,7 +17,9 @@ PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def markdown(text: str, *labels: str) -> Markup:
-    """Markdown as HTML; HTML in it is text. Tables may scroll: `labels` name them for whoever hears them.
+    """Markdown as HTML, in which HTML is shown as text.
+
+    Wide tables can be scrolled, and `labels` name them for screen readers.
 
     The first cell of a line heads it; columns that end in `--:` are numbers.
     """
@@ -44,7 +46,7 @@ def markdown(text: str, *labels: str) -> Markup:
 
 
 def percent(part: float, digits: int | None = None) -> str:
-    """A share in percent, with this many digits or as few as it needs.
+    """A share in percent, with this many digits, or with as few as it needs.
 
     >>> percent(0.98), percent(0.98, 2)
     ('98\xa0%', '98.00\xa0%')

@@ -5,62 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pydantic import BaseModel, Field
+from typing import TypedDict
 
 from neural_golf.config.sections import Record
+from neural_golf.look.findings import Findings
 from neural_golf.look.subject import Subject
 from neural_golf.net.layers import KINDS
 from neural_golf.results.result import Result, by_variant, representative
 
-__all__ = ["Findings", "Mark", "Shown", "marks", "runnable"]
-
-
-class Channel(BaseModel):
-    channel: int
-    answers_to: str
-    selectivity: float
-    inverted: bool
-
-
-class Features(BaseModel):
-    count: int
-    high_for_one_digit_only: int
-    digits_each_is_high_for: float
-
-
-class Mistakes(BaseModel):
-    wrong: int
-    commonest: dict[str, int]
-
-
-class Dear(BaseModel):
-    parameter: str
-    images_lost: int
-
-
-class Worth(BaseModel):
-    images: int
-    costs_nothing_alone: int
-    dearest: list[Dear]
-
-
-class Cut(BaseModel):
-    source: str = Field(alias="from")
-    lost: int
-    won: int
-
-
-class Findings(BaseModel):
-    """What results/interpret.json has of one network, as far as the page tells it."""
-
-    nonzero: int
-    channels: list[Channel]
-    features: Features
-    mistakes: Mistakes
-    worth: Worth
-    pruning: Cut | None = None
+__all__ = ["Mark", "Runnable", "Shown", "marks", "runnable"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +33,7 @@ class Shown:
 
     @property
     def numbers(self) -> list[tuple[str, str]]:
-        """The non-zero parameters of each tensor that has some, as text."""
+        """The non-zero parameters of each tensor that has any, as text."""
         found = []
         for tensor in self.subject.network.tensors:
             values = self.subject.parameters[tensor.slice]
@@ -89,7 +42,7 @@ class Shown:
 
 
 def short(value: float) -> str:
-    """A number as few characters: two digits, no leading zero.
+    """A number in few characters: two digits and no leading zero.
 
     >>> short(-0.054), short(1.26), short(0.5)
     ('\u2212.054', '1.3', '.5')
@@ -98,16 +51,33 @@ def short(value: float) -> str:
     return ("\u2212" if value < 0 else "") + (text[1:] if text.startswith("0.") else text)
 
 
-def runnable(subject: Subject) -> dict[str, Any]:
-    """What the page's script needs, as JSON: to run a network, and to light its layers."""
+class Lit(TypedDict):
+    """A layer as the page's script lights it. `name`: the output of the ONNX file that it reads."""
+
+    name: str
+    label: str
+    title: str
+    shape: tuple[int, int, int]
+
+
+class Runnable(TypedDict):
+    """What becomes JSON in the page, so that its script can run a network. `onnx`: the file, in base64."""
+
+    variant: str
+    layers: list[Lit]
+    onnx: str
+
+
+def runnable(subject: Subject) -> Runnable:
+    """What the page's script needs in order to run a network and to light its layers."""
     layers = [layer for layer in subject.network.layers if not KINDS[layer.kind].training]
-    told = [
-        {"name": x.name, "label": x.name, "title": KINDS[x.kind].title, "shape": x.out_shape} for x in layers
-    ]
+    told = [Lit(name=x.name, label=x.name, title=KINDS[x.kind].title, shape=x.out_shape) for x in layers]
     # The scores are the file's output, and one strip rather than one square per class.
-    told[-1] |= {"name": "logits", "shape": (1, 1, subject.network.classes)}
+    told[-1] = Lit(
+        name="logits", label=told[-1]["label"], title=told[-1]["title"], shape=(1, 1, subject.network.classes)
+    )
     content = base64.b64encode(subject.path.read_bytes()).decode()
-    return {"variant": subject.variant, "layers": told, "onnx": content}
+    return Runnable(variant=subject.variant, layers=told, onnx=content)
 
 
 @dataclass(frozen=True)
