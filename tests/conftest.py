@@ -11,11 +11,18 @@ import yaml
 from numpy.typing import NDArray
 
 from neural_golf import config
+from neural_golf.base import longwork
 from neural_golf.config import Config
 from neural_golf.data import stage
 
 ROOT = Path(__file__).parent.parent
 Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stopped() -> None:
+    """A test in which a piece fails tells all pieces to stop; the next test begins anew, as a process would."""
+    longwork._stop.clear()
 
 
 @pytest.fixture

@@ -193,7 +193,6 @@ def test_a_network_is_trained_by_the_compiled_engine(installed: Path, tmp_path: 
     must(installed / "python", "learn.py", cwd=tmp_path)
 
 
-@pytest.mark.xfail(strict=False, reason="the demo without torch is being made possible")
 @pytest.mark.parametrize("installed", [HERE], indirect=True)
 def test_the_demo_needs_no_torch(installed: Path, tmp_path: Path) -> None:
     project = copy_of_the_project(tmp_path / "a project")
