@@ -36,17 +36,12 @@ def engine(
 ) -> Engine:
     """An engine for one network.
 
-        Images of type uint8 are read as (pixel / 255 - mean) / std; float32 images are taken as they
-        are. `threads` changes the speed, never a bit of a result. With core="auto" the compiled core
-    <<<<<<< HEAD
-        is used if it is built and knows every layer (all kinds except dropout); otherwise the PyTorch
-        twin is used, which says so once on stderr.
-    =======
-        is used where it is built and knows every kind in the network (it knows all but dropout). Else the
-        PyTorch twin steps in, where `pip install '.[torch]'` was done, and says so once on stderr.
-    >>>>>>> fix1
+    Images of type uint8 are read as (pixel / 255 - mean) / std; float32 images are taken as they
+    are. `threads` changes the speed, never a bit of a result. With core="auto" the compiled core
+    is used if it is built and knows every layer (all kinds except dropout); otherwise the PyTorch
+    twin is used, which says so once on stderr.
 
-        Raises GolfError for a core that cannot run this network or is not installed, std <= 0 or threads < 1.
+    Raises GolfError for a core that cannot run this network or is not installed, std <= 0 or threads < 1.
     """
     if not std > 0 or not abs(mean) < float("inf"):
         raise GolfError(f"engine: mean {mean} and std {std} must be numbers, std above 0")
