@@ -14,7 +14,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
 from neural_golf.engine import engine
 from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
-from neural_golf.net.onnx import model_proto
+from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.parameters import initialise, masked
 from neural_golf.net.spec import Network
 from neural_golf.referee.verdict import count
@@ -107,6 +107,18 @@ def test_the_bytes_depend_on_the_network_only(rng: np.random.Generator) -> None:
     )
     assert one == other
     assert b"/home" not in one and b".py" not in one  # no source paths
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 16, 20)])
+def test_a_file_is_read_back_as_the_network_that_was_written(
+    shape: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    network = Network.parse(["conv 4 k3", "prelu", "maxpool 2", "linear 5"], shape)
+    parameters = initialise(network, rng)
+    told = {"network": ", ".join(network.spec)}
+    found, read = unpack(model_proto(network, parameters, told).SerializeToString(), "a.onnx")
+    assert found == network
+    assert np.array_equal(read, parameters)
 
 
 def test_the_card_is_inside() -> None:

@@ -15,8 +15,8 @@ from neural_golf.base.files import METRICS, MODELS, PLOTS, write_bytes, write_js
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
-from neural_golf.config import sections as settings
 from neural_golf.config.recipe import Recipe
+from neural_golf.config.sections import DescentSettings
 from neural_golf.engine import engine
 from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
 
@@ -60,7 +60,7 @@ def descend(
 
 def run(config: Config, row: str) -> None:
     """Descend once per seed, and write every snapshot and which of them are entered."""
-    section: settings.DescentSettings = config.settings(row)
+    section: DescentSettings = config.settings(row)
     if section.recipe.distil:
         raise GolfError(f"params.yaml: {row}.recipe.distil: only `golf handbook` has a teacher to learn from")
     network = data.network(section.recipe.network)

@@ -9,7 +9,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -78,9 +77,8 @@ class Dataset(Section):
     # Of an image, channels, height, width: where it is told, networks that do not fit are found at once.
     shape: tuple[Count, Count, Count] | None = None
     test: Count | None = None  # images split off for the test, where the source has no test part
-    mean: float | None = (
-        None  # inputs are (pixel / 255 - mean) / std; without them, those of the training part
-    )
+    # Inputs are (pixel / 255 - mean) / std; without them, those of the training part.
+    mean: float | None = None
     std: Positive | None = None
 
     @property
@@ -275,7 +273,7 @@ class Search(Section):
 
     @field_validator("channels")
     @classmethod
-    def _eights(cls, value: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
+    def _eights(cls, value: tuple[int, int]) -> tuple[int, int]:
         if value[0] % 8 or value[1] % 8:
             raise ValueError("channels must be multiples of 8, so that kernels can be turned and mirrored")
         return value

@@ -26,7 +26,7 @@ class Run:
     """What a stage recorded about one network: how it came about, and how many images it got right.
 
     `judge` and `order` are those of zeroing, `size` and `entered` those of a descent. Ties are images whose
-    two best logits lie within 1e-4 (see `Engine.score`). None stands for what was not measured.
+    two best logits lie within 1e-4 (see `data.score`). None stands for what was not measured.
     """
 
     seed: int

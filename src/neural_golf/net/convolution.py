@@ -148,7 +148,7 @@ CONV = Kind(
 # Fully connected, on the flattened input.
 LINEAR = Kind(
     usage="linear CLASSES [nobias]",
-    title="the ten scores",
+    title="the scores",
     core="linear",
     weighted=True,
     ends=True,

@@ -25,7 +25,7 @@ OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last years
 
 
 def model_proto(
-    network: Network, parameters: NDArray[np.float32], card: Mapping[str, str]
+    network: Network, parameters: NDArray[np.float32], metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
     """The network as an ONNX model.
 
@@ -69,7 +69,7 @@ def model_proto(
         graph, producer_name="neural-golf", producer_version=__version__,
         opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
     )  # fmt: skip
-    helper.set_model_props(model, dict(card))
+    helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -79,8 +79,10 @@ def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
     model = onnx.load_from_string(content)
     props = {prop.key: prop.value for prop in model.metadata_props}
     if "network" not in props:
-        raise GolfError(f"{name} has no `network` in its model card, so its layers cannot be named")
-    network = Network.parse([words.strip() for words in props["network"].split(",")])
+        raise GolfError(f"{name} has no `network` in its metadata, so its layers cannot be named")
+    _, channels, height, width = (size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim)
+    spec = [words.strip() for words in props["network"].split(",")]
+    network = Network.parse(spec, (channels, height, width))
     shapes = {tensor.name: tensor.shape for tensor in network.tensors}
     named = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     reshaped = {key: value.reshape(shapes[key]) for key, value in named.items() if key in shapes}
