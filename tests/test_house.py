@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ FLOORS = (
 )  # fmt: skip
 ONLY = {"referee": {"base"}, "base": set(), "config": {"net", "base"}}
 MOST_LINES = 400
+MARKER = re.compile(rb"^\s*(<{7}|>{7}|\|{7}) ", re.MULTILINE)  # of a merge
 # `results` and above, where a value has a type; and the modules whose values are still to be given one.
 TYPED = ("workflow", "site", "leaderboard", "look", "results")
 UNTYPED = {
@@ -185,6 +187,15 @@ def test_no_module_is_longer_than_it_may_be() -> None:
         if path.suffix in kinds
     }
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_no_merge_was_left_half_done() -> None:
+    """A docstring keeps its markers through every import and every test."""
+    folders = ("src", "tests", "docs", "leaderboard", ".github", "profiles")
+    paths = [*(p for p in ROOT.iterdir()), *(p for folder in folders for p in (ROOT / folder).rglob("*"))]
+    texts = {path: path.read_bytes() for path in paths if path.is_file() and path.suffix != ".so"}
+    assert SRC / "engine/__init__.py" in texts
+    assert [path for path, text in texts.items() if MARKER.search(text)] == []
 
 
 def test_past_the_results_no_dictionary_is_untyped() -> None:

@@ -225,6 +225,7 @@ def test_the_commands_submit_write_and_check(
     assert command("leaderboard", "--check", *root) == 0
     found = json.loads((tmp_path / "board" / "leaderboard.json").read_text())
     assert found["mnist-98"]["ranked"][0]["entry"] == "first"
+    assert found["mnist-98"]["dataset"] == "mnist"  # the page shows the challenges on its data set
     assert "PASS: mnist-98/first: 20 of 20 correct" in capsys.readouterr().out
     (tmp_path / "board" / "README.md").write_text("edited by hand")
     assert outdated(board(tmp_path), tmp_path / "board") == ["README.md"]

@@ -44,7 +44,8 @@ def stranger(**more: object) -> dict[str, Any]:
         "flags": ["odd"],
     }  # fmt: skip
     return {
-        "title": "Digits, 50 %", "threshold": 250, "images": 500, "ranked": [entry], "chosen_on_test": [],
+        "title": "Digits, 50 %", "dataset": "digits", "threshold": 250, "images": 500, "ranked": [entry],
+        "chosen_on_test": [],
     } | more  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     (folder / build.LEADERBOARD).parent.mkdir()
     (folder / build.LEADERBOARD).write_text(
-        json.dumps({"digits-50": stranger(), "mnist-98": stranger(title="MNIST, 98 %")})
+        json.dumps({"digits-50": stranger(), "mnist-98": stranger(title="MNIST, 98 %", dataset="mnist")})
     )
     with contextlib.chdir(folder):
         interpret.run(plain)
@@ -294,8 +295,9 @@ def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(run_fold
 def test_our_own_entry_on_the_leaderboard_is_ours(tmp_path: Path) -> None:
     path = tmp_path / "leaderboard.json"
     assert board.challenges(path, "digits") == []
-    path.write_text(json.dumps({"digits-50": stranger(), "fashion-mnist-50": stranger()}))
+    path.write_text(json.dumps({"half": stranger(), "digits-50": stranger(dataset="fashion-mnist")}))
     (challenge,) = board.challenges(path, "digits")
+    assert challenge.name == "half"  # the data set is what the file says, whatever the challenge is called
     ((hole,), (theirs,)) = (board.holes((0.5,), us, [], [challenge], []) for us in ("Ann <Example>", "us"))
     assert hole.holder and hole.holder.who == "this project"
     assert theirs.holder and theirs.holder.who == "Ann <Example>"

@@ -239,6 +239,13 @@ def test_a_dvc_that_fails_is_one_line(other_dvc: Callable[..., Path]) -> None:
         _ = workflow.Stages(ROOT / "dvc.yaml").outdated
 
 
+def test_a_dvc_that_says_more_than_a_pipe_holds_is_read_to_its_end(other_dvc: Callable[..., Path]) -> None:
+    """Both pipes hold 64 KiB, so whoever reads one of them to its end first waits for ever."""
+    long = "print(' ' * 1_000_000, file={}, flush=True)"
+    other_dvc("\n".join([long.format("sys.stdout"), long.format("sys.stderr"), "print('{\"tune\": [{}]}')"]))
+    assert "tune" in workflow.Stages(ROOT / "dvc.yaml").outdated
+
+
 def test_stages_that_wait_for_one_another_are_named(other_dvc: Callable[..., Path], tmp_path: Path) -> None:
     stages = {"a": {"deps": ["y.x"], "outs": ["x.x"]}, "b": {"deps": ["x.x"], "outs": ["y.x"]}, "c": {}}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))

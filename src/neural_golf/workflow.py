@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -135,21 +135,22 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
     until = time.monotonic() + BUSY_SECONDS
     while True:
         _wait_for_others(Path(".dvc/tmp/rwlock"))
-        output = None if not capture else subprocess.PIPE
-        with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            said = []
-            for line in process.stderr:
-                said.append(line)
-                if not capture:
-                    sys.stderr.write(line)
-                    sys.stderr.flush()
-            out = process.stdout.read() if process.stdout else ""
-        result = subprocess.CompletedProcess(command, process.returncode, out, "".join(said))
+        result = subprocess.run(command, capture_output=True, text=True) if capture else _shown(command)
         busy = "is busy, it is being blocked by" in result.stderr
         if not (result.returncode and busy and time.monotonic() < until):
             return result
         time.sleep(1)
+
+
+def _shown(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command that writes where this process does; what it says on standard error is kept as well."""
+    said = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr or ():
+            said.append(line)
+            sys.stderr.write(line)
+            sys.stderr.flush()
+    return subprocess.CompletedProcess(command, process.returncode, stderr="".join(said))
 
 
 def _say_where_git_is_missing(folder: Path) -> None:
@@ -227,7 +228,9 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists() or copy.read_bytes() != source.read_bytes():
                 shutil.copyfile(source, copy)
-    raw = config.merged(config.read(root / "params.yaml"), workspace)
+    whole = config.read(root / "params.yaml")
+    raw = config.merged(whole, workspace)
+    taken_out = [row for row in whole["rows"] if row not in raw["rows"]]
     for dataset in raw["datasets"].values():
         for key in ("npz", "folder"):
             if key in dataset:
@@ -239,9 +242,8 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         for row in [name for name, row in raw["rows"].items() if row["by"] == "reference"]:
             print(f"golf: without torch the row {row} is left out (pip install '.[torch]' brings it)")
             _leave_out(row, raw, stages)
-    for row in config.read(root / "params.yaml")["rows"]:
-        if row not in raw["rows"] and row in stages["stages"]:  # the workspace has taken it out
-            _leave_out(row, raw, stages)
+    for row in taken_out:
+        _leave_out(row, raw, stages)
     raw["interpret"]["networks"] = raw["interpret"]["networks"] or _any_network(raw)
     write_bytes(target / "dvc.yaml", yaml.safe_dump(stages, sort_keys=False, allow_unicode=True).encode())
     write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
@@ -255,7 +257,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         )
         if made.returncode:
             raise GolfError(f"dvc init in {target} failed: {' '.join(made.stderr.split())}")
-    settings = (root / ".dvc/config").read_text()
+    settings = (root / ".dvc/config").read_text(encoding="utf-8")
     write_bytes(target / ".dvc/config", settings.replace("[core]\n", "[core]\n    no_scm = true\n").encode())
     return target
 
@@ -266,7 +268,7 @@ def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
     raw.pop(row, None)
     wanted = [name for name in raw["interpret"]["networks"] if name.partition("-")[0] != row]
     raw["interpret"]["networks"] = wanted
-    own = stages["stages"].pop(row)
+    own = stages["stages"].pop(row, {})
     gone = {_name(o) for kind in ("outs", "metrics", "plots") for o in own.get(kind, ())}
     for stage in stages["stages"].values():
         stage["deps"] = [dep for dep in stage.get("deps", ()) if dep not in gone]

@@ -63,6 +63,7 @@ def _json(table: Table) -> dict[str, object]:
 
     return {
         "title": table.challenge.title,
+        "dataset": table.challenge.dataset,
         "threshold": table.challenge.threshold,
         "images": table.challenge.images,
         "ranked": [{"rank": rank} | plain(entry) for rank, entry in table.ranked],

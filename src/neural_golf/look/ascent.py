@@ -17,7 +17,7 @@ __all__ = ["excite"]
 
 
 def excite(subject: Subject, settings: Excite) -> dict[str, NDArray[np.float32]]:
-    """Images that excite, by layer name: [channels, 28, 28] per convolution, and per feature.
+    """Images that excite, by layer name: [channels, height, width] per convolution, and per feature.
 
     Gradient ascent on the input, Adam, from seeded noise (Erhan et al. 2009). The aim for a feature
     is its value before its activation; for a channel, whose map can be excited anywhere, the mean

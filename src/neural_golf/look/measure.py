@@ -41,7 +41,7 @@ Array = NDArray[Any]
 def activations(
     subject: Subject, pixels: Array, layers: Sequence[str] | None = None
 ) -> dict[str, NDArray[np.float32]]:
-    """The output [n, channels, height, width] of layers, by name (default all), for images [n, 1, 28, 28].
+    """The output of layers, by name (default all), for images; both are [n, channels, height, width].
 
     uint8 images are divided by 255; float32 images are taken as they are.
     """
@@ -73,7 +73,7 @@ def convolutions(network: Network) -> list[tuple[int, int]]:
 
 
 def features(network: Network) -> Layer:
-    """The layer whose output the last linear layer (or the global pool) reads: the 36 features."""
+    """The layer whose output the last linear layer (or the global pool) reads: the features."""
     last = max(n for n, layer in enumerate(network.layers) if KINDS[layer.kind].ends)
     before = [layer for layer in network.layers[:last] if not KINDS[layer.kind].training]
     return before[-1] if before else network.layers[last]
@@ -108,7 +108,7 @@ def class_means(maps: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray
 
 
 def strokes(settings: Strokes, size: int = 28) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Straight strokes at evenly spaced angles: degrees [angles], images [angles, offsets, 1, 28, 28].
+    """Straight strokes at evenly spaced angles: degrees [angles], images [angles, offsets, 1, size, size].
 
     0° lies flat and 90° stands upright; 45° rises to the right. Each is cut off by a circle, so that
     every angle paints equally much, and is moved sideways in whole pixels.
@@ -195,7 +195,7 @@ def nearest_mean(maps: NDArray[np.float32], labels: NDArray[np.uint8], means: ND
 
 
 def beyond(subject: Subject, exciting: NDArray[np.float32], seen: Mapping[str, NDArray[np.float32]]) -> int:
-    """How many features their own exciting image [k, 28, 28] excites more than any image of `seen` does.
+    """How many features their own image of `exciting` [k, height, width] excites more than any of `seen`.
 
     `seen` holds the activations of those images by layer; features are taken before their activation.
     """

@@ -31,7 +31,7 @@ JUDGES = {"test": "test", "heldout": "held-out"}
 
 def read(path: Path) -> pd.DataFrame:
     """A CSV file as a table, which is empty where this run has no such file."""
-    return pd.read_csv(path, float_precision="round_trip") if path.exists() else pd.DataFrame()
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
 def _accuracy_axis(axes: Axes, accuracies: Sequence[float]) -> None:

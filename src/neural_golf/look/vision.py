@@ -152,9 +152,9 @@ def mistakes(
         fine = parent[1].argmax(axis=1) == test.labels
         lost = np.flatnonzero(wrong & fine)
         order = lost[np.argsort(-loss[lost], kind="stable")]
-        strips.append((f"lost by pruning: {len(lost)} images that {parent[0]} gets right", order[:worst]))
-        gained = int((~wrong & ~fine).sum())
-        strips[1] = (f"{strips[1][0]} (and {gained} won)", strips[1][1])
+        won = int((~wrong & ~fine).sum())
+        title = f"lost by pruning: {len(lost)} images that {parent[0]} gets right (and {won} won)"
+        strips.append((title, order[:worst]))
     heights = [3.9, *(0.86 * max(1, -(-len(rows) // columns)) + 0.25 for _, rows in strips)]
     figure, axes = canvas(6.6, sum(heights), rows=len(heights), squeeze=False, height_ratios=heights)
     place = axes[0][0]
@@ -183,7 +183,7 @@ def mistakes(
             continue
         size, gap = test.pixels.shape[-1], 9
         tiles = test.pixels[rows, 0] / 255
-        missing = -len(rows) % columns if len(rows) > columns else columns - len(rows)
+        missing = -len(rows) % columns
         tiles = np.concatenate([tiles, np.full((missing, size, size), np.nan)])
         picture(place, mosaic(tiles, columns, gap), 0, 1)
         place.set_ylim(-(-len(rows) // columns) * (size + gap), -1)

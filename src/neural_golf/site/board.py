@@ -62,7 +62,7 @@ class Hole:
 
 
 def challenges(path: Path, dataset: str) -> list[Challenge]:
-    """The challenges on a data set, as `golf leaderboard` wrote them: mnist-98 is one on mnist."""
+    """The challenges on a data set, as `golf leaderboard` wrote them."""
     tables = read_json(path) if path.exists() else {}
     return [
         Challenge(
@@ -70,7 +70,7 @@ def challenges(path: Path, dataset: str) -> list[Challenge]:
             _entries(table["ranked"]), _entries(table["chosen_on_test"]),
         )
         for name, table in tables.items()
-        if name.rpartition("-")[0] == dataset
+        if table["dataset"] == dataset
     ]  # fmt: skip
 
 
