@@ -197,7 +197,7 @@ def test_findings_are_written_as_they_are_read(tmp_path: Path) -> None:
 
 def test_every_figure_has_a_caption_and_a_category(little: tuple[Path, Config]) -> None:
     for drawing in interpret.drawings(little[1]):
-        assert len(drawing.caption) > 30 and drawing.caption.endswith((".", "scale.")), drawing.kind
+        assert len(drawing.caption) > 30 and drawing.caption.endswith("."), drawing.kind
         assert drawing.category
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,17 @@ def test_a_row_holds_if_the_seed_that_stands_for_it_reaches_the_goal() -> None:
     assert not at_160.holds and at_160.test_correct.mean > 9800
     text = ladder.short_table(CONFIG, [at_200, at_160])
     assert "golf98 at 200" in text and "golf98 at 160" not in text
+
+
+def test_both_tables_show_the_same_accuracy() -> None:
+    """A mean in the middle between two hundredths is rounded once, not once as a count and once as a share."""
+    correct = (9832, 9803, 9824, 9814, 9813, 9831)  # 9,819.5 on average
+    rows = ladder.ladder(CONFIG, [result("prelu", seed, correct=n) for seed, n in enumerate(correct)])
+    percent = re.compile(r"98\.\d\d ± \d\.\d\d %")
+    full, short = (
+        percent.findall(text) for text in (ladder.full_table(rows), ladder.short_table(CONFIG, rows))
+    )
+    assert len(full) == 1 and full == short
 
 
 def test_every_size_is_told_entered_or_not() -> None:

@@ -176,7 +176,7 @@ def test_a_changed_threshold_runs_what_depends_on_it_and_its_way_back_runs_no_tr
     path = finished / "params.yaml"
     before, files = path.read_text(), onnx_files(finished)
     path.write_text(before.replace("threshold: 0.5", "threshold: 0.6"))
-    after = {"pruned", "prelu_pruned", "export", "verify", "ladder"}
+    followers = {"export", "verify", "front", "ladder", "interpret", "page"}
     try:
         changed = snakemake(finished)
         assert changed.returncode == 0, changed.stderr[-3000:]
@@ -187,18 +187,8 @@ def test_a_changed_threshold_runs_what_depends_on_it_and_its_way_back_runs_no_tr
     finally:
         path.write_text(before)
     back = dvc(finished, "repro")
-    assert not executed(back) & {
-        "data",
-        "reference",
-        "baseline",
-        "tune",
-        "tuned",
-        "prelu",
-        "pruned",
-        "prelu_pruned",
-    }
+    assert executed(back) <= followers  # which take seconds; the rest comes from DVC's cache
     assert onnx_files(finished) == files
-    assert after  # what may run again: export and what follows, seconds
     assert "Nothing to be done" in (lambda r: r.stdout + r.stderr)(snakemake(finished, "-n"))
 
 

@@ -38,6 +38,7 @@ class LadderRow:
     nonzero: Spread
     test_correct: Spread
     test_images: int
+    test_accuracy: Spread
     untouched: Spread
     untouched_on: str
     seeds: tuple[int, ...]
@@ -95,6 +96,7 @@ def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
                 nonzero=Spread.of([result.nonzero for result in group]),
                 test_correct=Spread.of([result.correct for result in group]),
                 test_images=group[0].images,
+                test_accuracy=test,
                 untouched=test if honest else heldout,
                 untouched_on="test" if honest else "held-out",
                 seeds=tuple(result.seed for result in group),
@@ -115,7 +117,7 @@ def full_table(rows: Sequence[LadderRow]) -> str:
                 "parameters": f"{row.parameters:,}",
                 "non-zero": _fewest(row.nonzero),
                 f"test, correct of {row.test_images:,}": row.test_correct.text(),
-                "on images that chose nothing": f"{row.untouched.text(2, scale=100)} % ({row.untouched_on})",
+                "on images that chose nothing": f"{_percent(row.untouched)} ({row.untouched_on})",
                 "zeros chosen on": chosen[row.variant.judge],
                 "n": str(row.nonzero.n),
                 "the blog": _blog(row.blog),
@@ -139,7 +141,7 @@ def short_table(config: Config, rows: Sequence[LadderRow]) -> str:
                 "network": row.title,
                 "parameters": f"{row.parameters:,}",
                 "non-zero": _fewest(row.nonzero),
-                "right on test": _percent(row) + worst[row.variant.judge],
+                "right on test": _percent(row.test_accuracy) + worst[row.variant.judge],
                 "n": str(row.nonzero.n),
                 "the blog": _blog(row.blog),
             }
@@ -192,8 +194,8 @@ def _markdown(rows: Sequence[dict[str, str]], aligned: str) -> str:
     return text
 
 
-def _percent(row: LadderRow) -> str:
-    return f"{row.test_correct.text(2, scale=100 / row.test_images)} %"
+def _percent(accuracy: Spread) -> str:
+    return f"{accuracy.text(2, scale=100)} %"
 
 
 def _fewest(nonzero: Spread) -> str:
