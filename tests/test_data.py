@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import pickle
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,7 @@ from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config, check
 from neural_golf.data import loaders, stage
-
-
-def idx(array: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
-    """An array in MNIST's own file format, compressed."""
-    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    return gzip.compress(head + array.tobytes(), mtime=0)
+from open_house import idx, md5
 
 
 @pytest.fixture
@@ -37,7 +31,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Ge
             name = f"{part}-{kind}-ubyte.gz"
             content = idx(rng.integers(0, 10, size, np.uint8))
             (folder / name).write_bytes(content)
-            resources.append((name, hashlib.md5(content).hexdigest()))
+            resources.append((name, md5(content)))
     monkeypatch.setattr(datasets.MNIST, "resources", resources)
     monkeypatch.chdir(tmp_path)
     return folder

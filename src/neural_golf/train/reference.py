@@ -55,7 +55,7 @@ def run(config: Config, row: str) -> None:
             curve = example.load(path) if path.exists() else []
             while len(curve) < section.epochs:
                 loss = example.epoch(len(curve), images, targets, f"{row} seed {seed}")
-                correct, ties = _correct(example.module, held, heldout.labels)
+                correct, _ = _correct(example.module, held, heldout.labels)
                 curve.append([round(loss, 6), correct / len(heldout)])
                 example.save(path, curve)
                 text = f"epoch {len(curve)}/{section.epochs}, loss {loss:.4f}, held-out {curve[-1][1]:.2%}"
@@ -77,7 +77,7 @@ class Example:
     """One training of the reference network: module, optimiser and the generator of its dropout.
 
     Adadelta (Zeiler 2012, arXiv:1212.5701). The example lowers its rate by 0.7 after each of 14 epochs;
-    here it falls to 0 linearly, batch by batch, which comes as far in fewer epochs.
+    here it falls to 0 linearly, batch by batch, which comes nearly as far in fewer epochs.
     """
 
     def __init__(self, network: Network, section: Reference, seed: int, images: int) -> None:

@@ -49,7 +49,7 @@ def run(config: Config) -> None:
         study_name="tune", storage=storage, direction="maximize", load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs),
     )  # fmt: skip
-    search(study, section, config.tune.trials, train, judge)
+    search(study, section, section.trials, train, judge)
     report(study, final(study, section, train, judge))
 
 
