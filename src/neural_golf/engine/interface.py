@@ -22,7 +22,7 @@ __all__ = ["Engine", "Floats", "Integers", "Mask", "Progress"]
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Pixels = NDArray[Any]  # uint8 or float32, [N, 1, 28, 28] or [N, 784]
+Pixels = NDArray[Any]  # uint8 or float32, [N, channels, height, width] or [N, pixels]
 Progress = Callable[[int, int, int], None]  # candidates done, zeroed so far, correct now
 
 

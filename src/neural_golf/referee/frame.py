@@ -70,10 +70,10 @@ def graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int 
     if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
         raise Refused("the graph's input must be float32 (pixels from 0 to 1) or uint8 (raw pixels)")
     if not tensor.HasField("shape"):
-        raise Refused("the graph's input has no shape; declare [batch, 1, 28, 28]")
+        raise Refused("the graph's input has no shape; declare [batch, channels, height, width]")
     dims = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in tensor.shape.dim]
     if not 2 <= len(dims) <= 4 or any(d is not None and d < 1 for d in dims):
-        raise Refused("the graph's input has a wrong shape; declare [batch, 1, 28, 28]")
+        raise Refused("the graph's input has a wrong shape; declare [batch, channels, height, width]")
     if dims[0] not in (None, 1):
         raise Refused(f"the graph's input has a fixed batch of {dims[0]}; it must be free or 1")
     shape = tuple(d for d in dims[1:] if d is not None)
@@ -89,5 +89,5 @@ def graph_output(graph: onnx.GraphProto) -> str:
     # A tool that cuts a graph (skl2onnx) may leave the output without a type; the run then tells it.
     untyped = value.type.WhichOneof("value") is None
     if not untyped and value.type.tensor_type.elem_type != TensorProto.FLOAT:
-        raise Refused("the graph's output must be a float32 tensor [batch, 10]")
+        raise Refused("the graph's output must be a float32 tensor [batch, classes]")
     return str(value.name)

@@ -120,7 +120,8 @@ def open_untrusted(path: Path, limits: Limits = LIMITS) -> int:
 class Sandbox:
     """A child process that judges files on fixed images, one after another, each in its own fork.
 
-    Use it as a context manager. `images` are uint8 [n, 1, 28, 28]; without them files are only counted.
+    Use it as a context manager. `images` are uint8 [n, channels, height, width]; without them files are only
+    counted.
     """
 
     def __init__(self, images: NDArray[np.uint8] | None = None, limits: Limits = LIMITS) -> None:

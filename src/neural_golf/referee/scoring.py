@@ -35,7 +35,7 @@ class Predictions:
 
 
 class TestImages:
-    """Test images [n, 1, 28, 28] as both kinds of input, raw bytes and float32 from 0 to 1, and two orders.
+    """Test images [n, channels, height, width] as raw bytes and as float32 from 0 to 1, and two orders.
 
     It is made once, before the forks, which share it.
     """

@@ -79,7 +79,7 @@ def verify(
     *,
     limits: Limits = LIMITS,
 ) -> Verdict:
-    """Score one ONNX file on uint8 images [n, 1, 28, 28] with labels [n].
+    """Score one ONNX file on uint8 images [n, channels, height, width] with labels [n].
 
     PASS needs the challenge's threshold (without a challenge, a file that can be scored passes). Raises
     GolfError only for wrong arguments: whatever is wrong with the file is REFUSED.

@@ -32,7 +32,6 @@ PAGE = Path("results/report/index.html")
 LADDER = Path("results/ladder.md")
 LEADERBOARD = Path("leaderboard/leaderboard.json")
 HANDBOOK = Path("docs/handbook/README.md")
-PAPER = (1, 28, 28)  # what a visitor draws
 
 
 def run(config: Config) -> None:
@@ -43,10 +42,8 @@ def run(config: Config) -> None:
     findings = read_findings()
     goals = config.page.goals
     test = data.read("test")
-    drawable = test.pixels.shape[1:] == PAPER
-    runtime = _runtime(config, drawable)
-    seeds = range(config.page.samples if drawable else 0)
-    digits = [image for seed in seeds for image in samples(test, seed).pixels]
+    runtime = find_runtime() if config.page.inference else Runtime(why="page.inference is off in params.yaml")
+    digits = [image for seed in range(config.page.samples) for image in samples(test, seed).pixels]
     first = shown_first(chosen, results, goals[0])
     public = public_records(config)
     tables = board.challenges(LEADERBOARD, config.data.dataset)
@@ -81,12 +78,6 @@ def run(config: Config) -> None:
     write_bytes(PAGE, content.encode())
     told = f"; without drawing: {runtime.why}" if runtime.why else ""
     print(f"page: {PAGE}, {len(content) / 1e6:.1f} MB{told}")
-
-
-def _runtime(config: Config, drawable: bool) -> Runtime:
-    if not config.page.inference:
-        return Runtime(why="page.inference is off in params.yaml")
-    return find_runtime() if drawable else Runtime(why=f"its networks do not read images of shape {PAPER}")
 
 
 def shown_first(chosen: Sequence[Result], results: Sequence[Result], goal: float) -> int:
