@@ -170,6 +170,24 @@ def test_a_tilde_is_the_home_folder(
     assert data.facts().train == 50
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (
+            {"torchvision": "MNIST", "places": ["~no-one/a"]},
+            r"no place has mine: ~no-one/a \(no such folder\)",
+        ),
+        ({"npz": "~no-one/a"}, r"datasets\.mine\.npz: there is no file ~no-one/a"),
+        ({"folder": "~no-one/a"}, r"datasets\.mine\.folder: there is no folder ~no-one/a"),
+    ],
+)
+def test_the_home_of_nobody_is_not_found(
+    raw: dict[str, Any], published: Path, source: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(GolfError, match=told):
+        stage.run(own(raw, **source))
+
+
 def test_torchvision_has_what_is_named_there_or_that_is_said(
     raw: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import shutil
 import zipfile
 import zlib
@@ -57,7 +58,7 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
     whys = []
     for place in dataset.places:
         remote = bool(urlsplit(place).scheme)
-        folder = Path(place).expanduser()
+        folder = _at_home(place)
         why = None if remote else _folder_problem(folder, kind.resources)
         if why is None:
             for file, _ in kind.resources:
@@ -104,6 +105,11 @@ def _torchvision_sets(name: str, kind: Any) -> Loaded:
     return train, test, classes
 
 
+def _at_home(place: str) -> Path:
+    """A path in which ~ is a home. A home that there is not stays as it is written, and is then not found."""
+    return Path(os.path.expanduser(place))  # noqa: PTH111 (Path's raises RuntimeError instead)
+
+
 def _folder_problem(folder: Path, resources: list[tuple[str, str]]) -> str | None:
     """Why a local folder will not do; None if all its files have the published MD5."""
     if not folder.is_dir():
@@ -119,7 +125,7 @@ def _folder_problem(folder: Path, resources: list[tuple[str, str]]) -> str | Non
 
 def from_npz(name: str, dataset: Dataset) -> Loaded:
     """From a NumPy archive with x_train and y_train, and x_test and y_test if there is a test part."""
-    path = Path(str(dataset.npz)).expanduser()
+    path = _at_home(str(dataset.npz))
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in ("x_train", "y_train", "x_test", "y_test") if key in file}
@@ -145,7 +151,7 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
     """
     from PIL import Image
 
-    root = Path(str(dataset.folder)).expanduser()
+    root = _at_home(str(dataset.folder))
     if not root.is_dir():
         raise GolfError(f"params.yaml: datasets.{name}.folder: there is no folder {root}")
     both = (root / "train").is_dir() and (root / "test").is_dir()
