@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neural_golf import __version__
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
 from neural_golf.referee.challenge import load_challenge, load_test_set
@@ -298,6 +299,11 @@ def test_pre_commit_runs_make_lint_and_no_linter_of_another_version() -> None:
     ]
     program = pytest.importorskip("pre_commit.main", reason="the dev extra brings pre-commit")
     assert program.main(["validate-config", str(ROOT / ".pre-commit-config.yaml")]) == 0
+
+
+def test_the_version_of_the_citation_is_the_packages() -> None:
+    assert "version" in PROJECT["project"]["dynamic"]  # it is read from the code
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
 
 
 def test_train_does_not_ask_for_torch() -> None:

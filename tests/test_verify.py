@@ -469,6 +469,19 @@ def test_no_verdict_has_a_code_of_its_own(folder: Path, capsys: pytest.CaptureFi
     assert said.out == "" and "no labels.gz in" in said.err
 
 
+def test_a_sandbox_that_does_not_start_is_no_verdict(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1 would say that the file fails."""
+
+    def fail(*_: object) -> Verdict:
+        raise GolfError("verify: no process can be made")
+
+    monkeypatch.setattr("neural_golf.referee.cli.verify", fail)
+    assert run(folder, "good.onnx") == 3
+    assert capsys.readouterr() == ("", "golf: verify: no process can be made\n")
+
+
 def test_the_graph_is_printed_on_demand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "good.onnx", "--graph") == 0
     assert capsys.readouterr().out.endswith("\nn2 --> answer\n")

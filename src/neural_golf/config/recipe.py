@@ -75,7 +75,7 @@ class Recipe(BaseModel):
     damping: Positive = 1e-3
     fisher_images: Count = 16000
     average: Share = 0.998  # exponential average of the weights, per step; 0: off
-    penalty: Annotated[float, Field(ge=0)] = 0.0  # price of a weight, while weights are removed
+    penalty: Annotated[float, Field(ge=0)] = 0.0  # price of a weight in the full-matrix phase
     smoothing: Share = 0.0
     distil: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the teacher's answer in the targets
     augment: Augment = Augment()

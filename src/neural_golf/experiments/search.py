@@ -1,8 +1,8 @@
 """`golf search`: which topologies and settings lie on the front of accuracy and size.
 
 A study with two objectives, accuracy on the held-out images and non-zero parameters, by TPE (Ozaki
-et al. 2022). It documents how good recipes are looked for; what it finds is written into params.yaml by
-hand. It is not part of the default run: `snakemake search`.
+et al. 2022). It shows how good recipes can be looked for; those in params.yaml are older than it and were
+chosen by hand. It is not part of the default run: `snakemake search`.
 """
 
 from __future__ import annotations

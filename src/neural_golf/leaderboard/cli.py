@@ -55,7 +55,7 @@ def run_submit(args: argparse.Namespace) -> int:
 def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf leaderboard`."""
     parser.description = (
-        "Verify every entry again and write the leaderboard's README.md and leaderboard.json."
+        "Verify every entry again and write the leaderboard's README.md, graphs.md and leaderboard.json."
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if the written tables are not these"
@@ -96,8 +96,8 @@ def add_leaderboard(parser: argparse.ArgumentParser) -> None:
 def add_enter_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf enter`."""
     parser.description = (
-        "Enter the networks of the ladder: of each row the one that the held-out images choose, "
-        "for every challenge that it passes."
+        "Enter the networks of the ladder: of each row and variant the seed that stands for it, for every "
+        "challenge that it passes."
     )
     parser.add_argument(
         "workspace",

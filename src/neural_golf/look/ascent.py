@@ -23,7 +23,7 @@ def excite(subject: Subject, settings: Excite) -> dict[str, NDArray[np.float32]]
     is its value before its activation; for a channel, whose map can be excited anywhere, the mean
     of the maxima of 4x4 fields of that map, in units of its deviation over noise. The image pays
     for ink (L2) and for roughness (squared steps between neighbours), and for channels it moves
-    by a pixel between steps.
+    by up to `jitter` pixels between steps.
     """
     network = subject.network
     found = {}

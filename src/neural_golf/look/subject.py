@@ -60,7 +60,7 @@ class Subject:
 def choose(results: Sequence[Result], wanted: Sequence[str]) -> list[Result]:
     """The network that stands for each wanted variant.
 
-    Of a row that enters only some sizes, it is one that was entered.
+    A size that was not entered may be asked for, too.
 
     Raises GolfError for a variant that this run does not have.
     """

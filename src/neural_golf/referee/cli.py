@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "REFUSED": 2}
-NO_VERDICT = 3  # the challenge or its data cannot be read
+NO_VERDICT = 3  # the challenge or its data cannot be read, or the sandbox does not start
 
 
 def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,10 +46,10 @@ def run_verify(args: argparse.Namespace) -> int:
     try:
         challenge = load_challenge(args.challenge)
         images, labels = load_test_set(challenge, *folders(args))
+        verdict = verify(args.file, images, labels, challenge)
     except GolfError as error:
         print(f"golf: {error}", file=sys.stderr)
         return NO_VERDICT
-    verdict = verify(args.file, images, labels, challenge)
     print(json.dumps(verdict.as_dict(), indent=2) if args.json else verdict_table(verdict))
     if args.graph and not args.json:  # the JSON has it anyway
         print("\n".join(verdict.drawing))

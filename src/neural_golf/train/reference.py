@@ -76,7 +76,7 @@ def run(config: Config, row: str) -> None:
 class Example:
     """One training of the reference network: module, optimiser and the generator of its dropout.
 
-    Adadelta (Zeiler 2012, arXiv:1212.5701). The example lowers its rate by 0.7 after each of 14 epochs;
+    Adadelta (Zeiler 2012, arXiv:1212.5701). The example multiplies its rate by 0.7 after each of 14 epochs;
     here it falls to 0 linearly, batch by batch, which comes nearly as far in fewer epochs.
     """
 

@@ -1,5 +1,5 @@
 // One network, compiled: owns the plan, the workspaces and the threads. Input is checked in Python
-// (base.py), except for NaN and Inf in float images, which only a look at every pixel can find.
+// (interface.py), except for NaN and Inf in float images, which only a look at every pixel can find.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace golf {
 
-struct Error : std::runtime_error {  // becomes neural_golf.errors.GolfError
+struct Error : std::runtime_error {  // becomes neural_golf.base.errors.GolfError
   using std::runtime_error::runtime_error;
 };
 
@@ -97,7 +97,7 @@ class Core {
   };
   double adam_epoch(float* parameters, float* m, float* v, const Adam&, const Images&, const Targets&);
 
-  // Zeroing (search.cpp). `progress` is called as base.py says, in the calling thread.
+  // Zeroing (search.cpp). `progress` is called as interface.py says, in the calling thread.
   using Progress = std::function<void(int64_t done, int64_t zeroed, int64_t correct)>;
   void zero_one_by_one(float* parameters, const int64_t* candidates, int64_t n, const Images&, const int64_t* labels,
                        int64_t threshold, int64_t every, const Progress&, size_t most_bytes, bool* mask);
