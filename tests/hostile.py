@@ -148,19 +148,19 @@ FILES: dict[str, tuple[Bytes, str]] = {
     "negative dims": (model_bytes(lambda: with_dims(-1, -10)), "negative dimension"),
     "Expand bomb": (
         model_bytes(lambda: bomb(node("Expand", "x shape", "g"), shape=HUGE)),
-        "bad_alloc|exceeds the supported maximum|overflow",
+        "numbers; the limit is 67108864",
     ),
     "Tile bomb": (
         model_bytes(lambda: bomb(node("Tile", "x times", "g"), times=[1, 1, 2000, 2000])),
-        "bad_alloc|exceeds the supported maximum|overflow",
+        "numbers; the limit is 67108864",
     ),
     "Pad bomb": (
         model_bytes(lambda: bomb(node("Pad", "x pads", "g"), pads=[0, 0, 0, 0, 0, 0, 50_000, 50_000])),
-        "bad_alloc|exceeds the supported maximum|overflow",
+        "numbers; the limit is 67108864",
     ),
     "Expand to 2**62": (
         model_bytes(lambda: bomb(node("Expand", "x shape", "g"), shape=[2**31, 2**31, 28, 28])),
-        "bad_alloc|exceeds the supported maximum|overflow",
+        "numbers; the limit is 67108864",
     ),
     "Resize bomb": (model_bytes(lambda: bomb(node("Resize", "x", "g"))), "'Resize' is not on the list"),
     "Einsum bomb": (
@@ -179,11 +179,11 @@ FILES: dict[str, tuple[Bytes, str]] = {
                 row=[1, -1],
             )
         ),
-        "bad_alloc|exceeds the supported maximum|overflow",
+        "bad_alloc",
     ),
     "Conv-padding bomb": (
         model_bytes(lambda: convolution(pads=[40_000] * 4)),
-        "bad_alloc|exceeds the supported maximum|overflow",
+        "bad_alloc",
     ),
     "Conv padding of 2**62": (model_bytes(lambda: convolution(pads=[2**62] * 4)), "onnxruntime"),
     "Conv with negative padding": (model_bytes(lambda: convolution(pads=[-100] * 4)), "onnxruntime"),
@@ -197,7 +197,7 @@ FILES: dict[str, tuple[Bytes, str]] = {
         model_bytes(lambda: mean_net(node("Steal", "f", "g", domain="my.own"))),
         "domain 'my.own'",
     ),
-    "cycle": (model_bytes(lambda: renamed("BAD")), "reads 'BAD'"),
+    "cycle": (model_bytes(lambda: renamed("BAD")), "part of a cycle"),
     "duplicate names": (
         model_bytes(lambda: mean_net(node("Relu", "f", "g"), node("Relu", "f", "g"))),
         "'g' is given twice",
@@ -208,7 +208,7 @@ FILES: dict[str, tuple[Bytes, str]] = {
     "wrong input type": (model_bytes(lambda: mean_net(image_type=TensorProto.STRING)), "must be float32"),
     "wrong output shape": (
         model_bytes(lambda: model([node("Flatten", "x", "y")])),
-        "give float32 of shape 1x784, not float32 of shape 1x10",
+        "it answers with 1x784 numbers; 1x10 are wanted",
     ),
     "NaN weights": (
         model_bytes(lambda: mean_net(constants={"w": np.full((1, 10), np.nan, F)})),

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from neural_golf.referee.rules import OPERATORS, Refused
-from neural_golf.referee.verdict import count
+from neural_golf.referee.counting import count
 from test_counting import COUNTED, REFUSED
 
 RULES_VERSION = Path(__file__).parents[1] / "docs" / "rules.md"

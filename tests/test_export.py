@@ -17,7 +17,7 @@ from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
 from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.parameters import initialise, masked
 from neural_golf.net.spec import Network
-from neural_golf.referee.verdict import count
+from neural_golf.referee.counting import count
 from neural_golf.results import export
 from neural_golf.results.export import settings_digest
 
@@ -84,11 +84,11 @@ def test_the_referee_counts_what_the_project_counts(name: str, rng: np.random.Ge
     mask = rng.random(network.size) < 0.7
     weights = rng.uniform(0.1, 1.0, network.size).astype(np.float32)  # none is 0 by itself
     counted = count(model_proto(network, masked(weights, mask), {}))
-    slopes = sum(
-        layer.kind == "leaky" for layer in network.layers
-    )  # an attribute that is not the default counts
-    assert counted.parameters == network.size + slopes
-    assert counted.nonzero == mask.sum() + slopes
+    kinds = [layer.kind for layer in network.layers]
+    slopes = kinds.count("leaky")  # an attribute that is not the default counts
+    gains = kinds.count("norm")  # a stored 1, and a 0 as bias, stand for those of all channels
+    assert counted.parameters == network.size + slopes + 2 * gains
+    assert counted.nonzero == mask.sum() + slopes + gains
 
 
 def test_no_zero_is_negative(rng: np.random.Generator) -> None:

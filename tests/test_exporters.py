@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from nets import model, node
-from neural_golf.referee.verdict import Refused, count, verify
+from neural_golf.referee.counting import count
+from neural_golf.referee.verdict import Refused, verify
 
 F = np.float32
 I64 = np.int64

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import resource
@@ -9,20 +11,23 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from hostile import FILES, SPECIAL, bomb, good, make_special, model_bytes
 from nets import node
 from neural_golf.base.errors import GolfError
 from neural_golf.referee import sandbox as sandbox_module
 from neural_golf.referee.cli import verdict_table
-from neural_golf.referee.rules import Limits
-from neural_golf.referee.sandbox import Answer, Sandbox
+from neural_golf.referee.exits import NoVerdict
+from neural_golf.referee.rules import LIMITS, Limits, Refused
+from neural_golf.referee.sandbox import PATIENCE, Answer, Sandbox
 from neural_golf.referee.verdict import verify, verify_many
 
 SECONDS = 10  # for one file, on a busy machine
@@ -100,13 +105,16 @@ def test_a_file_at_the_size_limit_is_read_and_one_byte_more_is_not(tmp_path: Pat
 
 
 def slow() -> bytes:
-    """Allowed operators, small memory, and 8e9 multiply-adds per node and image."""
+    """Allowed operators, small memory, and 9e8 multiply-adds per node and image."""
     body = [
         node("Tile", "x times", "a0"),
-        *[node("MatMul", f"a{i} a{i}", f"a{i + 1}") for i in range(60)],
+        *[node("Conv", f"a{i} k", f"a{i + 1}", auto_pad="SAME_UPPER") for i in range(60)],
         node("Identity", "a60", "g"),
     ]
-    return model_bytes(lambda: bomb(*body, times=[1, 1, 72, 72]))()
+    made = bomb(*body, times=[1, 1, 72, 72])
+    made.graph.initializer.append(numpy_helper.from_array(np.full((1, 1, 15, 15), 1 / 225, np.float32), "k"))
+    data: bytes = made.SerializeToString()
+    return data
 
 
 def test_processor_time_is_limited(tmp_path: Path) -> None:
@@ -116,20 +124,198 @@ def test_processor_time_is_limited(tmp_path: Path) -> None:
     assert found.verdict == "REFUSED"
 
 
-def test_waiting_time_is_limited_and_the_next_file_is_judged(tmp_path: Path) -> None:
+# No verdict: what says something of this machine says nothing of the file
+
+
+def test_who_waits_too_long_has_no_verdict_and_the_next_file_is_judged(tmp_path: Path) -> None:
     (tmp_path / "slow.onnx").write_bytes(slow())
     (tmp_path / "good.onnx").write_bytes(good())
-    with Sandbox(IMAGES, Limits(wall_seconds=4)) as made:
+    with Sandbox(IMAGES, patience=0.2) as made:
         assert made.judge(tmp_path / "good.onnx").refused is None
         first = made._process
-        assert made.judge(tmp_path / "slow.onnx").refused == "it takes longer than 4 seconds"
+        with pytest.raises(NoVerdict) as caught:
+            made.judge(tmp_path / "slow.onnx")
+        said = "in 4 seconds the file did not get its 20 seconds of processor time; this machine is too busy"
+        assert str(caught.value) == f"verify: no verdict: {said}"
         assert first is not None and first.returncode == -signal.SIGKILL
         assert made.judge(tmp_path / "good.onnx").refused is None
 
 
+def test_the_load_of_the_machine_does_not_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that gets a tenth of a processor, as on a machine that is busy, has the verdict of an idle one."""
+    (tmp_path / "slow.onnx").write_bytes(slow())
+    assert PATIENCE * LIMITS.cpu_seconds >= 600
+    with Sandbox(IMAGES, Limits(cpu_seconds=1)) as made:
+        answers = []
+        judging = threading.Thread(target=lambda: answers.append(made.judge(tmp_path / "slow.onnx")))
+        judging.start()
+        begin = time.monotonic()
+        while judging.is_alive() and time.monotonic() - begin < 60:
+            for pid in tree(made._process.pid) if made._process else []:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    time.sleep(0.09)
+                    os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
+        judging.join()
+    assert [answer.refused for answer in answers] == ["it needs more than 1 seconds of processor time"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_child_that_is_killed_from_outside_gives_no_verdict(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the system where memory is short. A file that has used up its processor time is refused all the same."""
+    (tmp_path / "good.onnx").write_bytes(good())
+    kill = f"child.os.kill(child.os.getpid(), {int(number)})"
+    dies = sandbox_module._BOOT.replace(
+        "child.main(", f"import signal\nchild.judge = lambda *_: [{kill}, signal.pause()]\nchild.main("
+    )
+    monkeypatch.setattr(sandbox_module, "_BOOT", dies)
+    with pytest.raises(NoVerdict, match=rf"the child process was ended from outside \({number.name}\)"):
+        verify(tmp_path / "good.onnx", IMAGES, LABELS)
+
+
+def test_a_kill_by_the_limit_of_processor_time_is_a_refusal() -> None:
+    for seconds, kind in ((0.5, NoVerdict), (20.0, Refused)):
+        assert type(sandbox_module._signalled(signal.SIGKILL, seconds, Limits())) is kind
+
+
+def test_a_sandbox_that_is_ended_gives_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "slow.onnx").write_bytes(slow())
+    with Sandbox(IMAGES) as made:
+        killer = threading.Timer(2, made.kill)
+        killer.start()
+        with pytest.raises(NoVerdict, match=r"ended from outside|Connection reset"):
+            made.judge(tmp_path / "slow.onnx")
+        killer.join()
+
+
+def test_a_machine_that_has_nothing_left_gives_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "good.onnx").write_bytes(good())
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for what in ("tempfile.TemporaryFile", "subprocess.Popen", "os.pipe", "os.open"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{sandbox_module.__name__}.{what}", full)
+            with pytest.raises(NoVerdict, match=r"no verdict: .*No space left on device"):
+                verify(tmp_path / "good.onnx", IMAGES, LABELS)
+
+
+def test_one_file_without_a_verdict_and_no_file_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody waits for the files that are still at work."""
+    (tmp_path / "slow.onnx").write_bytes(slow())
+    (tmp_path / "odd.onnx").write_bytes(b"odd")
+    judge = Sandbox.judge
+
+    def sometimes(self: Sandbox, path: Path, probes: bool = True) -> Answer:
+        if path.stem == "odd":
+            time.sleep(1)
+            raise NoVerdict("no verdict")
+        return judge(self, path, probes)
+
+    monkeypatch.setattr(Sandbox, "judge", sometimes)
+    begin = time.monotonic()
+    with pytest.raises(NoVerdict):
+        verify_many([tmp_path / "odd.onnx", *[tmp_path / "slow.onnx"] * 3], IMAGES, LABELS, jobs=2)
+    assert time.monotonic() - begin < 10  # the slow ones alone take 20 and more
+
+
+# Nothing outlives the parent
+
+JUDGES = """
+import sys, numpy as np
+from neural_golf.referee.verdict import verify_many
+print(0, flush=True)
+verify_many(sys.argv[1:], np.zeros((40, 1, 28, 28), np.uint8), np.zeros(40, np.uint8), jobs=2)
+"""
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all that come from it."""
+    return [pid, *(below for child in children(pid) for below in tree(child))]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("when", ["at work", "at the start"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_judge_and_its_children(number: signal.Signals, when: str, tmp_path: Path) -> None:
+    (tmp_path / "slow.onnx").write_bytes(slow())
+    command = [sys.executable, "-c", JUDGES, *[str(tmp_path / "slow.onnx")] * 2]
+    judge = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert judge.stdout is not None and judge.stdout.readline() == b"0\n"
+    begin = time.monotonic()
+    wanted = 5 if when == "at work" else 2  # the judge, two children, and their two forks
+    while len(tree(judge.pid)) < wanted:
+        assert time.monotonic() - begin < 30
+        time.sleep(0.01)
+    everything = tree(judge.pid)
+    judge.send_signal(number)
+    assert judge.wait(10) in (-number, 1)  # 1: KeyboardInterrupt is shown
+    begin = time.monotonic()
+    while any(map(alive, everything)):
+        assert time.monotonic() - begin < 5, "something is left that has seconds to compute"
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("lost", ["the socket", "the signal"])
+def test_either_of_the_two_lifelines_is_enough(lost: str, tmp_path: Path) -> None:
+    """Without the parent-death signal, as on other systems; or with a child that cannot listen."""
+    (tmp_path / "slow.onnx").write_bytes(slow())
+    cut = "sandbox._BOOT = sandbox._BOOT.replace('die_with(ask', 'from neural_golf.referee import lifeline; {}; die_with(ask')"
+    how = {
+        "the signal": "lifeline._PARENT_DEATH_SIGNAL = 0",
+        "the socket": "lifeline.Forks.wait = lambda self, pid: lifeline.os.wait4(pid, 0)[1:]",
+    }[lost]
+    code = f"from neural_golf.referee import sandbox\n{cut.format(how)}\n{JUDGES}"
+    judge = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "slow.onnx")], stdout=subprocess.PIPE
+    )
+    assert judge.stdout is not None and judge.stdout.readline() == b"0\n"
+    begin = time.monotonic()
+    while len(tree(judge.pid)) < 3:
+        assert time.monotonic() - begin < 30
+        time.sleep(0.01)
+    everything = tree(judge.pid)
+    judge.kill()
+    judge.wait()
+    begin = time.monotonic()
+    while any(map(alive, everything)):
+        assert time.monotonic() - begin < 5
+        time.sleep(0.01)
+
+
+def test_a_process_whose_parent_is_gone_already_ends_at_once() -> None:
+    code = "from neural_golf.referee.lifeline import die_with; die_with(1); print('still here')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+
+
 def test_memory_is_limited(tmp_path: Path) -> None:
-    """280 MB of pixels: within the default limit, over a small one."""
-    data = model_bytes(lambda: bomb(node("Tile", "x times", "g"), times=[1, 1, 300, 300]))()
+    """250 MB of pixels: within the default limit, over a small one."""
+    data = model_bytes(lambda: bomb(node("Tile", "x times", "g"), times=[1, 1, 280, 280]))()
     (tmp_path / "big.onnx").write_bytes(data)
     with Sandbox(IMAGES[:1], Limits(memory_bytes=400 << 20)) as made:
         answer = made.judge(tmp_path / "big.onnx")
@@ -301,7 +487,7 @@ def test_fresh_gives_every_file_a_child_of_its_own(tmp_path: Path, monkeypatch: 
 def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "good.onnx").write_bytes(good())
     monkeypatch.setattr(sandbox_module, "_BOOT", "raise SystemExit('no onnxruntime here')")
-    with pytest.raises(GolfError, match="the sandbox does not start: no onnxruntime here"):
+    with pytest.raises(NoVerdict, match="no verdict: the sandbox does not start: no onnxruntime here"):
         verify(tmp_path / "good.onnx", IMAGES, LABELS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,14 @@ import pytest
 from numpy.typing import NDArray
 
 from nets import W10, mean_net
+from neural_golf import cli as golf
 from neural_golf.base.errors import GolfError
 from neural_golf.leaderboard import cli, entries
-from neural_golf.leaderboard.entries import Card, Entry, load_card, submit, verified_entries
+from neural_golf.leaderboard.entries import Broken, Card, Entry, load_card, submit, verified_entries
 from neural_golf.leaderboard.tables import outdated, render, render_graphs, tables
 from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
+from neural_golf.referee.exits import NoVerdict
+from neural_golf.referee.sandbox import Sandbox
 from neural_golf.referee.verdict import Verdict
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +29,7 @@ F = np.float32
 TestSet = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 CARD = {"author": "Ann", "method": "by hand", "chosen_on": "held-out", "licence": "MIT"}
+AGAIN = {"code": "https://example.org/code", "seed": 7, "command": "make net"}
 IMAGES = np.random.default_rng(0).integers(1, 256, (20, 1, 28, 28), np.uint8)
 TEST_SET: TestSet = (IMAGES, np.full(20, 9, np.uint8))
 
@@ -56,11 +61,15 @@ def enter(tmp_path: Path, small: Challenge) -> Callable[..., Entry]:
     return made
 
 
-def board(tmp_path: Path) -> list[Entry]:
+def board(tmp_path: Path) -> list[Entry | Broken]:
     return verified_entries(tmp_path / "board", lambda _: TEST_SET)
 
 
-@pytest.mark.parametrize("text", ["author: 2001-99-99", "[" * 3000, "author: A\nauthor: B"])
+def broken(tmp_path: Path) -> list[tuple[str, str, str]]:
+    return [(one.name, one.verdict, one.reason) for one in board(tmp_path) if isinstance(one, Broken)]
+
+
+@pytest.mark.parametrize("text", ["author: [", "[" * 3000, "author: A\nauthor: B"])
 def test_a_card_that_is_odd_yaml_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "card.yaml"
     path.write_text(text)
@@ -130,7 +139,7 @@ def test_every_table_rests_on_a_fresh_verdict(tmp_path: Path, enter: Callable[..
     path = tmp_path / "board" / "mnist-98" / "first" / "model.onnx"
     path.write_bytes(mean_net(constants={"w": -W10}).SerializeToString())
     table = tables(board(tmp_path))["mnist-98"]
-    assert table.ranked == () and table.broken[0].verdict.verdict == "FAIL"
+    assert table.ranked == () and table.broken[0].verdict == "FAIL"
     assert "**FAIL**: first" in render(board(tmp_path))
 
 
@@ -143,6 +152,16 @@ def test_every_table_rests_on_a_fresh_verdict(tmp_path: Path, enter: Callable[..
         ({"author": "a\x1b[31m"}, "author: String should match"),
         ({"links": ["javascript:alert(1)"]}, r"links.0: String should match"),
         ({"links": ["https://a.b/) <script>"]}, r"links.0: String should match"),
+        ({"links": ["https://github.com@evil.example/"]}, r"links.0: String should match"),
+        ({"code": "http://a.b"}, "code: String should match"),
+        ({"code": "../secret"}, "code: String should match"),
+        ({"code": "/etc"}, "code: String should match"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
+        ({"seed": 1.5}, "seed: Input should be a valid integer"),
+        ({"seed": "1_000"}, "seed: Input should be a valid integer"),
+        ({"seed": []}, "seed: "),
+        ({"command": ""}, "command: String should have at least 1"),
+        ({"\u202e\x1b[31m": 1}, r"\\u202e\\x1b\[31m: Extra inputs"),
     ],
 )
 def test_a_wrong_card_says_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -174,26 +193,207 @@ def test_what_strangers_wrote_is_escaped() -> None:
     assert row.count(" | ") == 10  # eleven cells
 
 
-def test_an_odd_folder_is_an_error(tmp_path: Path, enter: Callable[..., Entry]) -> None:
+# One folder that is no entry does not stop the table.
+
+
+ODD = "it must hold model.onnx and card.yaml and nothing else"
+NAME = "its name must be of a-z, 0-9, dot, dash, and underscore"
+
+
+def spoil(folder: Path, how: str) -> tuple[str, str]:
+    """Make something odd of an entry; returns its name in the table and the reason."""
+    card, file = folder / "card.yaml", folder / "model.onnx"
+    match how:
+        case "a file more":
+            (folder / "notes.txt").write_text("hello")
+            return folder.name, ODD
+        case "no card":
+            card.unlink()
+            return folder.name, ODD
+        case "a card that points elsewhere":
+            card.unlink()
+            card.symlink_to("/etc/passwd")
+            return folder.name, ODD
+        case "a network that points elsewhere":
+            file.rename(folder.parent.parent / "away.onnx")
+            file.symlink_to(folder.parent.parent / "away.onnx")
+            return folder.name, ODD
+        case "a folder that points elsewhere":
+            folder.rename(folder.parent.parent / "away")
+            folder.symlink_to(folder.parent.parent / "away")
+            return folder.name, "it is a symbolic link"
+        case "a folder for a card":
+            card.unlink()
+            card.mkdir()
+            return folder.name, "it is a folder, not a file"
+        case "a pipe for a card":
+            card.unlink()
+            os.mkfifo(card)
+            return folder.name, "it is a named pipe, not a file"
+        case "a long card":
+            card.write_text("# " + "x" * 70_000)
+            return folder.name, "the file has 70002 bytes; the limit is 65536"
+        case "a card with an unknown key":
+            card.write_text(json.dumps(CARD | {"<b>\u202e": 1}))
+            return folder.name, "<b>\\u202e: Extra inputs are not permitted"
+        case "a card with an alias":
+            card.write_text("author: &a Ann\nmethod: *a\nchosen_on: train\nlicence: MIT\n")
+            return folder.name, "not YAML (it has an anchor, &a)"
+        case "a name in capitals and colours":
+            folder.rename(folder.with_name("A\x1b[31m\u202e"))
+            return r"A\x1b[31m\u202e", NAME
+        case "a name that is not text":
+            os.rename(folder, os.fsencode(folder.parent) + b"/\xff")  # noqa: PTH104 (bytes)
+            return r"\udcff", NAME
+    raise AssertionError(how)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a file more",
+        "no card",
+        "a card that points elsewhere",
+        "a network that points elsewhere",
+        "a folder that points elsewhere",
+        "a folder for a card",
+        "a pipe for a card",
+        "a long card",
+        "a card with an unknown key",
+        "a card with an alias",
+        "a name in capitals and colours",
+        "a name that is not text",
+    ],
+)
+def test_one_bad_entry_is_shown_and_the_others_stay(
+    tmp_path: Path, enter: Callable[..., Entry], how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     enter("first")
-    (tmp_path / "board" / "mnist-98" / "first" / "notes.txt").write_text("hello")
-    with pytest.raises(GolfError, match=r"must hold model.onnx and card.yaml and nothing else"):
-        board(tmp_path)
+    enter("second", zeros=1)
+    shown = spoil(tmp_path / "board/mnist-98/first", how)
+    assert [(name, reason) for name, _, reason in broken(tmp_path)] == [shown]
+    found = board(tmp_path)
+    assert [rank for rank, e in tables(found)["mnist-98"].ranked if e.name == "second"] == [1]
+    text = render(found)
+    assert "**BROKEN**: " in text and "<b>" not in text and "\x1b" not in text and "\u202e" not in text
+    root = ["--leaderboard", str(tmp_path / "board")]
+    assert command("leaderboard", *root) == 1
+    told = json.loads((tmp_path / "board/leaderboard.json").read_text())["mnist-98"]["broken"]
+    assert told == [{"entry": shown[0], "verdict": "BROKEN", "reason": shown[1]}]
+    assert outdated(found, tmp_path / "board") == []  # the tables are these, and yet:
+    assert command("leaderboard", "--check", *root) == 1
+    assert f"BROKEN: mnist-98/{shown[0]}: {shown[1]}\n" in capsys.readouterr().out
 
 
-def test_an_entry_may_not_point_elsewhere(tmp_path: Path, enter: Callable[..., Entry]) -> None:
+def test_an_entry_without_a_verdict_stops_everything(
+    tmp_path: Path,
+    enter: Callable[..., Entry],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is neither dropped nor written as refused."""
     enter("first")
-    card = tmp_path / "board" / "mnist-98" / "first" / "card.yaml"
-    card.unlink()
-    card.symlink_to("/etc/passwd")
-    with pytest.raises(GolfError, match=r"must hold model.onnx and card.yaml and nothing else"):
-        board(tmp_path)
+    enter("second", zeros=1)
+    words = ["leaderboard", "--leaderboard", str(tmp_path / "board")]
+    assert golf.main(words) == 0
+    before = {p.name: p.read_bytes() for p in (tmp_path / "board").iterdir() if p.is_file()}
+    judge = Sandbox.judge
+
+    def busy(self: Sandbox, path: Path, probes: bool = True) -> object:
+        if "second" in str(path):
+            raise NoVerdict("verify: no verdict: this machine is too busy")
+        return judge(self, path, probes)
+
+    monkeypatch.setattr(Sandbox, "judge", busy)
+    for more in ([], ["--check"]):
+        capsys.readouterr()
+        assert golf.main([*words, *more]) == 3
+        said = capsys.readouterr()
+        assert said == ("", "golf leaderboard: verify: no verdict: this machine is too busy\n")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "board").iterdir() if p.is_file()} == before
 
 
-def test_a_card_is_short(tmp_path: Path) -> None:
-    (tmp_path / "card.yaml").write_text("# " + "x" * 70_000)
-    with pytest.raises(GolfError, match="longer than 65536 bytes"):
-        load_card(tmp_path / "card.yaml")
+def test_a_challenge_is_one_of_the_projects_and_its_folder_is_never_a_path(tmp_path: Path) -> None:
+    """A folder x.yaml beside a file x.yaml in the folder above reads neither."""
+    for name in ("x.yaml", "mnist-97", "mnist-98.yaml", "\x1b[31m"):
+        root = tmp_path / f"board {name}"
+        (root / name).mkdir(parents=True)
+        with pytest.raises(GolfError) as caught:
+            verified_entries(root, lambda _: TEST_SET)
+        assert str(caught.value).startswith(f"challenge {name!a} does not exist; there are ")
+        assert "\n" not in str(caught.value)
+    root = tmp_path / "board with a link"
+    root.mkdir()
+    (root / "mnist-99").symlink_to(tmp_path)
+    with pytest.raises(GolfError, match="mnist-99 is a symbolic link"):
+        verified_entries(root, lambda _: TEST_SET)
+
+
+def test_submit_knows_only_the_projects_challenges(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = load_challenge("mnist-98").model_dump() | {"threshold": 1}
+    (tmp_path / "easy.yaml").write_text(json.dumps(tree))
+    (tmp_path / "card.yaml").write_text(json.dumps(CARD))
+    words = ["--name", "a", "--card", str(tmp_path / "card.yaml"), "--challenge", str(tmp_path / "easy.yaml")]
+    assert golf.main(["submit", str(tmp_path / "a.onnx"), *words]) == 1
+    assert "easy.yaml' does not exist; there are fashion" in capsys.readouterr().err
+
+
+# Whether an entry can be made again
+
+
+def test_an_entry_without_code_seed_and_command_is_not_reproducible(
+    tmp_path: Path, enter: Callable[..., Entry]
+) -> None:
+    enter("old")
+    enter("seedless", zeros=1, code="src", command="make")
+    enter("whole", zeros=2, **(AGAIN | {"seed": [3, 4]}))
+    assert command("leaderboard", "--leaderboard", str(tmp_path / "board")) == 0
+    ranked = json.loads((tmp_path / "board/leaderboard.json").read_text())["mnist-98"]["ranked"]
+    assert {row["entry"]: row["reproducible"] for row in ranked} == {
+        "whole": True,
+        "seedless": False,
+        "old": False,
+    }
+    assert {row["entry"]: row["card"].get("seed") for row in ranked}["whole"] == [3, 4]
+    rows = {
+        line.split("](")[0].split("[")[1]: line
+        for line in render(board(tmp_path)).splitlines()
+        if "](" in line
+    }
+    assert "not reproducible: the card names no code, no seed, no command" in rows["old"]
+    assert "not reproducible: the card names no seed |" in rows["seedless"]
+    assert "not reproducible" not in rows["whole"] and "[code](<https://example.org/code>)" in rows["whole"]
+    graphs = render_graphs(board(tmp_path))
+    assert "Made by: make net (seed 3, 4; code: https:/<span>" in graphs
+    assert "Not reproducible: the card names no seed." in graphs
+
+
+def test_submit_says_that_an_entry_will_not_be_reproducible(
+    tmp_path: Path, small: Challenge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.onnx").write_bytes(mean_net().SerializeToString())
+    words = [str(tmp_path / "a.onnx"), "--name", "a", "--leaderboard", str(tmp_path / "board"), "--replace"]
+    for card, said in ((CARD, True), (CARD | AGAIN, False)):
+        (tmp_path / "card.yaml").write_text(json.dumps(card))
+        assert command("submit", *words, "--card", str(tmp_path / "card.yaml")) == 0
+        told = "it will be shown as not reproducible: the card names no code, no seed, no command\n"
+        assert (told in capsys.readouterr().out) is said
+        assert load_card(tmp_path / "board/mnist-98/a/card.yaml") == Card.model_validate(card)
+
+
+def test_letters_that_pass_for_others_are_told(tmp_path: Path, enter: Callable[..., Entry]) -> None:
+    entry = enter("first", author="\u0410nn", method="by hand\u200b")
+    assert entry.flags == [
+        "look-alike letters in the author: \u0410nn has U+0410 CYRILLIC CAPITAL LETTER A",
+        "characters that show nothing in the method, left out here: U+200B",
+    ]
+    text = render(board(tmp_path))
+    assert "look-alike letters in the author" in text and "\u200b" not in text
+    assert command("leaderboard", "--leaderboard", str(tmp_path / "board")) == 0
+    (row,) = json.loads((tmp_path / "board/leaderboard.json").read_text())["mnist-98"]["ranked"]
+    assert row["flags"] == entry.flags and row["card"]["method"] == "by hand"
 
 
 def test_a_tie_in_rank_needs_the_same_nonzero_only() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import importlib.util
 import os
@@ -10,13 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from neural_golf.base.errors import GolfError
 
-__all__ = ["MAKERS", "STAGES", "main"]
+__all__ = ["MAKERS", "STAGES", "USAGE", "main"]
+
+USAGE = (
+    64  # the exit code of a command that is wrongly written; argparse's own, 2, is `golf verify`'s REFUSED
+)
 
 # What is run for a stage, and what it does: a module with `run(config)`.
 STAGES = {
@@ -41,25 +47,69 @@ MAKERS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code. Errors are one line on stderr."""
+    """Run one command; returns the exit code. Errors are one line on stderr.
+
+    Besides a command's own codes there are 3 where a file gets no verdict, `USAGE` for a command that is
+    wrongly written, 74 where the output cannot be written, and 128 and its number for a signal. `golf verify
+    FILE` never ends with 0, 1 or 2 unless that is the verdict.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except Exception as error:
+        return _failed(words, error)
+    except KeyboardInterrupt:
+        _complain(words, "stopped" if _judges(words) else "stopped; the same command goes on from here")
+        return 130
+
+
+def _run(words: Sequence[str]) -> int:
+    from neural_golf.referee import cli as referee
+
     _one_thread_of_linear_algebra()
     _a_home_that_can_be_written_to()
-    options = _parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except GolfError as error:
-        print(f"golf {options.command}: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("neural_golf"):
-            raise
+    parser = _parser()
+    options = parser.parse_args(words)
+    if options.command == "verify":
+        referee.check_usage(options, parser.error)
+    code = int(options.run(options))
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code
+
+
+def _failed(words: Sequence[str], error: Exception) -> int:
+    """Say what went wrong, and the exit code for it. What is no message to the user is raised again."""
+    from neural_golf.referee.exits import NO_VERDICT, UNWRITTEN, NoVerdict, close_output
+
+    judging = _judges(words)
+    if isinstance(error, GolfError):
+        _complain(words, str(error))
+        return NO_VERDICT if judging or isinstance(error, NoVerdict) else 1
+    if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+        close_output()
+        _complain(words, f"the output cannot be written: {error.strerror}")
+        return UNWRITTEN
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("neural_golf"):
         extra = "torch" if error.name in ("torch", "torchvision") else "train"
         hint = f"pip install '.[{extra}]' in the project's folder"
-        print(f"golf {options.command}: {error.name} is not installed: {hint}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"golf {options.command}: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        _complain(words, f"{error.name} is not installed: {hint}")
+        return NO_VERDICT if judging else 1
+    if judging:  # a fault of the referee, which must not look like a verdict
+        traceback.print_exception(error)
+        return NO_VERDICT
+    raise error
+
+
+def _judges(words: Sequence[str]) -> bool:
+    """Whether it is `golf verify FILE`, whose exit code is a verdict."""
+    return words[:1] == ["verify"] and len(words) > 1
+
+
+def _complain(words: Sequence[str], text: str) -> None:
+    from neural_golf.referee.exits import complain
+
+    complain(f"golf {words[0]}: {text}")
 
 
 def _one_thread_of_linear_algebra() -> None:
@@ -79,13 +129,17 @@ def _a_home_that_can_be_written_to() -> None:
         os.environ["HOME"] = str(Path(".golf/home").absolute())
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     from neural_golf.leaderboard import cli as leaderboard
     from neural_golf.referee import cli as referee
 
-    parser = argparse.ArgumentParser(
-        prog="golf", description="Reach an accuracy with the fewest non-zero parameters."
-    )
+    parser = _Parser(prog="golf", description="Reach an accuracy with the fewest non-zero parameters.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str, run: object) -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.leaderboard.entries import Card, load_card, submit, verified_entries
+from neural_golf.leaderboard.entries import Card, Entry, load_card, submit, verified_entries
 from neural_golf.leaderboard.tables import outdated, write_tables
 from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
 from neural_golf.referee.cli import add_challenge, add_data, folders, verdict_table
@@ -33,7 +33,8 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
         "--card",
         type=Path,
         required=True,
-        help="a YAML file: author, method, chosen_on (train, held-out or test), licence, and links if any",
+        help="a YAML file: author, method, chosen_on (train, held-out or test), licence, links if any, and "
+        "code, seed and command, without which the entry is shown as not reproducible",
     )
     parser.add_argument("--replace", action="store_true", help="replace the entry of that name")
     add_challenge(parser)
@@ -42,12 +43,14 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_submit(args: argparse.Namespace) -> int:
-    """Run `golf submit`; returns 0. Raises GolfError where the file does not pass."""
+    """Run `golf submit`; returns 0. Raises GolfError where the file does not pass, and NoVerdict."""
     challenge = load_challenge(args.challenge)
     card: Card = load_card(args.card)
     test_set = load_test_set(challenge, *folders(args))
     entry = submit(args.file, args.name, card, challenge, test_set, args.leaderboard, replace=args.replace)
     print(verdict_table(entry.verdict))
+    if card.missing:
+        print(f"it will be shown as not reproducible: the card names no {', no '.join(card.missing)}")
     print(f"written to {args.leaderboard / challenge.name / entry.name}; next: golf leaderboard")
     return 0
 
@@ -65,21 +68,26 @@ def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_leaderboard(args: argparse.Namespace) -> int:
-    """Run `golf leaderboard`; returns 1 if an entry does not pass or, with --check, a table is old."""
+    """Run `golf leaderboard`; returns 1 if an entry does not pass or, with --check, a table is old.
+
+    Raises GolfError for a challenge that the project does not have or whose data are not there, and NoVerdict
+    where the referee cannot tell about an entry; then nothing is written.
+    """
 
     def test_set(challenge: Challenge) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         return load_test_set(challenge, *folders(args))
 
     entries = verified_entries(args.leaderboard, test_set)
     for entry in entries:
-        print(f"{entry.verdict.verdict}: {entry.challenge}/{entry.name}: {entry.verdict.reason}")
+        told = entry.verdict if isinstance(entry, Entry) else entry
+        print(f"{told.verdict}: {entry.challenge}/{entry.name}: {told.reason}")
     old = outdated(entries, args.leaderboard)
     if args.check:
         for name in old:
             print(f"{args.leaderboard / name} is not up to date; run: golf leaderboard")
     else:
         write_tables(entries, args.leaderboard)
-    broken = any(entry.verdict.verdict != "PASS" for entry in entries)
+    broken = not all(isinstance(entry, Entry) for entry in entries)
     return int(broken or (args.check and bool(old)))
 
 

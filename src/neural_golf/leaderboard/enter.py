@@ -2,13 +2,13 @@
 
 Of each row and variant of the ladder, the seed that stands for it (`representative`) is entered for every
 challenge that it passes. If it does not pass, the row has no entry, though another seed might pass: to look
-for that one would be to choose on the test images.
+for that one would be to choose on the test images. The card names the command that makes the network again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from neural_golf import config
@@ -19,12 +19,15 @@ from neural_golf.referee.challenge import Challenge, challenge_names, load_chall
 from neural_golf.results.model_cards import method
 from neural_golf.results.result import VERIFIED, Result, by_variant, chosen_on, read_results, representative
 
-__all__ = ["enter"]
+__all__ = ["CODE", "command", "enter"]
+
+CODE = "src/neural_golf"  # of this repository, where all our networks are made
 
 
 def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
     """Enter a workspace's networks under root; yields a line on each row and challenge."""
     settings = config.load(workspace / "params.yaml")
+    known = _workspaces(Path("params.yaml"))
     variants = by_variant(read_results(workspace / VERIFIED))
     challenges = [c for c in map(load_challenge, challenge_names()) if c.dataset == settings.data.dataset]
     if not challenges:
@@ -40,7 +43,7 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
             elif not path.exists():
                 what = f"{path} is not there, because it is larger than the referee's limit"
             else:
-                card = _card(settings, group)
+                card = _card(settings, group, command(variant.row, workspace, known))
                 made = _submit(path, best, card, challenge, test_set, root, variant.name)
                 yield f"entered {entry}: {made.verdict.nonzero} non-zero, {made.verdict.reason}"
                 continue
@@ -48,7 +51,22 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
             yield f"no entry {entry}: {what}" + (f"; {stays} is of an earlier run" if stays.exists() else "")
 
 
-def _card(settings: Config, group: Sequence[Result]) -> Card:
+def command(row: str, workspace: Path, known: Collection[str]) -> str:
+    """What to run, in the project's folder, to make a row's networks again: Snakemake's rule, or all of a
+    workspace, one of `known`, which lies in results/NAME.
+    """
+    where = workspace.resolve()
+    if where.parent.name == "results" and where.name in known:
+        return f"golf {where.name}"
+    return f"snakemake {row}"
+
+
+def _workspaces(params: Path) -> Collection[str]:
+    """The names of the workspaces that the project's params.yaml describes: they are commands."""
+    return tuple(config.read(params).get("workspaces") or ()) if params.exists() else ()
+
+
+def _card(settings: Config, group: Sequence[Result], command: str) -> Card:
     ladder = settings.ladder
     return Card(
         author=ladder.author,
@@ -56,6 +74,9 @@ def _card(settings: Config, group: Sequence[Result]) -> Card:
         chosen_on=chosen_on(group),
         licence=ladder.licence,
         links=list(ladder.links),
+        code=CODE,
+        seed=representative(group).seed,
+        command=command,
     )
 
 

@@ -2,6 +2,7 @@
 
 A card says who made the network, how, and what chose it; it never says how good it is. Every table is written
 from a fresh verdict on every entry. Entries that were chosen on the test images are marked and ranked apart.
+A folder that is no entry, or whose file does not pass, is shown with the reason; the other entries stay.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,16 +24,20 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import parse_yaml
+from neural_golf.leaderboard.words import suspicions
 from neural_golf.referee.challenge import Challenge, load_challenge
+from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.sandbox import open_untrusted
+from neural_golf.referee.strict import read_strict
 from neural_golf.referee.verdict import LIMITS, Limits, Verdict, verify, verify_many
 
 __all__ = [
     "MODEL",
+    "Broken",
     "Card",
     "Entry",
     "TestSet",
+    "card_text",
     "load_card",
     "submit",
     "verified_entries",
@@ -40,14 +46,21 @@ __all__ = [
 TestSet = tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]
 
 _Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
-_Link = Annotated[str, Field(max_length=300, pattern=r"^https://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+$")]
+_PATH = r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*"  # one step of it; `..` is none
+_URL = r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][A-Za-z0-9._~:/?#@!$&*+,;=%-]*)?"
+_Link = Annotated[str, Field(max_length=300, pattern=rf"^{_URL}$")]
+_Code = Annotated[str, Field(max_length=300, pattern=rf"^({_URL}|{_PATH}(/{_PATH})*/?)$")]
+_Seed = Annotated[int, Field(ge=0, lt=1 << 64)]
 _ENTRY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MODEL, _CARD = "model.onnx", "card.yaml"
-_CARD_BYTES = 1 << 16
 
 
 class Card(BaseModel):
-    """What a person says about an entry. `chosen_on` names the data that chose this network among others."""
+    """What a person says about an entry. `chosen_on` names the data that chose this network among others.
+
+    `code`, `seed` and `command` say how anybody can make it again: a link or a path of this repository, what
+    the random numbers began with, and what to run.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -55,12 +68,20 @@ class Card(BaseModel):
     method: Annotated[str, Field(min_length=1, max_length=2000)]
     chosen_on: Literal["train", "held-out", "test"]
     licence: _Line
-    links: list[_Link] = []
+    links: Annotated[list[_Link], Field(max_length=10)] = []
+    code: _Code | None = None
+    seed: _Seed | Annotated[list[_Seed], Field(min_length=1, max_length=100)] | None = None
+    command: _Line | None = None
+
+    @property
+    def missing(self) -> list[str]:
+        """Which of the three that say how the network is made again are not there."""
+        return [name for name in ("code", "seed", "command") if getattr(self, name) is None]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One folder of the leaderboard with the referee's fresh verdict on it."""
+    """One folder of the leaderboard with the referee's fresh verdict on it: it passes."""
 
     challenge: str
     name: str
@@ -69,8 +90,23 @@ class Entry:
 
     @property
     def ranked(self) -> bool:
-        """Whether it competes: passed, and not chosen on the test images."""
-        return self.verdict.verdict == "PASS" and self.card.chosen_on != "test"
+        """Whether it competes: not chosen on the test images."""
+        return self.card.chosen_on != "test"
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether its card says how it is made again."""
+        return not self.card.missing
+
+    @property
+    def flags(self) -> list[str]:
+        """What a person should look at, in the file and in the card."""
+        told = {"author": self.card.author, "method": self.card.method, "licence": self.card.licence}
+        told["command"] = self.card.command or ""
+        return [
+            *self.verdict.flags,
+            *(flag for what, text in told.items() for flag in suspicions(what, text)),
+        ]
 
     def order(self) -> tuple[int, int, int, str]:
         """Fewest non-zero first, then fewest parameters, then most correct."""
@@ -78,20 +114,36 @@ class Entry:
         return (v.nonzero or 0, v.parameters or 0, -(v.correct or 0), self.name)
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A folder of the leaderboard that is no entry, and why, in printable ASCII."""
+
+    challenge: str
+    name: str
+    verdict: Literal["FAIL", "REFUSED", "BROKEN"]
+    reason: str
+
+
 def load_card(path: Path) -> Card:
-    """A card.yaml. Raises GolfError that names the field."""
+    """A card.yaml. Raises GolfError that names the field, in one line, and NoVerdict where this machine
+    cannot open it.
+    """
     try:
-        if path.stat().st_size > _CARD_BYTES:
-            raise GolfError(f"longer than {_CARD_BYTES} bytes")
-        return Card.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise GolfError(f"card {path}: cannot be read ({error})") from error
+        return _card(path)
+    except NoVerdict:
+        raise
     except GolfError as error:
         raise GolfError(f"card {path}: {error}") from error
+
+
+def _card(path: Path) -> Card:
+    try:
+        return Card.model_validate(read_strict(path))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "card"
-        raise GolfError(f"card {path}: {where}: {first['msg']}") from error
+        loc = first["loc"][:1] if first["loc"][:1] == ("seed",) else first["loc"]  # else the kind of seed too
+        where = ".".join(map(str, loc)) or "card"
+        raise GolfError(f"{ascii(where)[1:-1]}: {first['msg']}") from error
 
 
 def submit(
@@ -107,7 +159,8 @@ def submit(
 ) -> Entry:
     """Verify a file and, if it passes, write its entry under root/<challenge>/<name>/.
 
-    Raises GolfError if it does not pass, or if there is such an entry and `replace` is not set.
+    Raises GolfError if it does not pass, or if there is such an entry and `replace` is not set, and NoVerdict
+    where the referee cannot tell.
     """
     if not _ENTRY.fullmatch(name):
         raise GolfError(f"submit: the entry's name {name!r} must be of a-z, 0-9, dot, dash, and underscore")
@@ -125,8 +178,7 @@ def submit(
     try:
         made.chmod(0o755)
         (made / MODEL).write_bytes(data)
-        text = yaml.safe_dump(card.model_dump(), sort_keys=False, allow_unicode=True)
-        (made / _CARD).write_text(text, encoding="utf-8")
+        (made / _CARD).write_text(card_text(card), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)
@@ -141,31 +193,73 @@ def _read(path: Path, limits: Limits) -> bytes:
         return file.read(limits.file_bytes + 1)
 
 
+def card_text(card: Card) -> str:
+    """A card.yaml, without what it does not say."""
+    return yaml.safe_dump(card.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
+
+
 def verified_entries(
     root: Path, test_set: Callable[[Challenge], TestSet], limits: Limits = LIMITS
-) -> list[Entry]:
-    """Every entry under `root`, verified now, by challenge and rank. Raises GolfError for an odd folder."""
-    found: list[Entry] = []
+) -> list[Entry | Broken]:
+    """Every entry under `root`, verified now, by challenge and rank; what is no entry follows, by its name.
+
+    Raises GolfError for a challenge that the project does not have, and NoVerdict where the referee cannot
+    tell about one file: then there is no table.
+    """
+    found: list[Entry | Broken] = []
     for folder in _folders(root):
+        if folder.is_symlink():
+            raise GolfError(f"leaderboard: {_shown(folder)} is a symbolic link")
         challenge = load_challenge(folder.name)
-        entries = _folders(folder)
-        for entry in entries:
-            inside = list(entry.iterdir())
-            odd = {p.name for p in inside} ^ {MODEL, _CARD} or any(p.is_symlink() for p in [entry, *inside])
-            if odd or not _ENTRY.fullmatch(entry.name):
-                raise GolfError(f"leaderboard: {entry} must hold {MODEL} and {_CARD} and nothing else")
-        cards = [load_card(entry / _CARD) for entry in entries]
-        files = [e / MODEL for e in entries]
+        whole, broken = _read_entries(challenge.name, _folders(folder))
+        files = [entry / MODEL for entry in whole]
         verdicts = verify_many(files, *test_set(challenge), challenge, limits=limits, fresh=True)
-        made = [
-            Entry(challenge.name, entry.name, card, verdict)
-            for entry, card, verdict in zip(entries, cards, verdicts, strict=True)
-        ]
-        found += sorted(made, key=Entry.order)
+        passed = []
+        for (entry, card), verdict in zip(whole.items(), verdicts, strict=True):
+            if verdict.verdict == "PASS":
+                passed.append(Entry(challenge.name, entry.name, card, verdict))
+            else:
+                broken.append(Broken(challenge.name, entry.name, verdict.verdict, verdict.reason))
+        passed.sort(key=Entry.order)
+        broken.sort(key=lambda one: one.name)
+        found += [*passed, *broken]
     return found
+
+
+def _read_entries(challenge: str, folders: Sequence[Path]) -> tuple[dict[Path, Card], list[Broken]]:
+    """The cards of what can be an entry, by its folder, and the rest."""
+    whole: dict[Path, Card] = {}
+    broken = []
+    for folder in folders:
+        try:
+            whole[folder] = _card_of(folder)
+        except NoVerdict:
+            raise
+        except GolfError as error:
+            broken.append(Broken(challenge, ascii(folder.name[:100])[1:-1], "BROKEN", str(error)))
+    return whole, broken
+
+
+def _card_of(folder: Path) -> Card:
+    """The card of an entry. Raises GolfError for an odd folder, and as `load_card` does."""
+    if not _ENTRY.fullmatch(folder.name):
+        raise GolfError("its name must be of a-z, 0-9, dot, dash, and underscore")
+    if folder.is_symlink():
+        raise GolfError("it is a symbolic link")
+    try:
+        inside = list(islice(folder.iterdir(), 3))
+    except OSError as error:
+        raise GolfError(f"it cannot be read: {error.strerror}") from error
+    if {p.name for p in inside} != {MODEL, _CARD} or any(p.is_symlink() for p in inside):
+        raise GolfError(f"it must hold {MODEL} and {_CARD} and nothing else")
+    return _card(folder / _CARD)
 
 
 def _folders(path: Path) -> list[Path]:
     if not path.is_dir():
-        raise GolfError(f"leaderboard: {path} is not a folder")
+        raise GolfError(f"leaderboard: {_shown(path)} is not a folder")
     return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _shown(path: Path) -> str:
+    return ascii(str(path))[1:-1]

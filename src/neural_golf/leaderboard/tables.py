@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from neural_golf.base.files import write_bytes
-from neural_golf.leaderboard.entries import MODEL, Entry
+from neural_golf.leaderboard.entries import MODEL, Broken, Card, Entry
+from neural_golf.leaderboard.words import address, markdown, plain
 from neural_golf.referee.challenge import Challenge, load_challenge
 
 __all__ = ["Table", "outdated", "render", "render_graphs", "tables", "write_tables"]
@@ -21,25 +20,25 @@ _GRAPHS = "graphs.md"
 
 @dataclass(frozen=True)
 class Table:
-    """One challenge's entries with their ranks, those chosen on test images apart, and those that fail."""
+    """One challenge's entries with their ranks, those chosen on test images apart, and what is no entry."""
 
     challenge: Challenge
     ranked: tuple[tuple[int, Entry], ...]
     chosen_on_test: tuple[tuple[int, Entry], ...]
-    broken: tuple[Entry, ...]
+    broken: tuple[Broken, ...]
 
 
-def tables(entries: Sequence[Entry]) -> dict[str, Table]:
+def tables(entries: Sequence[Entry | Broken]) -> dict[str, Table]:
     """The leaderboard by challenge."""
     made: dict[str, Table] = {}
     for name in sorted({e.challenge for e in entries}):
         here = [e for e in entries if e.challenge == name]
-        passed = [e for e in here if e.verdict.verdict == "PASS"]
+        passed = [e for e in here if isinstance(e, Entry)]
         made[name] = Table(
             load_challenge(name),
             _ranks(e for e in passed if e.ranked),
             _ranks(e for e in passed if not e.ranked),
-            tuple(e for e in here if e.verdict.verdict != "PASS"),
+            tuple(e for e in here if isinstance(e, Broken)),
         )
     return made
 
@@ -56,36 +55,43 @@ def _ranks(entries: Iterable[Entry]) -> tuple[tuple[int, Entry], ...]:
 def _json(table: Table) -> dict[str, object]:
     """A table as the plain values of leaderboard.json."""
 
-    def plain(entry: Entry) -> dict[str, object]:
-        kept = ("verdict", "reason", "nonzero", "parameters", "bits", "nodes", "correct", "flags", "sha256")
+    def values(entry: Entry) -> dict[str, object]:
+        kept = ("verdict", "reason", "nonzero", "parameters", "bits", "nodes", "correct", "sha256")
         verdict = entry.verdict.as_dict()
-        return {"entry": entry.name, "card": entry.card.model_dump(), **{k: verdict[k] for k in kept}}
+        told = {"reproducible": entry.reproducible, "card": _plain(entry.card), "flags": entry.flags}
+        return {"entry": entry.name, **told, **{k: verdict[k] for k in kept}}
 
     return {
         "title": table.challenge.title,
         "dataset": table.challenge.dataset,
         "threshold": table.challenge.threshold,
         "images": table.challenge.images,
-        "ranked": [{"rank": rank} | plain(entry) for rank, entry in table.ranked],
-        "chosen_on_test": [{"rank": rank} | plain(entry) for rank, entry in table.chosen_on_test],
-        "broken": [plain(entry) for entry in table.broken],
+        "ranked": [{"rank": rank} | values(entry) for rank, entry in table.ranked],
+        "chosen_on_test": [{"rank": rank} | values(entry) for rank, entry in table.chosen_on_test],
+        "broken": [{"entry": one.name, "verdict": one.verdict, "reason": one.reason} for one in table.broken],
     }
 
 
-def render(entries: Sequence[Entry]) -> str:
+def _plain(card: Card) -> dict[str, object]:
+    """A card's values, with text as it can be shown."""
+    told: dict[str, object] = card.model_dump(exclude_none=True)
+    return {key: plain(value) if isinstance(value, str) else value for key, value in told.items()}
+
+
+def render(entries: Sequence[Entry | Broken]) -> str:
     """The leaderboard as a Markdown page. Everything that a stranger wrote is escaped."""
-    lines = ["# Leaderboard", "", "Written by `golf leaderboard`, which verified every entry again."]
+    about = "It is reproducible where its card names the code, the seed and the command that make it again."
+    lines = ["# Leaderboard", "", f"Written by `golf leaderboard`, which verified every entry again. {about}"]
     for name, table in tables(entries).items():
         asked = f"{table.challenge.threshold:,} of {table.challenge.images:,} test images"
-        lines += ["", f"## {_escape(table.challenge.title)}", "", f"`{name}`: at least {asked} right."]
+        lines += ["", f"## {markdown(table.challenge.title)}", "", f"`{name}`: at least {asked} right."]
         if table.ranked:
             lines += ["", *_rows(table.ranked)]
         if table.chosen_on_test:
             what = "Chosen on the test images, so their accuracy is not a measurement; ranked apart:"
             lines += ["", what, "", *_rows(table.chosen_on_test)]
-        for entry in table.broken:
-            verdict = entry.verdict
-            lines += ["", f"**{verdict.verdict}**: {_escape(entry.name)}: {_escape(verdict.reason)}"]
+        for one in table.broken:
+            lines += ["", f"**{one.verdict}**: {markdown(one.name)}: {markdown(one.reason)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -97,25 +103,41 @@ def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
     ]
     for rank, entry in rows:
         card, verdict, challenge = entry.card, entry.verdict, entry.challenge
-        links = " ".join(f"[{i}](<{html.escape(link)}>)" for i, link in enumerate(card.links, 1))
+        links = [f"[{i}]({address(link)})" for i, link in enumerate(card.links, 1)]
+        if card.code is not None and card.code.startswith("https://"):
+            links.append(f"[code]({address(card.code)})")
+        look_at = [*entry.flags, *([] if entry.reproducible else [_not_reproducible(card)])]
         cells = [
             str(rank),
-            f"[{entry.name}]({challenge}/{entry.name}/{MODEL})",
+            f"[{markdown(entry.name)}]({challenge}/{entry.name}/{MODEL})",
             f"**{verdict.nonzero:,}**",
             f"{verdict.parameters:,}",
             f"{verdict.bits:,}",
             f"[{verdict.nodes}]({_GRAPHS}#{challenge}-{entry.name})",
             f"{verdict.correct:,}",
             card.chosen_on,
-            " ".join(filter(None, (_escape(card.author), links))),
-            _escape(card.method),
-            "; ".join(_escape(flag) for flag in verdict.flags),
+            " ".join((markdown(card.author), *links)),
+            markdown(card.method),
+            "; ".join(map(markdown, look_at)),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
-def render_graphs(entries: Sequence[Entry]) -> str:
+def _not_reproducible(card: Card) -> str:
+    return f"not reproducible: the card names no {', no '.join(card.missing)}"
+
+
+def _made_by(card: Card) -> str:
+    """How an entry is made again, as the page of graphs says it."""
+    if card.missing:
+        return f"{_not_reproducible(card).capitalize()}."
+    seeds = card.seed if isinstance(card.seed, list) else [card.seed]
+    told = f"seed {', '.join(map(str, seeds))}; code: {markdown(card.code or '')}"
+    return f"Made by: {markdown(card.command or '')} ({told})."
+
+
+def render_graphs(entries: Sequence[Entry | Broken]) -> str:
     """A Markdown page that draws what every entry computes, because only a person can see some tricks."""
     lines = [
         "# What the entries compute",
@@ -125,29 +147,22 @@ def render_graphs(entries: Sequence[Entry]) -> str:
         "[the rules](../docs/rules.md#what-a-person-looks-at).",
     ]
     for entry in entries:
-        if entry.verdict.verdict == "PASS":
+        if isinstance(entry, Entry):
             lines += [
                 *(
                     "",
                     f'<a id="{entry.challenge}-{entry.name}"></a>',
                     "",
-                    f"## {entry.challenge}/{entry.name}",
+                    f"## {markdown(f'{entry.challenge}/{entry.name}')}",
                 ),
-                *("", f"{entry.verdict.nodes} nodes, {entry.verdict.integers} free integers."),
+                *("", f"{entry.verdict.nodes} nodes, {entry.verdict.integers} integers."),
+                *("", _made_by(entry.card)),
                 *("", "```mermaid", *entry.verdict.drawing, "```"),
             ]
     return "\n".join(lines) + "\n"
 
 
-def _escape(text: str) -> str:
-    """Text that a cell of a Markdown table shows as it is: one line in which nothing acts as HTML or
-    Markdown.
-    """
-    one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", html.escape(one_line, quote=False))
-
-
-def write_tables(entries: Sequence[Entry], root: Path) -> None:
+def write_tables(entries: Sequence[Entry | Broken], root: Path) -> None:
     """root/README.md and root/graphs.md for people, and root/leaderboard.json for programs."""
     write_bytes(root / "README.md", render(entries).encode())
     write_bytes(root / _GRAPHS, render_graphs(entries).encode())
@@ -156,7 +171,7 @@ def write_tables(entries: Sequence[Entry], root: Path) -> None:
     write_bytes(root / "leaderboard.json", text.encode())
 
 
-def outdated(entries: Sequence[Entry], root: Path) -> list[str]:
+def outdated(entries: Sequence[Entry | Broken], root: Path) -> list[str]:
     """The names of the written tables that are not what `write_tables` would write now."""
     with tempfile.TemporaryDirectory() as folder:
         write_tables(entries, Path(folder))

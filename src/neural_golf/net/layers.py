@@ -162,15 +162,17 @@ def _pool_nodes(operator: str) -> Callable[[Layer, str], list[Node]]:
 
 
 def _norm_nodes(layer: Layer, source: str) -> list[Node]:
-    """The operator wants a gain and a bias per channel; the paper's normalisation has none, so they are
-    made on the way: m - m = 0 and e^0 = 1, whatever m is. Its epsilon is EPSILON unless said.
+    """The operator wants a gain and a bias per channel; the paper's normalisation has none, so one stored 1
+    and one stored 0 stand for those of all channels. Its epsilon is EPSILON unless said.
     """
-    peak, zero, one = (f"{layer.name}.{part}" for part in ("peak", "zero", "one"))
+    gain, bias, channels = (f"{layer.name}.{part}" for part in ("gain", "bias", "channels"))
     return [
-        Node("ReduceMax", [source], peak, {"axes": [0, 2, 3], "keepdims": 0}),
-        Node("Sub", [peak, peak], zero),
-        Node("Exp", [zero], one),
-        Node("InstanceNormalization", [source, one, zero], layer.name),
+        Node("Constant", [], channels, {"value_ints": [layer.in_shape[0]]}),
+        Node("Constant", [], f"{gain}.one", {"value_float": 1.0}),
+        Node("Constant", [], f"{bias}.zero", {"value_float": 0.0}),
+        Node("Expand", [f"{gain}.one", channels], gain),
+        Node("Expand", [f"{bias}.zero", channels], bias),
+        Node("InstanceNormalization", [source, gain, bias], layer.name),
     ]
 
 

@@ -1,32 +1,38 @@
 """Challenges as data: which test images, how many must be right, under which rules.
 
 A challenge is a small YAML file (challenges/*.yaml). It knows its test files by their MD5, so a verdict never
-rests on altered data. They are read here with numpy and gzip alone.
+rests on altered data. They are read here with numpy and gzip alone, and no more of them than they state.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import math
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import parse_yaml
+from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.rules import RULES_VERSION
+from neural_golf.referee.strict import parse_strict, read_strict
 
 __all__ = ["Challenge", "DataFile", "challenge_names", "load_challenge", "load_test_set", "read_idx"]
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+_MOST_BYTES = 1 << 30  # of a data file, packed or not: a million images of 28 by 28 pixels, and some more
 _FOLDER = resources.files("neural_golf.referee") / "challenges"
 
 
@@ -60,7 +66,7 @@ class Challenge(_Strict):
     classes: Annotated[int, Field(ge=2, le=256)] = 10
     threshold: Annotated[int, Field(ge=1)]
     score: Literal["nonzero"]
-    rules: Literal[1] = RULES_VERSION
+    rules: Literal[2] = RULES_VERSION
 
     @model_validator(mode="after")
     def _possible(self) -> Challenge:
@@ -74,26 +80,30 @@ def challenge_names() -> list[str]:
     return sorted(f.name.removesuffix(".yaml") for f in _FOLDER.iterdir() if f.name.endswith(".yaml"))
 
 
-def load_challenge(name: str) -> Challenge:
-    """A challenge by its name, or from a path that ends in .yaml. Raises GolfError."""
-    if name.endswith(".yaml"):
-        path = Path(name)
+def load_challenge(name: str, *, files: bool = False) -> Challenge:
+    """A challenge that comes with the package, by its name. Without `files` no name is ever a path; with
+    `files` it may be the path of a challenge, which ends in .yaml.
+
+    Raises GolfError in one line of printable ASCII, and NoVerdict where this machine cannot open the file.
+    """
+    shown = ascii(name[:100])
+    if name in challenge_names():
+        tree = parse_strict((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    elif files and name.endswith(".yaml"):
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise GolfError(f"challenge {name}: the file cannot be read ({error})") from error
-    elif name in challenge_names():
-        text = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+            tree = read_strict(Path(name))
+        except NoVerdict:
+            raise
+        except GolfError as error:
+            raise GolfError(f"challenge {shown}: {error}") from error
     else:
-        raise GolfError(f"challenge {name!r} does not exist; there are {', '.join(challenge_names())}")
+        raise GolfError(f"challenge {shown} does not exist; there are {', '.join(challenge_names())}")
     try:
-        return Challenge.model_validate(parse_yaml(text))
-    except GolfError as error:
-        raise GolfError(f"challenge {name}: {error}") from error
+        return Challenge.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "challenge"
-        raise GolfError(f"challenge {name}: {where}: {first['msg']}") from error
+        where = ascii(".".join(map(str, first["loc"])) or "challenge")[1:-1]
+        raise GolfError(f"challenge {shown}: {where}: {first['msg']}") from error
 
 
 def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -130,25 +140,50 @@ def _find(challenge: Challenge, file: DataFile, folders: Sequence[Path]) -> NDAr
 def read_idx(path: Path, md5: str | None = None) -> NDArray[np.uint8]:
     """A gzip-compressed idx file of bytes as a uint8 array of the shape its header states.
 
-    With `md5` the compressed file must be that one, bit for bit. Raises GolfError for a file that is
-    missing, altered, cut off or of another format.
+    With `md5` the compressed file must be that one, bit for bit. No more is unpacked than the header states,
+    and that is at most 1 GiB. Raises GolfError for a file that is missing, altered, cut off or of another
+    format.
     """
     try:
-        packed = path.read_bytes()
+        with _opened(path) as packed:
+            found = hashlib.file_digest(packed, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            if md5 is not None and found != md5:
+                raise GolfError(
+                    f"data: {path} is not the published file (MD5 {found}, not {md5}); download it again"
+                )
+            packed.seek(0)
+            with gzip.GzipFile(fileobj=packed) as data:
+                return _unpacked(path, data)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise GolfError(f"data: {path} is cut off or not gzip ({error}); download it again") from error
     except OSError as error:
         raise GolfError(f"data: {path} cannot be read ({error.strerror})") from error
-    found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
-    if md5 is not None and found != md5:
-        raise GolfError(f"data: {path} is not the published file (MD5 {found}, not {md5}); download it again")
-    try:
-        data = gzip.decompress(packed)
-    except (OSError, EOFError, zlib.error) as error:
-        raise GolfError(f"data: {path} is cut off or not gzip ({error}); download it again") from error
-    rank = data[3] if len(data) > 3 and data[:3] == b"\x00\x00\x08" else 0
-    if not 1 <= rank <= 4 or len(data) < 4 + 4 * rank:
+
+
+def _opened(path: Path) -> io.BufferedReader:
+    """A regular file of allowed size; it never waits for a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+        os.close(descriptor)
+        raise GolfError(f"data: {path} is not a file of at most {_MOST_BYTES:,} bytes")
+    return os.fdopen(descriptor, "rb")
+
+
+def _unpacked(path: Path, data: gzip.GzipFile) -> NDArray[np.uint8]:
+    magic = data.read(4)
+    rank = magic[3] if magic[:3] == b"\x00\x00\x08" and len(magic) == 4 else 0
+    stated = data.read(4 * rank) if 1 <= rank <= 4 else b""
+    if not stated or len(stated) < 4 * rank:
         raise GolfError(f"data: {path} is not an idx file of bytes")
-    shape: tuple[Any, ...] = struct.unpack_from(f">{rank}I", data, 4)
-    body = np.frombuffer(data, np.uint8, offset=4 + 4 * rank)
-    if body.size != int(np.prod(shape, dtype=object)):
-        raise GolfError(f"data: {path} states {'x'.join(map(str, shape))} numbers and holds {body.size}")
-    return body.reshape(shape)
+    shape: tuple[int, ...] = struct.unpack(f">{rank}I", stated)
+    size, told = math.prod(shape), "x".join(map(str, shape))
+    if size > _MOST_BYTES:
+        raise GolfError(f"data: {path} states {told} numbers; the limit is {_MOST_BYTES:,}")
+    body = bytearray()
+    while part := data.read(min(1 << 20, size + 1 - len(body))):
+        body += part
+    if len(body) != size:
+        holds = "more" if len(body) > size else str(len(body))
+        raise GolfError(f"data: {path} states {told} numbers and holds {holds}")
+    return np.frombuffer(body, np.uint8).reshape(shape)

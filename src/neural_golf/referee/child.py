@@ -24,22 +24,27 @@ from typing import Any
 os.environ.update(ORT_DISABLE_TELEMETRY="1", OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
 
 import numpy as np
+import numpy.ma  # numpy imports it when it is first needed, which would be in a fork
 
-from neural_golf.referee.counting import inspect
+from neural_golf.referee.counting import add_up
 from neural_golf.referee.drawing import drawn
+from neural_golf.referee.folding import fold
 from neural_golf.referee.frame import parse
+from neural_golf.referee.lifeline import Forks, die_with
+from neural_golf.referee.reading import read
 from neural_golf.referee.rules import Limits, Refused
-from neural_golf.referee.scoring import TestImages, predict
+from neural_golf.referee.scoring import TestImages, count_with_images, hints, predict
 
-__all__ = ["BATCHES", "COUNT", "ENDED", "SCORE", "isolate", "judge", "limit", "main"]
+__all__ = ["BATCHES", "COUNT", "ENDED", "HINTS", "SCORE", "isolate", "judge", "limit", "main"]
 
-COUNT, SCORE, BATCHES = b"c", b"s", b"b"
+COUNT, SCORE, BATCHES, HINTS = b"c", b"s", b"b", b"h"
 _NEW_NETWORK, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38  # <linux/sched.h>, <linux/prctl.h>
-ENDED = struct.Struct("<iq")  # the wait status of the fork, and its peak resident memory (KiB on Linux)
+# The wait status of the fork, its peak resident memory (KiB on Linux), and its seconds of processor time.
+ENDED = struct.Struct("<iqd")
 
 
 def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits) -> None:
-    """Serve until the parent closes the socket. Images are uint8, raw, in the file images_fd."""
+    """Serve until the parent closes the socket or ends. Images are uint8, raw, in the file images_fd."""
     control = socket.socket(fileno=socket_fd)
     images = None
     if images_fd >= 0:
@@ -47,6 +52,8 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
             file.seek(0)
             images = TestImages(np.frombuffer(file.read(), np.uint8).reshape(shape))
     unshared = isolate()
+    die_with(os.getppid())  # again, since a new identity forgets it
+    forks, here = Forks(control), os.getpid()
     control.sendall(b"+")
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, 1, 2)
@@ -56,20 +63,22 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
         pid = os.fork()
         if pid == 0:
             try:
+                die_with(here)
+                forks.close()
                 control.close()
                 null = os.open(os.devnull, os.O_RDWR)
                 for standard in (0, 1, 2):
                     os.dup2(null, standard)
                 missing = unshared + limit(limits)
-                answer = judge(file_fd, None if request == COUNT else images, limits, request != BATCHES)
+                answer = judge(file_fd, None if request == COUNT else images, limits, request)
                 _write(answer_fd, json.dumps(answer | {"missing": missing}).encode())
             finally:
                 os._exit(0)
         os.close(file_fd)
         os.close(answer_fd)
-        _, status, usage = os.wait4(pid, 0)
+        status, usage = forks.wait(pid)
         peak = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss // 1024
-        control.sendall(ENDED.pack(status, peak))
+        control.sendall(ENDED.pack(status, peak, usage.ru_utime + usage.ru_stime))
 
 
 def isolate() -> list[str]:
@@ -106,8 +115,11 @@ def limit(limits: Limits) -> list[str]:
     return missing
 
 
-def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool = True) -> dict[str, Any]:
-    """Read, count and (with images) score one file. It never raises, because a refusal is an answer too."""
+def judge(file_fd: int, images: TestImages | None, limits: Limits, request: bytes = SCORE) -> dict[str, Any]:
+    """Read, count and (with images) score one file. It never raises, because a refusal is an answer too.
+
+    With HINTS it is run on some images as other tools have their pixels, and not scored.
+    """
     answer: dict[str, Any] = {}
     try:
         data = b""
@@ -118,15 +130,23 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool 
             raise Refused(f"the file is larger than {limits.file_bytes} bytes")
         model = parse(data)
         answer["metadata"] = _metadata(model)
-        graph = inspect(model, limits)
-        answer["count"] = asdict(graph.count)
-        answer["drawing"] = drawn(graph)
+        source = read(model, limits)
         if images is not None:
-            found = predict(graph, images, limits.classes, probes)
-            answer["classes"] = base64.b64encode(found.classes.tobytes()).decode()
-            if found.coarse is not None:
-                answer["coarse"] = base64.b64encode(found.coarse.tobytes()).decode()
-            answer["ties"] = found.ties
+            images.accept(source)
+        folded = fold(source, limits)
+        answer["drawing"] = drawn(folded)
+        if images is None or request == BATCHES:
+            answer["count"] = asdict(add_up(folded))
+        elif request == SCORE:
+            answer["count"] = asdict(add_up(folded))  # what is known if a look at images ends in a refusal
+            answer["count"] = asdict(count_with_images(folded, images, limits))
+        if images is not None and request == HINTS:
+            answer["hints"] = {k: _packed(v) for k, v in hints(folded, images, limits.classes).items()}
+        elif images is not None:
+            found = predict(folded, images, limits.classes, request == SCORE)
+            answer |= {"ties": found.ties, "one_by_one": found.one_by_one, "batch": found.batch}
+            answer["classes"] = _packed(found.classes)
+            answer["probes"] = {k: _packed(v) for k, v in found.probes.items()}
     except Refused as refusal:
         answer["refused"] = str(refusal)
     except MemoryError:
@@ -135,6 +155,10 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, probes: bool 
         # A file that finds a fault in the referee is refused, and the fault is named for its author.
         answer["refused"] = f"the referee failed on it ({type(error).__name__})"
     return answer
+
+
+def _packed(classes: Any) -> str:
+    return base64.b64encode(classes.tobytes()).decode()
 
 
 def _metadata(model: Any) -> dict[str, str]:

@@ -7,52 +7,71 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neural_golf.base.errors import GolfError
 from neural_golf.referee.challenge import challenge_names, load_challenge, load_test_set
+from neural_golf.referee.exits import EXIT_CODES, NO_VERDICT, UNWRITTEN, complain, written
 from neural_golf.referee.verdict import Verdict, verify
 
 __all__ = [
-    "EXIT_CODES",
     "add_challenge",
     "add_data",
     "add_verify_arguments",
+    "check_usage",
     "folders",
     "run_verify",
     "verdict_table",
 ]
 
-EXIT_CODES = {"PASS": 0, "FAIL": 1, "REFUSED": 2}
-NO_VERDICT = 3  # the challenge or its data cannot be read, or the sandbox does not start
+_CHALLENGE = "mnist-98"
 
 
 def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf verify`."""
     parser.description = (
-        "Score an ONNX file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED, 3: no verdict."
+        "Score an ONNX file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED, 3: no verdict, 64: the "
+        "command is wrongly written, 74: the verdict cannot be written, 128 and more: a signal."
     )
-    parser.add_argument("file", nargs="?", help="the ONNX file; it may come from a stranger")
-    add_challenge(parser)
+    parser.add_argument("file", nargs="?", type=_a_name, help="the ONNX file; it may come from a stranger")
+    add_challenge(parser, ", or a .yaml file")
     add_data(parser)
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
     parser.add_argument("--graph", action="store_true", help="also print the graph, as Mermaid's text")
 
 
+def _a_name(text: str) -> str:
+    if not text.strip():  # a variable of a script that is empty, and not the stage `verify`
+        raise argparse.ArgumentTypeError("the file's name is empty")
+    return text
+
+
+def check_usage(args: argparse.Namespace, error: Callable[[str], object]) -> None:
+    """Call `error` for options about a file where none is named: the stage `verify` takes no options."""
+    asked = {"--json": args.json, "--graph": args.graph, "--data": args.data is not None}
+    asked["--challenge"] = args.challenge != _CHALLENGE
+    if args.file is None and any(asked.values()):
+        error(f"verify: {next(name for name, given in asked.items() if given)} needs an ONNX file")
+
+
 def run_verify(args: argparse.Namespace) -> int:
-    """Run `golf verify`; returns the exit code: 0 PASS, 1 FAIL, 2 REFUSED, 3 where there is no verdict."""
+    """Run `golf verify FILE`; returns the exit code: 0 PASS, 1 FAIL, 2 REFUSED, 3 where there is no verdict,
+    74 where it cannot be written.
+    """
     try:
-        challenge = load_challenge(args.challenge)
+        challenge = load_challenge(args.challenge, files=True)
         images, labels = load_test_set(challenge, *folders(args))
         verdict = verify(args.file, images, labels, challenge)
     except GolfError as error:
-        print(f"golf: {error}", file=sys.stderr)
+        complain(f"golf: {error}")
         return NO_VERDICT
-    print(json.dumps(verdict.as_dict(), indent=2) if args.json else verdict_table(verdict))
+    text = json.dumps(verdict.as_dict(), indent=2) if args.json else verdict_table(verdict)
     if args.graph and not args.json:  # the JSON has it anyway
-        print("\n".join(verdict.drawing))
+        text = "\n".join((text, *verdict.drawing))
+    if not written(text):
+        complain("golf: verify: the verdict cannot be written")
+        return UNWRITTEN
     return EXIT_CODES[verdict.verdict]
 
 
@@ -64,12 +83,18 @@ def verdict_table(verdict: Verdict) -> str:
     if verdict.parameters is not None:
         rows += [
             ("non-zero parameters", f"{verdict.nonzero:,}"),
+            ("  of which", ", ".join(f"{n:,} {what}" for what, n in verdict.parts.items()) or None),
             ("parameters", f"{verdict.parameters:,}"),
             ("bits", f"{verdict.bits:,}"),
             ("nodes", f"{verdict.nodes:,}"),
             ("operators", ", ".join(f"{n} {op}" for op, n in verdict.operators.items())),
-            ("free integers", f"{verdict.integers:,}"),
+            ("integers", f"{verdict.integers:,}"),
         ]
+    if verdict.one_by_one:
+        how = f"{verdict.one_by_one:,} images one by one"
+        rest = verdict.images - verdict.one_by_one
+        rows.append(("run", how + (f", {rest:,} in batches of {verdict.batch}" if rest else "")))
+    rows += [(f"points lost: {name}", f"{lost:.2f}") for name, lost in verdict.losses.items()]
     rows += [("look at", flag) for flag in verdict.flags]
     rows += [("not protected", missing) for missing in verdict.missing]
     rows += [(f"says of itself: {key}", value) for key, value in verdict.metadata.items()]
@@ -80,12 +105,13 @@ def verdict_table(verdict: Verdict) -> str:
     )
 
 
-def add_challenge(parser: argparse.ArgumentParser) -> None:
+def add_challenge(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """The option --challenge; `more`: what it may be besides a name."""
     parser.add_argument(
         "--challenge",
-        default="mnist-98",
+        default=_CHALLENGE,
         metavar="NAME",
-        help=f"one of {', '.join(challenge_names())}, or a .yaml file (default: %(default)s)",
+        help=f"one of {', '.join(challenge_names())}{more} (default: %(default)s)",
     )
 
 

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
-from neural_golf.referee.counting import Graph
-from neural_golf.referee.operators import counted_attributes, schema_of
+if TYPE_CHECKING:  # it brings onnxruntime, which stays in the child process
+    from neural_golf.referee.folding import Folded
 
 __all__ = ["LINE", "drawn"]
 
+EDGES = 450  # Mermaid draws no more than 500
+
 _WORDS = r'"[A-Za-z0-9 ,]+"'
-LINE: Final = rf"^(flowchart TD|[a-z]+[0-9]*(\(\[{_WORDS}\]\)|\[{_WORDS}\]| --> [a-z]+[0-9]*))$"  # each line
+_TIMES = r"(\|[0-9]+ times\|)?"
+LINE: Final = (
+    rf"^(flowchart TD|[a-z]+[0-9]*(\(\[{_WORDS}\]\)|\[{_WORDS}\]| -->{_TIMES} [a-z]+[0-9]*))$"  # each
+)
 
 
-def drawn(graph: Graph) -> tuple[str, ...]:
-    """Lines of a Mermaid flowchart: the nodes, and every tensor that counts. Shapes are left out.
+def drawn(folded: Folded) -> tuple[str, ...]:
+    """Lines of a Mermaid flowchart: the nodes that depend on the image, and every constant that meets them.
+    Shapes are left out. An edge that stands more than once says how often.
 
     Names in the file are replaced by numbers, so that no line says what the file's author would like it to
-    say.
+    say. A graph of too many edges is drawn without its constants, and if that does not help, not at all.
     """
-    made = {graph.input_name: "image"}
-    lines = ["flowchart TD", 'image(["image"])']
-    for k, constant in enumerate(graph.constants):
-        if not constant.free:
-            made[constant.name] = f"c{k}"
-            shape = " by ".join(map(str, constant.array.shape)) or "one number"
-            filled = int((constant.array != 0).sum())
-            lines.append(f'c{k}["{filled:,} of {constant.array.size:,}, {shape}"]')
-    for k, node in enumerate(graph.nodes):
-        own = len(counted_attributes(node, schema_of(node, graph.opset)))
-        lines.append(f'n{k}(["{node.op_type}{f", {own} of its own" if own else ""}"])')
-        lines += [f"{made[name]} --> n{k}" for name in dict.fromkeys(node.input) if name in made]
+    boxes, edges = _drawn(folded, constants=True)
+    if len(edges) > EDGES:
+        boxes, edges = _drawn(folded, constants=False)
+    if len(edges) > EDGES:
+        return ("flowchart TD", f'answer(["a graph of {len(edges)} edges, too many to draw"])')
+    return ("flowchart TD", *boxes, *edges)
+
+
+def _drawn(folded: Folded, *, constants: bool) -> tuple[list[str], list[str]]:
+    made = {folded.model.input_name: "image"}
+    boxes = ['image(["image"])']
+    edges: Counter[tuple[str, str]] = Counter()
+    for k, node in enumerate(folded.nodes):
+        if all(name in folded.constants for name in node.output if name):
+            continue  # a shape that depends on the number of images
+        boxes.append(f'n{k}(["{node.op_type}"])')
+        for name in node.input:
+            numbers = folded.constants.get(name)
+            if constants and numbers is not None and name not in made and numbers.values.dtype != "int64":
+                made[name] = f"c{len(made)}"
+                shape = " by ".join(map(str, numbers.values.shape)) or "one number"
+                filled = int((numbers.values != 0).sum())
+                boxes.append(f'{made[name]}["{filled:,} of {numbers.values.size:,}, {shape}"]')
+            if name in made:
+                edges[made[name], f"n{k}"] += 1
         made.update((name, f"n{k}") for name in node.output if name)
-    return (*lines, 'answer(["answer"])', f"{made[graph.output_name]} --> answer")
+    boxes.append('answer(["answer"])')
+    edges[made[folded.model.output_name], "answer"] += 1
+    return boxes, [f"{a} -->{f'|{n} times|' if n > 1 else ''} {b}" for (a, b), n in edges.items()]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 
@@ -18,10 +20,11 @@ __all__ = [
     "Limits",
     "Refused",
     "describe",
+    "probing_order",
     "quoted",
 ]
 
-RULES_VERSION: Final = 1  # the version of the counting rule; a challenge names the one it is played under
+RULES_VERSION: Final = 2  # the version of the counting rule; a challenge names the one it is played under
 
 
 class Refused(GolfError):
@@ -35,7 +38,9 @@ class Limits:
     file_bytes: int = 1 << 20
     nodes: int = 256
     classes: int = 10  # the network must answer with so many numbers
-    free_integers: int = 256  # shapes, axes, pads and slices, over the whole graph
+    integers: int = 256  # of kernels, strides, shapes, pads and slices, wherever they are used
+    wires: int = 32  # inputs of Concat, Sum, Mean, Max and Min that are not stored tensors
+    elements: int = 1 << 26  # that Expand, Tile or Pad may make of one tensor
     memory_bytes: int = 3 << 30  # of address space, the interpreter and onnxruntime included
     cpu_seconds: int = 20
     wall_seconds: int = 60
@@ -68,6 +73,11 @@ OPERATORS = frozenset(
 INTEGERS_TO_INTEGERS = frozenset(
     "Add Sub Mul Div Cast Concat Gather Identity Reshape Slice Split Squeeze Unsqueeze".split()  # noqa: SIM905
 )
+
+
+def probing_order(n: int) -> NDArray[np.int64]:
+    """The order in which n test images are taken for probes and hints: shuffled, and always the same."""
+    return np.random.default_rng(20240229).permutation(n)
 
 
 def quoted(text: str) -> str:

@@ -1,71 +1,147 @@
-"""Runs an inspected network on images, in one fixed setting. Only the child process imports this."""
+"""Runs a counted network on the test images, in one fixed setting. Only the child process imports this."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from neural_golf.referee.counting import Graph, rebuild
-from neural_golf.referee.rules import Refused
+from neural_golf.referee.counting import Count, add_up
+from neural_golf.referee.folding import Folded, fold
+from neural_golf.referee.hints import conventions
+from neural_golf.referee.probing import IMAGES, Network, constants_in_disguise, standing_elements
+from neural_golf.referee.reading import Model
+from neural_golf.referee.rebuilding import INPUT, NARROW, OUTPUT, rebuild, widths
+from neural_golf.referee.rules import LIMITS, Limits, Refused, probing_order
+from neural_golf.referee.running import as_one_line, make_session
 
-__all__ = ["Predictions", "TestImages", "predict"]
+__all__ = ["Predictions", "TestImages", "count_with_images", "hints", "predict"]
 
 Array = NDArray[Any]
 Classes = NDArray[np.uint8]
 
-CHUNK = 32  # images of a batch in the permuted pass
-PERMUTATION_SEED = 20240229
+SAMPLE = 500  # images that are run one by one and in two orders of batches
+CHUNK = 250  # images of a batch
+PROBED = 2500  # images of a probe, if it changes few answers; else all
+CHANGED = 0.005  # of the answers: as few as cannot lose a point
+HINTED = 1000  # images for each convention of pixels
+SEED = 20240229
 ROUNDING = 1e-4  # of the largest logit: how far two orders of the same sums may differ
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The class of each image [n] by its first maximum, and the same with bfloat16 parameters if it was
-    probed.
+    """The class of each image [n] by its first maximum, and what the probes found.
+
+    `probes`: the classes with numbers or activations rounded, for the first images of `probing_order`, or for
+    all.
     """
 
     classes: Classes
-    coarse: Classes | None
-    ties: int  # images whose class differs between single and batch, but only by rounding
+    ties: int = 0  # images whose class differs between single and batch, but only by rounding
+    one_by_one: int = 0  # images that were run alone
+    batch: int = 1  # images that were run at once in the rest
+    probes: dict[str, Classes] = field(default_factory=dict)
 
 
 class TestImages:
-    """Test images [n, channels, height, width] as raw bytes and as float32 from 0 to 1, and two orders.
+    """Test images [n, channels, height, width] as raw bytes and as float32 from 0 to 1, noise like them, and
+    a shuffled order.
 
     It is made once, before the forks, which share it.
     """
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
+        rng = np.random.default_rng(SEED)
         self.raw = images
         self.unit = images.astype(np.float32) / np.float32(255)
-        self.straight = np.arange(len(images))
-        self.shuffled = np.random.default_rng(PERMUTATION_SEED).permutation(len(images))
+        self.shuffled = probing_order(len(images))
+        self.noise = rng.integers(0, 256, (IMAGES, *images.shape[1:]), np.uint8)
+
+    def accept(self, model: Model) -> None:
+        """Raises Refused for a model that takes other images. With one channel all layouts share their
+        bytes.
+        """
+        _, channels, height, width = self.raw.shape
+        accepted: set[tuple[int, ...]] = {(channels, height, width)}
+        if channels == 1:
+            accepted |= {(height, width, 1), (height, width), (height * width,)}
+        if model.input_shape not in accepted:
+            shown = "x".join(map(str, model.input_shape))
+            raise Refused(
+                f"the graph's input is [batch, {shown}]; declare [batch, {channels}, {height}, {width}]"
+            )
+
+    def pixels(self, model: Model) -> tuple[Array, Array]:
+        """Images and noise [n, ...] as the graph declares its input. Raises Refused as `accept` does."""
+        self.accept(model)
+        shape = model.input_shape
+        if model.input_type == TensorProto.UINT8:
+            return self.raw.reshape(-1, *shape), self.noise.reshape(-1, *shape)
+        noise = self.noise.astype(np.float32) / np.float32(255)
+        return self.unit.reshape(-1, *shape), noise.reshape(-1, *shape)
 
 
-def predict(graph: Graph, images: TestImages, classes: int, probes: bool = True) -> Predictions:
-    """Run a network of so many classes on the images, one by one; permuted batches must give the same
-    answers.
+def count_with_images(folded: Folded, images: TestImages, limits: Limits = LIMITS) -> Count:
+    """The count of a folded network after a look at what it does with images. Raises Refused."""
+    pixels, noise = images.pixels(folded.model)
+    if (pixels == pixels[0]).all():  # images that are all the same say nothing about a network
+        return add_up(folded)
+    network = Network(folded)
+    batch = folded.model.batch or 1
+    some = np.resize(images.shuffled, -(-min(IMAGES, len(pixels)) // batch) * batch)
+    real, noise = pixels[some], np.resize(noise, (-(-IMAGES // batch) * batch, *noise.shape[1:]))
+    disguised = constants_in_disguise(network, real)
+    standing = standing_elements(network, real, noise, set(disguised))
+    if not disguised:
+        return add_up(folded, standing=standing)
+    again = fold(folded.model, limits, disguised, folded.runner)
+    return replace(
+        add_up(again, standing=standing),
+        flags=(f"{len(disguised)} activation(s) are constants and counted as such",),
+    )
 
-    Without `probes` only the permuted batches are run, once. That is for our own files, and for more images
-    of a file that was probed. Raises Refused for a wrong input or output shape, logits that are not finite,
-    an answer that depends on the other images of a batch, and whatever onnxruntime will not run.
+
+def predict(folded: Folded, images: TestImages, classes: int, probes: bool = True) -> Predictions:
+    """Run a network of so many classes on the images.
+
+    A sample is run one by one and in shuffled batches, which must agree. The rest is run in batches, or one
+    by one if the sample leaves a doubt. Without `probes` all is run in batches, once: that is for our own
+    files, and for more images of a file that was probed. Raises Refused for a wrong input or output shape,
+    logits that are not finite, an answer that depends on the other images of a batch, and whatever
+    onnxruntime will not run.
     """
-    pixels = _feed(graph, images)
-    free = graph.batch is None
-    order, chunk = (images.shuffled, CHUNK) if free else (images.straight, 1)
-    session = _session(rebuild(graph))
+    pixels, _ = images.pixels(folded.model)
+    batch = folded.model.batch
+    runner = _Runner(rebuild(folded), classes, batch)
+    order = images.shuffled
     if not probes:
-        return Predictions(_classes(_run(session, graph, pixels, classes, order, chunk)), None, 0)
-    logits = _run(session, graph, pixels, classes, images.straight, 1)
-    ties = _agree(logits, _run(session, graph, pixels, classes, images.shuffled, CHUNK)) if free else 0
-    session = _session(rebuild(graph, coarse=True))
-    coarse = _run(session, graph, pixels, classes, order, chunk, finite=False)
-    return Predictions(_classes(logits), _classes(coarse), ties)
+        return Predictions(_classes(runner.run(pixels, order)), batch=runner.chunk)
+    sample, rest = order[:SAMPLE], order[SAMPLE:]
+    logits = np.empty((len(pixels), classes), np.float32)
+    logits[sample], ties = _sample(runner, pixels[sample], batch)
+    alone = len(sample) if batch in (None, 1) else 0
+    if ties and batch is None:  # the doubt: rounding decides some answers, so all are run as one would
+        alone, runner = len(pixels), _Runner(rebuild(folded), classes, 1)
+    logits[rest] = runner.run(pixels[rest])
+    found = _classes(logits)
+    probed = {name: _probed(p, found, pixels, order) for name, p in _probes(folded, classes).items()}
+    return Predictions(found, ties, alone, runner.chunk, probed)
+
+
+def hints(folded: Folded, images: TestImages, classes: int) -> dict[str, Classes]:
+    """The classes of the first images of `probing_order` with their pixels as other tools have them."""
+    if folded.model.input_type != TensorProto.FLOAT:
+        return {}
+    runner = _Runner(rebuild(folded), classes, folded.model.batch)
+    few = images.unit[images.shuffled[:HINTED]]
+    return {
+        name: _classes(runner.run(pixels.reshape(len(few), *folded.model.input_shape), finite=False))
+        for name, pixels in conventions(few)
+    }
 
 
 def _classes(logits: Array) -> Classes:
@@ -73,65 +149,77 @@ def _classes(logits: Array) -> Classes:
     return classes
 
 
-def _feed(graph: Graph, images: TestImages) -> Array:
-    """Pixels [n, ...] as the graph declares its input. With one channel all layouts share their bytes."""
-    n, channels, height, width = images.raw.shape
-    accepted: set[tuple[int, ...]] = {(channels, height, width)}
-    if channels == 1:
-        accepted |= {(height, width, 1), (height, width), (height * width,)}
-    if graph.input_shape not in accepted:
-        shown = "x".join(map(str, graph.input_shape))
-        raise Refused(
-            f"the graph's input is [batch, {shown}]; declare [batch, {channels}, {height}, {width}]"
-        )
-    pixels = images.raw if graph.input_type == TensorProto.UINT8 else images.unit
-    return pixels.reshape(n, *graph.input_shape)
+def _probes(folded: Folded, classes: int) -> dict[str, _Runner]:
+    """Networks with all numbers rounded, with those of more than 8 bits, and with activations."""
+    batch = folded.model.batch
+    found = {}
+    stored = widths(folded)
+    if any(w > NARROW for w in stored):
+        found["wide"] = _Runner(rebuild(folded, rounded=NARROW), classes, batch)
+    if any(w <= NARROW for w in stored):
+        found["all"] = _Runner(rebuild(folded, rounded=0), classes, batch)
+    found["activations"] = _Runner(rebuild(folded, coarse=True), classes, batch)
+    return found
 
 
-def _session(model: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except MemoryError:
-        raise
-    except Exception as error:  # onnxruntime has one class per status code, all direct children of Exception
-        raise Refused(f"onnxruntime does not load it: {_one_line(error)}") from error
+def _probed(runner: _Runner, exact: Classes, pixels: Array, order: Array) -> Classes:
+    """The classes of a probe, in the shuffled order: of the first images, or of all if many differ."""
+    first = order[:PROBED]
+    few = _classes(runner.run(pixels[first], finite=False))
+    if len(first) == len(order) or (few != exact[first]).mean() <= CHANGED:
+        return few
+    return np.concatenate([few, _classes(runner.run(pixels[order[PROBED:]], finite=False))])
 
 
-def _run(
-    session: Any, graph: Graph, pixels: Array, classes: int, order: Array, chunk: int, finite: bool = True
-) -> Array:
-    """Logits [n, classes] of pixels [n, ...], run in this order, `chunk` images at a time."""
-    logits = np.empty((len(pixels), classes), np.float32)
-    wanted = [graph.output_name]
-    how = "image by image" if chunk == 1 else f"in permuted batches of {chunk}"
-    for start in range(0, len(pixels), chunk):
-        chosen = order[start : start + chunk]
-        part = pixels[chosen]
-        try:
-            out = session.run(wanted, {graph.input_name: part})[0]
-        except MemoryError:
-            raise
-        except Exception as error:  # as above
-            raise Refused(f"onnxruntime does not run it {how}: {_one_line(error)}") from error
-        if out.shape != (len(part), classes) or out.dtype != np.float32:
-            shown = "x".join(map(str, out.shape))
-            wrong = f"{len(part)} image(s) give {out.dtype} of shape {shown}"
-            raise Refused(f"run {how}, {wrong}, not float32 of shape {len(part)}x{classes}")
-        logits[chosen] = out
-    if finite and not np.isfinite(logits).all():
-        raise Refused(f"run {how}, it answers NaN or infinity")
-    return logits
+def _sample(runner: _Runner, pixels: Array, batch: int | None) -> tuple[Array, int]:
+    """Logits of a sample, and how many of its images tie. Raises Refused where the batch decides."""
+    shuffled = np.random.default_rng(SEED).permutation(len(pixels))
+    if batch == 1:
+        return runner.run(pixels), 0
+    together = runner.run(pixels, shuffled, 32 if batch is None else None)
+    if batch is None:
+        alone = runner.run(pixels, chunk=1)
+        return alone, _agree(alone, together)
+    straight = runner.run(pixels)
+    return straight, _agree(straight, together)
+
+
+class _Runner:
+    """One serialised model, run on pixels in an order, `chunk` images at a time."""
+
+    def __init__(self, model: bytes, classes: int, batch: int | None) -> None:
+        self._session, self._classes = make_session(model), classes
+        self._fixed, self.chunk = batch is not None, batch or CHUNK
+
+    def run(
+        self, pixels: Array, order: Array | None = None, chunk: int | None = None, finite: bool = True
+    ) -> Array:
+        """Logits [n, classes] of pixels [n, ...], as they lie. Where the model takes a fixed number of
+        images, the last batch is filled up with the first one.
+        """
+        n, chunk = len(pixels), chunk or self.chunk
+        order = np.arange(n) if order is None else order
+        logits = np.empty((n, self._classes), np.float32)
+        how = "image by image" if chunk == 1 else f"in batches of {chunk}"
+        for start in range(0, n, chunk):
+            chosen = order[start : start + chunk]
+            part = pixels[chosen]
+            if self._fixed and len(part) < chunk:
+                part = np.concatenate([part, np.repeat(pixels[:1], chunk - len(part), axis=0)])
+            try:
+                out = self._session.run([OUTPUT], {INPUT: part})[0]
+            except MemoryError:
+                raise
+            except Exception as error:  # onnxruntime has one class per status code
+                raise Refused(f"onnxruntime does not run it {how}: {as_one_line(error)}") from error
+            if out.shape != (len(part), self._classes) or out.dtype != np.float32:
+                shown = "x".join(map(str, out.shape))
+                wrong = f"{len(part)} image(s) give {out.dtype} of shape {shown}"
+                raise Refused(f"run {how}, {wrong}, not float32 of shape {len(part)}x{self._classes}")
+            logits[chosen] = out[: len(chosen)]
+        if finite and not np.isfinite(logits).all():
+            raise Refused(f"run {how}, it answers NaN or infinity")
+        return logits
 
 
 def _agree(single: Array, batched: Array) -> int:
@@ -143,9 +231,3 @@ def _agree(single: Array, batched: Array) -> int:
     if real:
         raise Refused(f"its answer depends on the batch: {real} image(s) get another class among others")
     return len(differ)
-
-
-def _one_line(error: Exception) -> str:
-    """An error's message in printable ASCII, cut to one short line."""
-    text = ascii(" ".join(str(error).split()))[1:-1]
-    return text if len(text) <= 300 else text[:297] + "..."

@@ -11,7 +11,7 @@ tells players what counts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -24,18 +24,18 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.referee.challenge import Challenge
-from neural_golf.referee.counting import Count, count
-from neural_golf.referee.rules import LIMITS, RULES_VERSION, Limits, Refused
+from neural_golf.referee.exits import NoVerdict
+from neural_golf.referee.hints import hint
+from neural_golf.referee.rules import LIMITS, RULES_VERSION, Limits, Refused, probing_order
 from neural_golf.referee.sandbox import Answer, Sandbox
 
 __all__ = [
     "LIMITS",
     "RULES_VERSION",
-    "Count",
     "Limits",
+    "NoVerdict",
     "Refused",
     "Verdict",
-    "count",
     "verify",
     "verify_many",
 ]
@@ -52,13 +52,16 @@ class Verdict:
     images: int
     threshold: int | None
     correct: int | None = None
-    coarse: int | None = None  # correct with parameters rounded to bfloat16; None without probes
     parameters: int | None = None
     nonzero: int | None = None
     bits: int | None = None
     nodes: int | None = None
     operators: dict[str, int] = field(default_factory=dict)
     integers: int | None = None
+    parts: dict[str, int] = field(default_factory=dict)  # what the non-zero parameters are made of
+    losses: dict[str, float] = field(default_factory=dict)  # points lost with numbers or activations rounded
+    one_by_one: int = 0  # images that were run alone; the others in batches
+    batch: int = 1
     flags: tuple[str, ...] = ()
     sha256: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
@@ -82,7 +85,8 @@ def verify(
     """Score one ONNX file on uint8 images [n, channels, height, width] with labels [n].
 
     PASS needs the challenge's threshold (without a challenge, a file that can be scored passes). Raises
-    GolfError only for wrong arguments: whatever is wrong with the file is REFUSED.
+    GolfError only for wrong arguments, and NoVerdict where this machine cannot tell: whatever is wrong with
+    the file is REFUSED.
     """
     return verify_many([path], images, labels, challenge, limits=limits)[0]
 
@@ -103,9 +107,11 @@ def verify_many(
     `jobs` child processes work side by side. The verdicts come in the order of the paths. With `fresh` each
     file gets a new child process. This is slower, and it is right for files of several strangers: a file that
     takes over its fork can then reach no verdict but its own. Without `probes` a file is run only once, in
-    batches, which takes a third of the time. This is right for our own files, and for more images of a file
-    that was probed. It does not find a network that looks at the other images of its batch or that hides
+    batches. This is right for our own files, and for more images of a file that was probed. It does not find
+    a network that looks at the other images of its batch, that makes constants from the image, or that hides
     something in the last bits of its parameters.
+
+    Raises GolfError and NoVerdict as `verify` does: with one file that has no verdict, none has.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
         found = f"{images.dtype} {images.shape}"
@@ -119,20 +125,32 @@ def verify_many(
     paths = list(paths)
     with ExitStack() as stack:
         idle: SimpleQueue[Sandbox] = SimpleQueue()
-        for _ in range(max(1, min(jobs, len(paths)))):
-            idle.put(stack.enter_context(Sandbox(images, limits)))
+        sandboxes = [
+            stack.enter_context(Sandbox(images, limits)) for _ in range(max(1, min(jobs, len(paths))))
+        ]
+        for made in sandboxes:
+            idle.put(made)
 
         def judge(path: str | os.PathLike[str]) -> Answer:
             sandbox = idle.get()
             try:
-                return sandbox.judge(path, probes)
+                answer = sandbox.judge(path, probes)
+                if probes and challenge is not None and _fails(answer, labels, challenge):
+                    answer = answer.model_copy(update={"hints": sandbox.hints(path).hints})
+                return answer
             finally:
                 if fresh:
                     sandbox.stop()
                 idle.put(sandbox)
 
-        with ThreadPoolExecutor(idle.qsize()) as pool:
-            answers = list(pool.map(judge, paths))
+        with ThreadPoolExecutor(len(sandboxes)) as pool:
+            try:
+                answers = list(pool.map(judge, paths))
+            except BaseException:  # Ctrl-C too: nobody waits for the other files
+                pool.shutdown(wait=False, cancel_futures=True)
+                for made in sandboxes:
+                    made.kill(over=True)
+                raise
     return [
         _verdict(path, answer, labels, challenge, probes) for path, answer in zip(paths, answers, strict=True)
     ]
@@ -160,23 +178,77 @@ def _verdict(
         counted = answer.count.model_dump()
         flags += counted.pop("flags")
         known |= counted
-    correct = coarse = None
+    correct = better = None
     refused = answer.refused
     if refused is None:
         try:
-            correct = int((answer.decode("classes", n) == labels).sum())
-            coarse = int((answer.decode("coarse", n) == labels).sum()) if probes else None
+            classes = answer.decode(n)
+            correct = int((classes == labels).sum())
+            known["losses"] = losses = _losses(answer, classes, labels)
+            refused, flag = _precision(losses)
+            flags += [flag] if flag else []
+            better = _better(answer, classes, labels)
         except Refused as refusal:
             refused = str(refusal)
     if refused is not None or correct is None:
         return Verdict("REFUSED", refused or "", shown, name, n, threshold, flags=tuple(flags), **known)
-    if coarse is not None and (correct - coarse) * 100 > n:
-        points = (correct - coarse) * 100 / n
-        what = f"bfloat16 parameters lose {points:.1f} points ({correct} to {coarse} correct)"
-        flags.append(f"precision probe: {what}")
     if answer.ties:
         flags.append(f"{answer.ties} image(s) tie within rounding between single and batched runs")
     passed = threshold is None or correct >= threshold
     reason = f"{correct} of {n} correct" + ("" if threshold is None else f", {threshold} needed")
+    if better and not passed:
+        reason += f"; {better}"
     verdict: Literal["PASS", "FAIL"] = "PASS" if passed else "FAIL"
-    return Verdict(verdict, reason, shown, name, n, threshold, correct, coarse, flags=tuple(flags), **known)
+    known |= {"one_by_one": answer.one_by_one, "batch": answer.batch}
+    return Verdict(verdict, reason, shown, name, n, threshold, correct, flags=tuple(flags), **known)
+
+
+BY_CHANCE = 10  # images that a few test images may lose or win by chance
+
+_WHAT = {
+    "wide": "its numbers rounded to 4 significant bits",
+    "all": "its numbers, those of 8 bits and fewer too, rounded to 4 significant bits",
+    "activations": "its activations rounded to bfloat16",
+}
+
+
+def _losses(answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> dict[str, float]:
+    """Points lost by each probe, on the images that it was run on."""
+    order = probing_order(len(labels))
+    found = {}
+    for name, rounded in answer.decode_some("probes", len(labels)).items():
+        part = order[: len(rounded)]
+        lost = int((classes[part] == labels[part]).sum()) - int((rounded == labels[part]).sum())
+        found[name] = lost * 100 / len(part) if abs(lost) > BY_CHANCE else 0.0
+    return found
+
+
+def _fails(answer: Answer, labels: NDArray[np.integer[Any]], challenge: Challenge) -> bool:
+    try:
+        return answer.refused is None and (answer.decode(len(labels)) == labels).sum() < challenge.threshold
+    except Refused:
+        return False
+
+
+def _better(answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> str | None:
+    """Whether the file does clearly better with pixels of another convention."""
+    order = probing_order(len(labels))
+    right = {}
+    part = order[:0]
+    for name, found in answer.decode_some("hints", len(labels)).items():
+        part = order[: len(found)]
+        right[name] = int((found == labels[part]).sum())
+    return hint(right, int((classes[part] == labels[part]).sum()), len(part))
+
+
+def _precision(losses: Mapping[str, float]) -> tuple[str | None, str | None]:
+    """The reason to refuse and the flag, if more than a point is lost: numbers may be packed in numbers."""
+    for name, lost in losses.items():
+        if lost <= 1:
+            continue
+        what = f"with {_WHAT[name]} it loses {lost:.1f} points"
+        if name == "all" or "wide" not in losses:
+            return None, what
+        advice = "more than one number may be in each; store them in 8 bits or fewer (the count stays)"
+        return f"{what}, so {advice}", None
+    return None, None

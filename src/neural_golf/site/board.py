@@ -9,6 +9,7 @@ from typing import Any
 
 from neural_golf.base.files import read_json
 from neural_golf.config.sections import Record
+from neural_golf.leaderboard.words import plain
 from neural_golf.results.result import Result, by_variant, holds, representative
 
 __all__ = ["Challenge", "Entry", "Holder", "Hole", "challenges", "holes", "record"]
@@ -16,7 +17,7 @@ __all__ = ["Challenge", "Entry", "Holder", "Hole", "challenges", "holes", "recor
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the leaderboard. The words are a stranger's."""
+    """One line of the leaderboard. The words are a stranger's, without what shows nothing."""
 
     rank: int
     name: str
@@ -27,6 +28,7 @@ class Entry:
     author: str
     method: str
     flags: tuple[str, ...]
+    reproducible: bool = False  # whether its card names the code, the seed and the command
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,9 @@ def challenges(path: Path, dataset: str) -> list[Challenge]:
 def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
     return tuple(
         Entry(
-            row["rank"], row["entry"], row["nonzero"], row["parameters"], row["correct"],
-            row["card"]["chosen_on"], row["card"]["author"], row["card"]["method"], tuple(row["flags"]),
+            row["rank"], plain(row["entry"]), row["nonzero"], row["parameters"], row["correct"],
+            row["card"]["chosen_on"], plain(row["card"]["author"]), plain(row["card"]["method"]),
+            tuple(map(plain, row["flags"])), row.get("reproducible", False),
         )
         for row in rows
     )  # fmt: skip

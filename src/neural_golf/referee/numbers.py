@@ -1,0 +1,89 @@
+"""Numbers with identities: what a constant's elements are, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf.referee.tensors import BITS, Array
+
+__all__ = ["Identities", "Numbers", "moved"]
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The elements of a constant, and for each the identity of the number that it is.
+
+    Identity 0 is no stored number: a zero that Pad puts in.
+    """
+
+    values: Array
+    ids: Ids
+    per_batch: bool = False  # whether its shape depends on how many images there are
+
+    def seen_as(self, values: Array) -> Numbers:
+        """The same numbers with other values of the same shape."""
+        return Numbers(values, self.ids, self.per_batch)
+
+
+class Identities:
+    """Gives every new number an identity from 1 on, and remembers the bits it is stored in."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = [1]
+        self._bits: list[int] = []
+
+    def new(self, values: Array, elem_type: int, per_batch: bool = False) -> Numbers:
+        """New numbers, each with an identity of its own."""
+        start = self._starts[-1]
+        self._starts.append(start + values.size)
+        self._bits.append(BITS.get(elem_type, 32))
+        ids = np.arange(start, start + values.size, dtype=np.int64).reshape(values.shape)
+        return Numbers(values, ids, per_batch)
+
+    @property
+    def sources(self) -> int:
+        """How often `new` was called."""
+        return len(self._bits)
+
+    def source(self, ids: Ids) -> NDArray[np.int64]:
+        """Which call of `new` each identity comes from; -1 for identity 0."""
+        found: NDArray[np.int64] = np.searchsorted(self._starts, ids, side="right") - 1
+        return found
+
+    def bits(self, ids: Ids) -> NDArray[np.int64]:
+        """The bits that each number is stored in; 0 for identity 0."""
+        table = np.array([0, *self._bits], np.int64)
+        bits: NDArray[np.int64] = table[self.source(ids) + 1]
+        return bits
+
+
+def moved(
+    inputs: Sequence[Numbers | None], run: Callable[[list[Array | None]], list[Array]], per_batch: bool
+) -> list[Numbers]:
+    """The outputs of a node that only moves numbers about.
+
+    It is really run, on places in place of numbers: place 0 is nothing, and the elements of all inputs are
+    numbered from 1. `run` gets the places of each input that is not None.
+    """
+    places: list[Array | None] = []
+    values, ids = [np.zeros(1)], [np.zeros(1, np.int64)]
+    first = 1
+    for numbers in inputs:
+        if numbers is None:
+            places.append(None)
+            continue
+        size = numbers.values.size
+        places.append(np.arange(first, first + size, dtype=np.int64).reshape(numbers.values.shape))
+        values.append(numbers.values.ravel())
+        ids.append(numbers.ids.ravel())
+        first += size
+    kinds = {v.dtype for v in values[1:]}
+    values[0] = values[0].astype(next(iter(kinds)))
+    all_values, all_ids = np.concatenate(values), np.concatenate(ids)
+    return [Numbers(all_values[at], all_ids[at], per_batch) for at in run(places)]

@@ -1,0 +1,207 @@
+"""What a network does with images, as far as the count depends on it: activations that are constants in
+disguise.
+
+An activation that stands still is a constant. So is one that can be exchanged with another image's while the
+answers stay, though they need it: a weight that trembles with the image is still a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from neural_golf.referee.folding import Folded
+from neural_golf.referee.rules import Refused
+from neural_golf.referee.tensors import Array
+
+__all__ = ["IMAGES", "Network", "constants_in_disguise", "standing_elements"]
+
+IMAGES = 200  # with 64, branches of honest networks that pruning has left thin were taken for constants
+STILL = 1e-3  # of the largest element: what varies less stands still
+EXCHANGED = 0.01  # of the answers may change where a constant is exchanged
+NEEDED = 0.05  # of the answers change at least where a needed one is set to zero
+_CHUNK_BYTES = 256 << 20  # of all activations of one chunk of images
+_EXTREMES = 8  # images of which the largest value of a constant in disguise is taken
+_MEETS = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow"}
+
+
+class Network:
+    """A folded network, run node by node on any images."""
+
+    def __init__(self, folded: Folded) -> None:
+        self.folded = folded
+        made = {name for node in folded.nodes for name in node.output if name}
+        read = {name for node in folded.nodes for name in node.input if name}
+        self._fixed = {n: c.values for n, c in folded.constants.items() if n in read and n not in made}
+        per_batch = {n for n in made if n in folded.constants}
+        self.data = [n for node in folded.nodes for n in node.output if n and n not in per_batch]
+        self.batch = folded.model.batch
+
+    def run(self, pixels: Array) -> dict[str, Array]:
+        """Every tensor that depends on the image, for pixels [n, ...]; the network takes n at once."""
+        return self._go(self.folded.nodes, {self.folded.model.input_name: pixels} | self._fixed)
+
+    def again(self, values: Mapping[str, Array], changed: str, to: Array) -> Array:
+        """The answers if one tensor is changed, for the values of a run."""
+        nodes = self.after(changed)
+        found = self._go(nodes, {**self._fixed, **values, changed: to})
+        return found[self.folded.model.output_name]
+
+    def after(self, name: str) -> list[onnx.NodeProto]:
+        """The nodes that depend on a tensor, in order."""
+        reached, found = {name}, []
+        for node in self.folded.nodes:
+            if reached.intersection(node.input):
+                found.append(node)
+                reached.update(n for n in node.output if n)
+        return found
+
+    def _go(self, nodes: Sequence[onnx.NodeProto], values: dict[str, Array]) -> dict[str, Array]:
+        for node in nodes:
+            made = self.folded.runner.run(node, [values[n] if n else None for n in node.input])
+            values.update(zip((n for n in node.output if n), made, strict=True))
+        return values
+
+
+@dataclass
+class _Pair:
+    """The tensors of a chunk of images, those of the next image of each, and the answers."""
+
+    values: Mapping[str, Array]
+    others: Mapping[str, Array]
+    answers: NDArray[np.int64]
+
+
+def constants_in_disguise(network: Network, pixels: Array) -> dict[str, Array]:
+    """Tensors that are constants though they depend on the image, with values of one batch.
+
+    pixels: [n, ...], real images. The tensors come by name, as `fold` takes them. Raises Refused for an
+    answer that stands still.
+    """
+    output = network.folded.model.output_name
+    still = set(network.data)
+    tested = _worth_an_exchange(network)
+    changed = dict.fromkeys(tested, 0)
+    zeroed = dict.fromkeys(tested, 0)
+    size = len(pixels)
+    for pair in _pairs(network, pixels):
+        still = {name for name in still if _stands_still(pair.values[name], pair.others[name])}
+        for name in [n for n, count in changed.items() if count <= EXCHANGED * size]:
+            changed[name] += _moved(network, pair, name, pair.others[name])
+    if output in still:
+        raise Refused("its answer is the same for every image")
+    found = [n for n, count in changed.items() if count <= EXCHANGED * size and n not in still]
+    if found:
+        for pair in _pairs(network, pixels):
+            for name in found:
+                zeroed[name] += _moved(network, pair, name, np.zeros_like(pair.values[name]))
+    disguised = still | {name for name in found if zeroed[name] > NEEDED * size}
+    return _values(network, pixels, disguised) if disguised else {}
+
+
+def _pairs(network: Network, pixels: Array) -> Iterator[_Pair]:
+    """Chunks of the images beside the same chunks with each image replaced by the next one."""
+    name = network.folded.model.output_name
+    images = network.batch or 1
+    sample = sum(a.nbytes for n, a in network.folded.sample.items() if n not in network.folded.constants)
+    chunk = network.batch or max(1, min(50, len(pixels), _CHUNK_BYTES // max(1, 2 * sample // images)))
+    others = np.roll(pixels, 1, axis=0)
+    for start in range(0, len(pixels) - chunk + 1, chunk):
+        values = network.run(pixels[start : start + chunk])
+        if not np.isfinite(values[name]).all():
+            raise Refused("it answers NaN or infinity")
+        yield _Pair(values, network.run(others[start : start + chunk]), values[name].argmax(1))
+
+
+def _moved(network: Network, pair: _Pair, name: str, to: Array) -> int:
+    """How many answers change if a tensor is changed."""
+    with np.errstate(all="ignore"):
+        answers = network.again(pair.values, name, to).argmax(1)
+    return int((answers != pair.answers).sum())
+
+
+def _stands_still(one: Array, other: Array) -> bool:
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    largest = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
+    return bool(np.abs(a - b).max(initial=0) <= STILL * largest)
+
+
+def _worth_an_exchange(network: Network) -> list[str]:
+    """The tensors that are not the only way from the image to the answer, one for each chain of nodes."""
+    folded = network.folded
+    data = {folded.model.input_name, *network.data}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in folded.nodes:
+        for name in set(node.input) & data:
+            readers.setdefault(name, []).append(node)
+    found = []
+    for name in network.data:
+        uses = readers.get(name, [])
+        single = len(uses) == 1 and len({n for n in uses[0].input if n in data}) == 1
+        if not uses or (single and sum(bool(n) for n in uses[0].output) == 1):
+            continue  # the answer, or a tensor whose exchange is that of the next one
+        after = network.after(name)
+        made = {n for node in after for n in node.output}
+        if {n for node in after for n in node.input if n in data} - made - {name}:
+            found.append(name)
+    return found
+
+
+def _values(network: Network, pixels: Array, names: set[str]) -> dict[str, Array]:
+    """Of some images, the value of each element that is farthest from zero; for one batch of images."""
+    found: dict[str, Array] = {}
+    batch = network.batch or 1
+    for start in range(0, min(len(pixels), _EXTREMES * batch), batch):
+        values = network.run(pixels[start : start + batch])
+        for name in names:
+            old = found.get(name, values[name])
+            found[name] = np.where(np.abs(values[name]) > np.abs(old), values[name], old)
+    return found
+
+
+def standing_elements(network: Network, real: Array, noise: Array, known: set[str]) -> int:
+    """How many non-zero elements of activations stand still, over real and noise images, and meet element by
+    element others that do not. known: tensors that are constants anyway.
+    """
+    constants = network.folded.constants
+    meets = []
+    for node in network.folded.nodes:
+        names = [n for n in node.input if n and n not in constants and n not in known]
+        if node.op_type in _MEETS and len(names) > 1:
+            meets.append((node.output[0], names))
+    wanted = {n for _, names in meets for n in names}
+    if not wanted:
+        return 0
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    batch = network.batch or 1
+    for images in (real, noise):
+        for start in range(0, len(images) - batch + 1, batch):
+            values = network.run(images[start : start + batch])
+            for name in wanted:
+                value = values[name].astype(np.float64)
+                low[name] = np.minimum(low.get(name, value), value)
+                high[name] = np.maximum(high.get(name, value), value)
+    still = {n: high[n] - low[n] <= STILL * np.maximum(np.abs(high[n]), np.abs(low[n])) for n in wanted}
+    charged = {n: np.zeros(low[n].shape, bool) for n in wanted}
+    for _, names in meets:
+        shape = np.broadcast_shapes(*(low[n].shape for n in names))
+        varies = np.zeros(shape, bool)
+        for name in names:
+            varies |= np.broadcast_to(~still[name], shape)
+        for name in names:
+            here = np.broadcast_to(still[name] & (high[name] != 0), shape) & varies
+            charged[name] |= _reduced(here, charged[name].shape)
+    return sum(int(c.sum()) for c in charged.values())
+
+
+def _reduced(array: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether any of the elements that were broadcast from each element is true."""
+    aligned = (1,) * (array.ndim - len(shape)) + shape
+    stretched = tuple(k for k, n in enumerate(aligned) if n == 1)
+    return np.asarray(array.any(axis=stretched, keepdims=True)).reshape(shape)

@@ -1,0 +1,52 @@
+"""What products of two activations cost: a weight that comes with the image is a weight."""
+
+from __future__ import annotations
+
+import onnx
+
+from neural_golf.referee.folding import Folded
+from neural_golf.referee.tensors import Array
+
+__all__ = ["products"]
+
+FREE = 64  # a gate for each of so many channels is free
+
+_OF_ONE = frozenset(
+    """
+    Abs Cast Celu Clip Elu Erf Exp Gelu HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg Pow Relu Selu
+    Sigmoid Softplus Softsign Sqrt Tanh ThresholdedRelu
+    """.split()  # noqa: SIM905
+)
+_OF_TWO = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
+
+
+def products(folded: Folded) -> int:
+    """The cost of all products and quotients of two activations: the elements of the smaller, per image,
+    beyond 64, and all of them where each is repeated for the other. x·x and x·f(x) are free.
+    """
+    roots: dict[str, str] = {}
+    cost = 0
+    for node in folded.nodes:
+        names = [n for n in node.input if n and n not in folded.constants]
+        numbers = [folded.constants[n].values for n in node.input if n in folded.constants]
+        known = {roots.get(n, n) for n in names}
+        if _elementwise(node, numbers) and len(known) == 1 and _same_size(node, names, folded):
+            roots[node.output[0]] = known.pop()
+        elif node.op_type in ("Mul", "Div") and len(names) == 2:
+            cost += _cost(folded.sample[names[0]], folded.sample[names[1]], folded.sample[node.output[0]])
+    return cost
+
+
+def _elementwise(node: onnx.NodeProto, numbers: list[Array]) -> bool:
+    """Whether it is a function of one number, element by element: its constants are single numbers."""
+    return (node.op_type in _OF_ONE or node.op_type in _OF_TWO) and all(a.size == 1 for a in numbers)
+
+
+def _same_size(node: onnx.NodeProto, names: list[str], folded: Folded) -> bool:
+    return all(folded.sample[n].shape == folded.sample[node.output[0]].shape for n in names)
+
+
+def _cost(one: Array, other: Array, out: Array) -> int:
+    smaller = min(one.size, other.size)
+    repeated = one.size < out.size and other.size < out.size
+    return smaller if repeated else max(0, smaller - FREE)
