@@ -43,7 +43,18 @@ from neural_golf.referee.challenge import read_idx
 Digits = tuple[np.ndarray, np.ndarray]
 
 ATTACKS: dict[str, Attack] = (
-    WIRES | PACKING | EIGHT | QUANTISED | INTEGERS | ZEROS | SUMS | TREMBLING | SOURCES | BEATING | CONDUCT | NOTHING
+    WIRES
+    | PACKING
+    | EIGHT
+    | QUANTISED
+    | INTEGERS
+    | ZEROS
+    | SUMS
+    | TREMBLING
+    | SOURCES
+    | BEATING
+    | CONDUCT
+    | NOTHING
 )
 
 

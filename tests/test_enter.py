@@ -76,6 +76,7 @@ def test_the_held_out_images_choose_the_seed(results: Callable[..., Path]) -> No
     assert model(folder, "tuned") == (folder / "results/onnx/tuned-1.onnx").read_bytes()
     card = load_card(folder / "leaderboard/mnist-98/tuned/card.yaml")
     assert (card.chosen_on, card.licence) == ("held-out", "MIT")
+    assert (card.code, card.seed, card.command) == ("src/neural_golf", 1, "snakemake tuned")
     assert "Of 2 seeds the one with the fewest non-zero parameters" in card.method
 
 
@@ -93,6 +94,7 @@ def test_rows_chosen_on_test_say_so(results: Callable[..., Path]) -> None:
     entered(folder)
     card = load_card(folder / "leaderboard/mnist-98/pruned-test-index/card.yaml")
     assert card.chosen_on == "test"
+    assert (card.seed, card.command) == (0, "snakemake pruned")
     assert "Judged on the test images" in card.method
 
 

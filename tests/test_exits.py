@@ -54,6 +54,7 @@ def shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     """A line of bash in which $GOLF is the command."""
     golf = f"{sys.executable} -m neural_golf.cli"
     environment = {**os.environ, "GOLF": golf, "ABOUT": " ".join(ABOUT)}
+    environment.pop("PYTHONUNBUFFERED", None)  # with it, nothing is left to be written at the end
     command = ["bash", "-c", line]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
@@ -123,9 +124,7 @@ def test_a_signal_is_no_verdict_and_leaves_nothing_running(folder: Path, number:
     out, said = judge.communicate(timeout=10)
     assert out == ""
     assert judge.returncode == (130 if number == signal.SIGINT else -number)
-    assert said == (
-        "golf verify: stopped\n" if number == signal.SIGINT else ""
-    )
+    assert said == ("golf verify: stopped\n" if number == signal.SIGINT else "")
     begin = time.monotonic()
     while any(map(alive, everything)):
         assert time.monotonic() - begin < 5

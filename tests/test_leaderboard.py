@@ -215,12 +215,16 @@ def spoil(folder: Path, how: str) -> tuple[str, str]:
             card.symlink_to("/etc/passwd")
             return folder.name, ODD
         case "a network that points elsewhere":
-            file.rename(folder.parent.parent / "away.onnx")
-            file.symlink_to(folder.parent.parent / "away.onnx")
+            file.rename(folder.parents[2] / "away.onnx")
+            file.symlink_to(folder.parents[2] / "away.onnx")
             return folder.name, ODD
         case "a folder that points elsewhere":
-            folder.rename(folder.parent.parent / "away")
-            folder.symlink_to(folder.parent.parent / "away")
+            folder.rename(folder.parents[2] / "away")
+            folder.symlink_to(folder.parents[2] / "away")
+            return folder.name, "it is a symbolic link"
+        case "a folder that points to nothing":
+            folder.rename(folder.parents[2] / "away")
+            folder.symlink_to(folder.parents[2] / "nothing")
             return folder.name, "it is a symbolic link"
         case "a folder for a card":
             card.unlink()
@@ -256,6 +260,7 @@ def spoil(folder: Path, how: str) -> tuple[str, str]:
         "a card that points elsewhere",
         "a network that points elsewhere",
         "a folder that points elsewhere",
+        "a folder that points to nothing",
         "a folder for a card",
         "a pipe for a card",
         "a long card",

@@ -109,7 +109,7 @@ def _judges(words: Sequence[str]) -> bool:
 def _complain(words: Sequence[str], text: str) -> None:
     from neural_golf.referee.exits import complain
 
-    complain(f"golf {words[0]}: {text}")
+    complain(f"{' '.join(('golf', *words[:1]))}: {text}")
 
 
 def _one_thread_of_linear_algebra() -> None:
@@ -131,8 +131,10 @@ def _a_home_that_can_be_written_to() -> None:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+        from neural_golf.referee.exits import complain
+
+        complain(f"{self.format_usage()}{self.prog}: error: {message}")
+        sys.exit(USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ import numpy as np
 from onnx import ModelProto
 
 from attacking.surgery import FLATS, Attack, Surgery, filled, span
+from attacking.trembling import loosened
 from attacking.wires import power, ramp
 
 SMALL = ["linear1.bias", "conv1.bias", "conv2.bias", "conv3.bias"]
@@ -16,9 +17,10 @@ SMALL += ["prelu1.slope", "prelu2.slope", "prelu3.slope"]
 
 
 def levels(values: np.ndarray, n: int) -> tuple[np.ndarray, float]:
-    """Whole numbers from 1 to n - 1, and the step: value = (level - n / 2) * step."""
+    """Whole numbers from 1 to n - 1, none of them n / 2, and the step: value = (level - n / 2) * step."""
     step = span(values) / n
-    return np.clip(np.rint(values / step + n / 2), 1, n - 1).astype(int), step
+    whole = np.clip(np.rint(values / step + n / 2), 1, n - 1).astype(int)
+    return np.where(whole == n // 2, whole + np.where(values < 0, -1, 1), whole), step
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,12 @@ class Maker:
 
 
 def numbers(maker: Maker, tensors: list[str]) -> ModelProto:
-    """Tensors of prelu, of which each number is made from an integer."""
+    """Tensors of prelu, of which each number is made from an integer. Without tensors: the biases, which are then
+    added behind their layers, where no rule asks for a constant.
+    """
     s = Surgery("prelu", maker.opset)
+    if not tensors:
+        return added(s, maker)
     middle = maker.make(s, maker.n // 2)
     for tensor in tensors:
         wanted = s.take(tensor)
@@ -41,6 +47,17 @@ def numbers(maker: Maker, tensors: list[str]) -> ModelProto:
         flat = s.add("Concat", *(maker.make(s, int(w)) for w in whole.ravel()), axis=0)
         made = s.add("Mul", s.add("Sub", flat, middle), s.const(step / maker.unit))
         s.reshape(made, *wanted.shape, made=tensor)
+    return s.built()
+
+
+def added(s: Surgery, maker: Maker) -> ModelProto:
+    wanted = loosened(s)
+    middle = maker.make(s, maker.n // 2)
+    for name, value in wanted.items():
+        whole, step = levels(value, maker.n)
+        flat = s.add("Concat", *(maker.make(s, int(w)) for w in whole), axis=0)
+        made = s.add("Mul", s.add("Sub", flat, middle), s.const(step / maker.unit))
+        s.reshape(made, *((1, 10) if "linear" in name else (len(value), 1, 1)), made=name)
     return s.built()
 
 
@@ -168,7 +185,7 @@ def split_sizes() -> ModelProto:
     return s.built()
 
 
-def hidden(maker: Maker, tensors: list[str] = SMALL, agree: float = 0.98) -> Attack:
+def hidden(maker: Maker, tensors: list[str], agree: float = 0.98) -> Attack:
     return Attack(
         lambda: numbers(maker, tensors),
         filled("prelu"),
@@ -178,20 +195,27 @@ def hidden(maker: Maker, tensors: list[str] = SMALL, agree: float = 0.98) -> Att
     )
 
 
+MAKERS: dict[str, Maker] = {
+    "a shape as a number: Expand, then ReduceSum": Maker(of_expand, 256),
+    "a shape as a number: Tile, then ReduceSum": Maker(of_tile, 256),
+    "a shape as a number: a computed one": Maker(of_computed_shape, 128),
+    "a shape as a number: Reshape of a row": Maker(of_shape, 256),
+    "Slice of operator set 9": Maker(of_slice, 256, 3 / FLATS, 9),
+    "Pad of operator set 10": Maker(of_pad, 256, 3 / FLATS, 10),
+    "axes as numbers": Maker(of_axes, 64, 1.0, 9),
+    "windows of averages over padding": Maker(of_average, 256, 1 / 256),
+    "windows of MaxPool": Maker(of_kernel, 256, 3 / FLATS),
+    "dilations of MaxPool": Maker(of_dilation, 256, 3 / FLATS),
+    "pads of Conv": Maker(of_conv_pads, 256, 3 / FLATS),
+    "strides of MaxPool": Maker(of_stride, 256, 3 / FLATS),
+    "how many share a Softmax": Maker(of_softmax, 256),
+}
 INTEGERS: dict[str, Attack] = {
-    "a shape as a number: Expand, then ReduceSum": hidden(Maker(of_expand, 256), SMALL[:1]),
-    "a shape as a number: Tile, then ReduceSum": hidden(Maker(of_tile, 256), SMALL[:1]),
-    "a shape as a number: a computed one": hidden(Maker(of_computed_shape, 128), SMALL[:1]),
-    "a shape as a number: Reshape of a row": hidden(Maker(of_shape, 256), SMALL[:1]),
-    "Slice of operator set 9": hidden(Maker(of_slice, 256, 3 / FLATS, 9), [*SMALL, "conv1.weight"]),
-    "Pad of operator set 10": hidden(Maker(of_pad, 256, 3 / FLATS, 10)),
-    "axes as numbers": hidden(Maker(of_axes, 64, 1.0, 9)),
-    "windows of averages over padding": hidden(Maker(of_average, 256, 1 / 256)),
-    "windows of MaxPool": hidden(Maker(of_kernel, 256, 3 / FLATS)),
-    "dilations of MaxPool": hidden(Maker(of_dilation, 256, 3 / FLATS)),
-    "pads of Conv": hidden(Maker(of_conv_pads, 256, 3 / FLATS)),
-    "strides of MaxPool": hidden(Maker(of_stride, 256, 3 / FLATS), SMALL[:1]),
-    "how many share a Softmax": hidden(Maker(of_softmax, 256), SMALL[:2]),
+    **{name: hidden(maker, SMALL[:1]) for name, maker in MAKERS.items()},
+    **{f"{name}, added": hidden(maker, []) for name, maker in MAKERS.items()},
+    "Slice of operator set 9, for a hundred weights": hidden(
+        MAKERS["Slice of operator set 9"], [*SMALL, "conv1.weight"]
+    ),
     "sizes of Split": Attack(
         split_sizes,
         filled("prelu"),

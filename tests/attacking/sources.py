@@ -91,7 +91,9 @@ def slopes() -> ModelProto:
         value = s.take(f"prelu{k}.slope").ravel()
         wide = span(value)
         free = list(range(FLATS))
-        places = [free.pop(int(np.abs(np.array(free) + 1 - (v / wide + 0.5) * FLATS).argmin())) for v in value]
+        places = [
+            free.pop(int(np.abs(np.array(free) + 1 - (v / wide + 0.5) * FLATS).argmin())) for v in value
+        ]
         flat = s.add("Concat", *(pieces[j] for j in places), axis=0)
         while wide > 1:
             flat, wide = s.add("Add", flat, flat), wide / 2
@@ -137,6 +139,10 @@ SOURCES: dict[str, Attack] = {
         slopes, PRELU, reason="a weight of PRelu depends on the image", like="prelu", agree=0.99
     ),
     "means of a normalisation from the image": Attack(
-        statistics, PRELU, reason="a weight of BatchNormalization depends on the image", like="prelu", agree=0.99
+        statistics,
+        PRELU,
+        reason="a weight of BatchNormalization depends on the image",
+        like="prelu",
+        agree=0.99,
     ),
 }

@@ -258,7 +258,8 @@ def _card_of(folder: Path) -> Card:
 def _folders(path: Path) -> list[Path]:
     if not path.is_dir():
         raise GolfError(f"leaderboard: {_shown(path)} is not a folder")
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    inside = (p for p in path.iterdir() if not p.name.startswith("."))
+    return sorted(p for p in inside if p.is_dir() or p.is_symlink())
 
 
 def _shown(path: Path) -> str:

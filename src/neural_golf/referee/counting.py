@@ -18,7 +18,7 @@ from neural_golf.referee.numbers import Numbers
 from neural_golf.referee.products import products
 from neural_golf.referee.reading import read
 from neural_golf.referee.rules import LIMITS, Limits
-from neural_golf.referee.tensors import Array
+from neural_golf.referee.tensors import NARROW, SIGNIFICANT, Array
 from neural_golf.referee.walls import shape_positions
 
 __all__ = ["Count", "add_up", "count", "inspect", "meetings"]
@@ -45,6 +45,7 @@ class Count:
     operators: dict[str, int]
     integers: int  # of shapes, kernels, pads and slices, which are free
     parts: dict[str, int]
+    halves: int = 0  # numbers of 8 bits or fewer that do not fit into 4
     flags: tuple[str, ...] = ()
 
 
@@ -112,6 +113,7 @@ def add_up(folded: Folded, extra: Sequence[Numbers] = (), standing: int = 0) -> 
         operators=dict(sorted(Counter(folded.model.operators).items())),
         integers=folded.integers,
         parts={name: n for name, n in parts.items() if n},
+        halves=_halves(folded, [*met, *folded.scales, *extra]),
     )
 
 
@@ -123,6 +125,18 @@ def _distinct(met: Sequence[Numbers]) -> NDArray[np.int64]:
         found.append(np.stack([numbers.ids.ravel(), values.ravel().view(np.int64)], 1))
     pairs = np.unique(np.concatenate(found), axis=0)
     return np.asarray(pairs[pairs[:, 0] != 0], np.int64)
+
+
+def _halves(folded: Folded, met: Sequence[Numbers]) -> int:
+    """Two numbers of 4 bits fit in one of 8: how many numbers of 8 bits or fewer are greater than 4 bits."""
+    counted = np.unique(np.concatenate([np.empty(0, np.int64), *(n.ids.ravel() for n in met)]))
+    found: set[int] = set()
+    for numbers in [*(n for n in met if n.coarse is None), *folded.quantised]:
+        bits = folded.identities.bits(numbers.ids)
+        large = np.abs(numbers.values.astype(np.float64)) >= 2**SIGNIFICANT
+        more = (bits > 0) & (bits <= NARROW) & large & np.isin(numbers.ids, counted)
+        found.update(numbers.ids[more].tolist())
+    return len(found)
 
 
 def _bits(folded: Folded, pairs: Array, source: Array, filled: Array) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import TextIO
 
 from neural_golf.base.errors import GolfError
 
@@ -35,14 +36,22 @@ def written(text: str) -> bool:
 
 def complain(text: str) -> None:
     """Print a line on standard error, if there is one."""
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):
-            print(text, file=sys.stderr, flush=True)
+    if sys.stderr is None:
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _silence(sys.stderr)
 
 
 def close_output() -> None:
-    """Let nothing more be written: the interpreter would try again at its end, and end with another code."""
+    """Let nothing more be printed."""
+    _silence(sys.stdout)
+
+
+def _silence(stream: TextIO | None) -> None:
+    """Lose what a stream still holds: the interpreter would try again as it ends, with a code of its own."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno() if stream else -1)
         os.close(null)

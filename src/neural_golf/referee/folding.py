@@ -17,11 +17,11 @@ from onnx import TensorProto, helper
 
 from neural_golf.referee.norms import fold_normalisation
 from neural_golf.referee.numbers import Identities, Numbers, moved
-from neural_golf.referee.places import integers_of, places_of
+from neural_golf.referee.places import integers_of, places_of, stretched
 from neural_golf.referee.reading import Model
 from neural_golf.referee.rules import LIMITS, Limits, Refused, describe, quoted
 from neural_golf.referee.running import SingleNodes
-from neural_golf.referee.tensors import Array
+from neural_golf.referee.tensors import Array, significant
 from neural_golf.referee.walls import Operand, Wires, check_constant_node, check_data_node, shape_positions
 
 __all__ = ["MOVES", "Folded", "fold"]
@@ -44,6 +44,7 @@ class Folded:
     identities: Identities
     stored: int  # how many of the identities' sources are tensors of the file; the others were made
     scales: tuple[Numbers, ...]  # scales and zero points of folded quantised numbers, which count too
+    quantised: tuple[Numbers, ...]  # these numbers as they are stored, less their zero points
     floats: tuple[float, ...]  # float attributes that count
     integers: int
     places: int  # integers that choose places
@@ -69,6 +70,7 @@ class _Folding:
         self.data: set[str] = {model.input_name}
         self.nodes: list[onnx.NodeProto] = []
         self.scales: list[Numbers] = []
+        self.quantised: list[Numbers] = []
         self.floats: list[float] = []
         self.integers = self.places = 0
         self.wires = Wires(model.stored, limits)
@@ -96,6 +98,7 @@ class _Folding:
             self.identities,
             tensors,
             tuple(self.scales),
+            tuple(self.quantised),
             tuple(self.floats),
             self.integers,
             self.places,
@@ -144,6 +147,9 @@ class _Folding:
             outputs = self._fold_node(node, shapes)
         named = [name for name in node.output if name]
         self.places += places_of(node, inputs, outputs, data)
+        if data:
+            images = [a for a, o in zip(inputs, operands, strict=True) if a is not None and o and o.data]
+            self.places += stretched(node, images, outputs)
         if node.op_type != "BatchNormalization" or not data:  # its epsilon is folded into its scales
             self.floats += self.model.floats.get(index, ())
         for name in named:
@@ -208,12 +214,19 @@ class _Folding:
         outputs = self.runner.run(node, values)
         if node.op_type == "DequantizeLinear":
             self.scales += [n for n in inputs[1:] if n is not None]
-            return [first.seen_as(outputs[0])]
+            one = np.ones_like(values[1])
+            self.quantised.append(first.seen_as(self.runner.run(node, [values[0], one, *values[2:]])[0]))
+            rounded = [v if v is None or v.dtype.kind != "f" else _rounded(v) for v in values]
+            return [first.seen_as(outputs[0], self.runner.run(node, rounded)[0])]
         return [self.identities.new(v, helper.np_dtype_to_tensor_dtype(v.dtype), per_batch) for v in outputs]
 
     def _pads_with_a_number(self, node: onnx.NodeProto) -> bool:
         """Pad before operator set 11 has its number in an attribute, which is no element of any tensor."""
         return node.op_type == "Pad" and any(a.name == "value" and a.f for a in node.attribute)
+
+
+def _rounded(values: Array) -> Array:
+    return significant(values.astype(np.float64)).astype(values.dtype)
 
 
 def _needed(model: Model) -> tuple[list[int], set[str]]:

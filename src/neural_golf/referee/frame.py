@@ -10,6 +10,8 @@ from neural_golf.referee.rules import OPSETS, Refused, quoted
 
 __all__ = ["graph_input", "graph_output", "opset_of", "parse"]
 
+BATCH = 1000  # images that a network with a fixed batch may take at once
+
 # What a file that is no ONNX model starts with.
 _MAGIC = (
     (b"version https://git-lfs", "it is a Git LFS pointer: fetch the file itself with `git lfs pull`"),
@@ -57,13 +59,15 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int | None]:
+    """The input's name, type, shape of one image, and how many images it takes at once (None: any number).
+
+    Files of IR version 3 list their initializers among the inputs; these are none. Raises Refused.
+    """
     initializers = {t.name for t in graph.initializer}
-    both = [i.name for i in graph.input if i.name in initializers]
-    if both:
-        raise Refused(f"{quoted(both[0])} is an initializer and an input at once")
-    if len(graph.input) != 1:
-        raise Refused(f"the graph has {len(graph.input)} inputs; it must have one")
-    value = graph.input[0]
+    inputs = [i for i in graph.input if i.name not in initializers]
+    if len(inputs) != 1:
+        raise Refused(f"the graph has {len(inputs)} inputs; it must have one, the images")
+    value = inputs[0]
     if value.type.WhichOneof("value") != "tensor_type":
         raise Refused("the graph's input is not a tensor")
     tensor = value.type.tensor_type
@@ -74,8 +78,10 @@ def graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int 
     dims = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in tensor.shape.dim]
     if not 2 <= len(dims) <= 4 or any(d is not None and d < 1 for d in dims):
         raise Refused("the graph's input has a wrong shape; declare [batch, channels, height, width]")
-    if dims[0] not in (None, 1):
-        raise Refused(f"the graph's input has a fixed batch of {dims[0]}; it must be free or 1")
+    if dims[0] is not None and dims[0] > BATCH:
+        raise Refused(
+            f"the graph's input takes {dims[0]} images at once; the limit is {BATCH}: export it with a free batch"
+        )
     shape = tuple(d for d in dims[1:] if d is not None)
     if len(shape) != len(dims) - 1:
         raise Refused("the graph's input has a free dimension besides the batch")

@@ -36,6 +36,8 @@ def fold_normalisation(
     for node in nodes:
         if node.op_type != "BatchNormalization" or not all(n in constants for n in node.input[1:]):
             continue
+        if _attribute(node, "spatial", 1) == 0:  # one number for each pixel; only in operator sets before 9
+            continue
         scale, offset = _scale_and_offset(node, constants)
         before = made_by.get(node.input[0])
         alone = before is not None and readers[node.input[0]] == 1 and node.input[0] != output_name

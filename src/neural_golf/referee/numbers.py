@@ -25,10 +25,11 @@ class Numbers:
     values: Array
     ids: Ids
     per_batch: bool = False  # whether its shape depends on how many images there are
+    coarse: Array | None = None  # its values if what is stored in more than 8 bits is rounded, where known
 
-    def seen_as(self, values: Array) -> Numbers:
+    def seen_as(self, values: Array, coarse: Array | None = None) -> Numbers:
         """The same numbers with other values of the same shape."""
-        return Numbers(values, self.ids, self.per_batch)
+        return Numbers(values, self.ids, self.per_batch, coarse)
 
 
 class Identities:
@@ -40,6 +41,8 @@ class Identities:
 
     def new(self, values: Array, elem_type: int, per_batch: bool = False) -> Numbers:
         """New numbers, each with an identity of its own."""
+        if values.dtype.kind == "f":
+            values = values + values.dtype.type(0)  # -0.0 becomes 0.0: the sign of a zero is no place to hide
         start = self._starts[-1]
         self._starts.append(start + values.size)
         self._bits.append(BITS.get(elem_type, 32))
@@ -73,6 +76,8 @@ def moved(
     """
     places: list[Array | None] = []
     values, ids = [np.zeros(1)], [np.zeros(1, np.int64)]
+    rounds = any(n is not None and n.coarse is not None for n in inputs)
+    coarse = [np.zeros(1)]
     first = 1
     for numbers in inputs:
         if numbers is None:
@@ -82,8 +87,14 @@ def moved(
         places.append(np.arange(first, first + size, dtype=np.int64).reshape(numbers.values.shape))
         values.append(numbers.values.ravel())
         ids.append(numbers.ids.ravel())
+        if rounds:
+            coarse.append((numbers.values if numbers.coarse is None else numbers.coarse).ravel())
         first += size
     kinds = {v.dtype for v in values[1:]}
     values[0] = values[0].astype(next(iter(kinds)))
     all_values, all_ids = np.concatenate(values), np.concatenate(ids)
-    return [Numbers(all_values[at], all_ids[at], per_batch) for at in run(places)]
+    all_coarse = np.concatenate(coarse).astype(values[0].dtype) if rounds else None
+    return [
+        Numbers(all_values[at], all_ids[at], per_batch, None if all_coarse is None else all_coarse[at])
+        for at in run(places)
+    ]

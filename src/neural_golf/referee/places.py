@@ -10,12 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import AttributeProto, helper
 
 from neural_golf.referee.tensors import Array
 
-__all__ = ["integers_of", "places_of"]
+__all__ = ["integers_of", "places_of", "stretched"]
 
 _NOT_COUNTED = {"axis", "axes", "group", "to", "perm"}  # which axis, not how far; and types
 Inputs = Sequence[Array | None]
@@ -62,6 +63,17 @@ def places_of(node: onnx.NodeProto, inputs: Inputs, outputs: Sequence[Array], da
             assert inputs[0] is not None
             return sum(_chooses(i, inputs[0].shape[axis]) for i in index)
     return 0
+
+
+_BY_ELEMENT = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow", "PRelu"}
+
+
+def stretched(node: onnx.NodeProto, images: Sequence[Array], outputs: Sequence[Array]) -> int:
+    """In how many dimensions a constant repeats what depends on the image, as Expand would."""
+    if node.op_type not in _BY_ELEMENT:
+        return 0
+    shape = np.broadcast_shapes(*(a.shape for a in images))
+    return _stretched(shape, outputs[0].shape)
 
 
 def _ints(inputs: Inputs, at: int) -> list[int]:

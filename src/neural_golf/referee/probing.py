@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import onnx
 from numpy.typing import NDArray
 
 from neural_golf.referee.folding import Folded
-from neural_golf.referee.rules import Refused
+from neural_golf.referee.rules import Refused, describe, quoted
 from neural_golf.referee.tensors import Array
+from neural_golf.referee.walls import JOINS
 
 __all__ = ["IMAGES", "Network", "constants_in_disguise", "standing_elements"]
 
@@ -85,16 +87,19 @@ def constants_in_disguise(network: Network, pixels: Array) -> dict[str, Array]:
     """
     output = network.folded.model.output_name
     still = set(network.data)
+    copies = _Copies(network)
     tested = _worth_an_exchange(network)
     changed = dict.fromkeys(tested, 0)
     zeroed = dict.fromkeys(tested, 0)
     size = len(pixels)
     for pair in _pairs(network, pixels):
+        copies.look(pair.values)
         still = {name for name in still if _stands_still(pair.values[name], pair.others[name])}
         for name in [n for n, count in changed.items() if count <= EXCHANGED * size]:
             changed[name] += _moved(network, pair, name, pair.others[name])
     if output in still:
         raise Refused("its answer is the same for every image")
+    copies.check(still)
     found = [n for n, count in changed.items() if count <= EXCHANGED * size and n not in still]
     if found:
         for pair in _pairs(network, pixels):
@@ -102,6 +107,30 @@ def constants_in_disguise(network: Network, pixels: Array) -> dict[str, Array]:
                 zeroed[name] += _moved(network, pair, name, np.zeros_like(pair.values[name]))
     disguised = still | {name for name in found if zeroed[name] > NEEDED * size}
     return _values(network, pixels, disguised) if disguised else {}
+
+
+class _Copies:
+    """Inputs of one Concat, Sum, Mean, Max or Min that are equal on every image, whatever their names are."""
+
+    def __init__(self, network: Network) -> None:
+        data = set(network.data)
+        self._equal = {
+            (node.name or node.op_type, a, b): node
+            for node in network.folded.nodes
+            if node.op_type in JOINS
+            for a, b in combinations([n for n in node.input if n in data], 2)
+        }
+
+    def look(self, values: Mapping[str, Array]) -> None:
+        self._equal = {
+            key: node for key, node in self._equal.items() if np.array_equal(values[key[1]], values[key[2]])
+        }
+
+    def check(self, still: set[str]) -> None:
+        """Raises Refused where an activation is added to a copy of it."""
+        for (_, a, b), node in self._equal.items():
+            if a not in still:
+                raise Refused(f"two inputs of {describe(node)} are copies: {quoted(a)} and {quoted(b)}")
 
 
 def _pairs(network: Network, pixels: Array) -> Iterator[_Pair]:
@@ -166,7 +195,8 @@ def _values(network: Network, pixels: Array, names: set[str]) -> dict[str, Array
 
 def standing_elements(network: Network, real: Array, noise: Array, known: set[str]) -> int:
     """How many non-zero elements of activations stand still, over real and noise images, and meet element by
-    element others that do not. known: tensors that are constants anyway.
+    element others that do not. Of an activation that keeps its proportions over the real images, which is
+    constants times one number, all different numbers count. known: tensors that are constants anyway.
     """
     constants = network.folded.constants
     meets = []
@@ -179,6 +209,7 @@ def standing_elements(network: Network, real: Array, noise: Array, known: set[st
         return 0
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
+    proportions = {name: _Proportions() for name in wanted}
     batch = network.batch or 1
     for images in (real, noise):
         for start in range(0, len(images) - batch + 1, batch):
@@ -187,6 +218,8 @@ def standing_elements(network: Network, real: Array, noise: Array, known: set[st
                 value = values[name].astype(np.float64)
                 low[name] = np.minimum(low.get(name, value), value)
                 high[name] = np.maximum(high.get(name, value), value)
+                if images is real:
+                    proportions[name].look(value)
     still = {n: high[n] - low[n] <= STILL * np.maximum(np.abs(high[n]), np.abs(low[n])) for n in wanted}
     charged = {n: np.zeros(low[n].shape, bool) for n in wanted}
     for _, names in meets:
@@ -197,7 +230,35 @@ def standing_elements(network: Network, real: Array, noise: Array, known: set[st
         for name in names:
             here = np.broadcast_to(still[name] & (high[name] != 0), shape) & varies
             charged[name] |= _reduced(here, charged[name].shape)
-    return sum(int(c.sum()) for c in charged.values())
+    return sum(max(int(charged[n].sum()), proportions[n].numbers()) for n in wanted)
+
+
+class _Proportions:
+    """Whether the elements of an activation keep their proportions, whatever the image."""
+
+    def __init__(self) -> None:
+        self._first: Array | None = None
+        self._kept = True
+
+    def look(self, value: Array) -> None:
+        largest = np.abs(value).max(initial=0)
+        if not self._kept or largest == 0:
+            return
+        if self._first is None:
+            self._first = value / largest
+            return
+        first = self._first
+        scale = float((first * value).sum() / (first * first).sum())
+        self._kept = bool(np.abs(value - scale * first).max() <= STILL * largest)
+
+    def numbers(self) -> int:
+        """How many different numbers they are, without 0; a single one is no proportion."""
+        if self._first is None or not self._kept:
+            return 0
+        sizes = np.sort(np.abs(self._first.ravel()))
+        sizes = sizes[sizes > STILL]
+        different = 1 + int((np.diff(sizes) > STILL).sum()) if sizes.size else 0
+        return different if different > 1 else 0
 
 
 def _reduced(array: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:

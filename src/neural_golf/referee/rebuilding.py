@@ -10,13 +10,11 @@ from neural_golf.referee.counting import meetings
 from neural_golf.referee.folding import MOVES, Folded
 from neural_golf.referee.numbers import Numbers
 from neural_golf.referee.running import IR_VERSION, onnx_type
-from neural_golf.referee.tensors import Array
+from neural_golf.referee.tensors import NARROW, Array, significant
 
-__all__ = ["INPUT", "NARROW", "OUTPUT", "SIGNIFICANT", "rebuild", "widths"]
+__all__ = ["INPUT", "OUTPUT", "rebuild", "widths"]
 
-SIGNIFICANT = 4  # bits that a stored number keeps when it is rounded
 INPUT, OUTPUT = "image", "answer"
-NARROW = 8  # bits in which two numbers worth having do not fit
 
 
 def rebuild(folded: Folded, *, rounded: int | None = None, coarse: bool = False) -> bytes:
@@ -74,7 +72,9 @@ def _rounded(folded: Folded, numbers: Numbers, counted: Numbers, width: int) -> 
     values = counted.values.astype(np.float64)
     wide = folded.identities.bits(numbers.ids) > width
     with np.errstate(over="ignore"):
-        new = np.where(wide, significant(values, SIGNIFICANT), values)
+        new = np.where(wide, significant(values), values)
+    if counted.coarse is not None and width == NARROW:
+        new = np.where(wide, new, counted.coarse.astype(np.float64))
     if array.dtype.kind in "iu":
         zero = array.astype(np.float64) - values
         info = np.iinfo(array.dtype)
@@ -82,13 +82,6 @@ def _rounded(folded: Folded, numbers: Numbers, counted: Numbers, width: int) -> 
     made = new.astype(array.dtype)
     kept: Array = np.where(np.isfinite(made.astype(np.float32)), made, array).astype(array.dtype)
     return kept
-
-
-def significant(values: Array, bits: int) -> Array:
-    """Rounded to so many significant bits."""
-    mantissa, exponent = np.frexp(values)
-    found: Array = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
-    return found
 
 
 def _round_outputs(graph: onnx.GraphProto, node: NodeProto, copy: NodeProto, folded: Folded) -> None:
@@ -116,6 +109,6 @@ def _round_outputs(graph: onnx.GraphProto, node: NodeProto, copy: NodeProto, fol
 def _round_attributes(node: NodeProto) -> None:
     for attribute in node.attribute:
         if attribute.type == AttributeProto.FLOAT:
-            attribute.f = float(significant(np.array(attribute.f, np.float64), SIGNIFICANT))
+            attribute.f = float(significant(np.array(attribute.f, np.float64)))
         elif attribute.type == AttributeProto.FLOATS:
-            attribute.floats[:] = significant(np.array(attribute.floats, np.float64), SIGNIFICANT).tolist()
+            attribute.floats[:] = significant(np.array(attribute.floats, np.float64)).tolist()

@@ -53,19 +53,21 @@ LIMITS = Limits()
 OPSETS = range(7, 27)  # what onnxruntime implements
 
 # Left out on purpose: whatever makes numbers from nothing (Random*, ConstantOfShape, Range, EyeLike, OneHot),
-# whatever takes a packed number apart (Mod, Floor, Ceil, Round, Sign, Bit*, comparisons), Reciprocal,
+# whatever takes a packed number apart (Mod, Floor, Ceil, Round, Sign, Hardmax, Bit*, comparisons),
 # whatever holds a graph (If, Loop, Scan) or text, and what no small network of images needs.
 OPERATORS = frozenset(
     """
     Conv ConvTranspose Gemm MatMul
-    Add Sub Mul Div Neg Abs Sqrt Exp Log Pow Min Max Sum Mean Clip Erf
+    Add Sub Mul Div Neg Abs Reciprocal Sqrt Exp Log Pow Min Max Sum Mean Clip Erf
     Relu LeakyRelu PRelu Elu Selu Celu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Gelu Mish
     ThresholdedRelu Softmax LogSoftmax
     MaxPool AveragePool GlobalMaxPool GlobalAveragePool ReduceMean ReduceMax ReduceMin ReduceSum ReduceL2
+    LpPool GlobalLpPool ReduceL1 ReduceSumSquare ReduceLogSumExp
     BatchNormalization InstanceNormalization LayerNormalization GroupNormalization RMSNormalization
+    MeanVarianceNormalization LRN LpNormalization
     Reshape Flatten Transpose Squeeze Unsqueeze Concat Split Slice Pad Identity Shape Gather Expand Tile
     Cast DepthToSpace SpaceToDepth Dropout Constant
-    QuantizeLinear DequantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
+    QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
     """.split()  # noqa: SIM905 (a list of words reads better than a list of strings)
 )
 

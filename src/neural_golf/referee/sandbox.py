@@ -78,6 +78,7 @@ class AnswerCount(_Strict):
     operators: dict[_Text, _Number]
     integers: _Number
     parts: dict[_Text, _Number]
+    halves: _Number
     flags: list[_Text]
 
 

@@ -14,9 +14,10 @@ from neural_golf.referee.folding import Folded, fold
 from neural_golf.referee.hints import conventions
 from neural_golf.referee.probing import IMAGES, Network, constants_in_disguise, standing_elements
 from neural_golf.referee.reading import Model
-from neural_golf.referee.rebuilding import INPUT, NARROW, OUTPUT, rebuild, widths
+from neural_golf.referee.rebuilding import INPUT, OUTPUT, rebuild, widths
 from neural_golf.referee.rules import LIMITS, Limits, Refused, probing_order
 from neural_golf.referee.running import as_one_line, make_session
+from neural_golf.referee.tensors import NARROW
 
 __all__ = ["Predictions", "TestImages", "count_with_images", "hints", "predict"]
 
@@ -154,7 +155,7 @@ def _probes(folded: Folded, classes: int) -> dict[str, _Runner]:
     batch = folded.model.batch
     found = {}
     stored = widths(folded)
-    if any(w > NARROW for w in stored):
+    if any(w > NARROW for w in stored) or folded.scales:
         found["wide"] = _Runner(rebuild(folded, rounded=NARROW), classes, batch)
     if any(w <= NARROW for w in stored):
         found["all"] = _Runner(rebuild(folded, rounded=0), classes, batch)
@@ -176,7 +177,7 @@ def _sample(runner: _Runner, pixels: Array, batch: int | None) -> tuple[Array, i
     shuffled = np.random.default_rng(SEED).permutation(len(pixels))
     if batch == 1:
         return runner.run(pixels), 0
-    together = runner.run(pixels, shuffled, 32 if batch is None else None)
+    together = runner.run(pixels, shuffled)
     if batch is None:
         alone = runner.run(pixels, chunk=1)
         return alone, _agree(alone, together)
@@ -189,13 +190,13 @@ class _Runner:
 
     def __init__(self, model: bytes, classes: int, batch: int | None) -> None:
         self._session, self._classes = make_session(model), classes
-        self._fixed, self.chunk = batch is not None, batch or CHUNK
+        self.chunk = batch or CHUNK
 
     def run(
         self, pixels: Array, order: Array | None = None, chunk: int | None = None, finite: bool = True
     ) -> Array:
-        """Logits [n, classes] of pixels [n, ...], as they lie. Where the model takes a fixed number of
-        images, the last batch is filled up with the first one.
+        """Logits [n, classes] of pixels [n, ...], as they lie. The last batch is filled up with the first
+        image, so that all batches are of one size: a network may know that size.
         """
         n, chunk = len(pixels), chunk or self.chunk
         order = np.arange(n) if order is None else order
@@ -204,7 +205,7 @@ class _Runner:
         for start in range(0, n, chunk):
             chosen = order[start : start + chunk]
             part = pixels[chosen]
-            if self._fixed and len(part) < chunk:
+            if len(part) < chunk:
                 part = np.concatenate([part, np.repeat(pixels[:1], chunk - len(part), axis=0)])
             try:
                 out = self._session.run([OUTPUT], {INPUT: part})[0]

@@ -13,9 +13,12 @@ from onnx import TensorProto
 
 from neural_golf.referee.rules import Refused, describe, quoted
 
-__all__ = ["BITS", "FLOATS", "Array", "coarse_floats", "decode", "decode_constant"]
+__all__ = ["BITS", "FLOATS", "NARROW", "Array", "decode", "decode_constant", "significant"]
 
 Array = NDArray[Any]
+
+SIGNIFICANT = 4  # bits that a number keeps when it is rounded
+NARROW = 8  # bits of a stored number that are not too many
 
 # The number types that may be stored, and the bits of one element.
 BITS: dict[int, int] = {
@@ -54,7 +57,7 @@ def decode(tensor: TensorProto) -> tuple[int, Array]:
     say = f"tensor {quoted(tensor.name)}"
     kind = int(tensor.data_type)
     if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:
-        raise Refused(f"{say} keeps its data outside the file")
+        raise Refused(f"{say} keeps its data outside the file; export it with external_data=False")
     if tensor.HasField("segment"):
         raise Refused(f"{say} is stored in segments")
     if kind not in BITS:
@@ -123,8 +126,8 @@ def decode_constant(node: onnx.NodeProto) -> tuple[int, Array]:
     raise Refused(f"{describe(node)} holds {quoted(attribute.name)}; only numbers are scored")
 
 
-def coarse_floats(array: Array) -> Array:
-    """Rounded to bfloat16 and back, never to infinity."""
-    rounded = array.astype(np.float32).astype(ml_dtypes.bfloat16).astype(array.dtype)
-    kept: Array = np.where(np.isfinite(rounded.astype(np.float32)), rounded, array).astype(array.dtype)
-    return kept
+def significant(values: Array) -> Array:
+    """Rounded to 4 significant bits."""
+    mantissa, exponent = np.frexp(values)
+    found: Array = np.ldexp(np.rint(np.ldexp(mantissa, SIGNIFICANT)), exponent - SIGNIFICANT)
+    return found

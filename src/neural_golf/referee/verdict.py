@@ -167,6 +167,7 @@ def _verdict(
     name = None if challenge is None else challenge.name
     threshold = None if challenge is None else challenge.threshold
     flags: list[str] = []
+    halves = 0
     known: dict[str, Any] = {
         "sha256": answer.sha256,
         "metadata": dict(answer.metadata),
@@ -177,6 +178,7 @@ def _verdict(
     if answer.count is not None:
         counted = answer.count.model_dump()
         flags += counted.pop("flags")
+        halves = counted.pop("halves")
         known |= counted
     correct = better = None
     refused = answer.refused
@@ -187,6 +189,9 @@ def _verdict(
             known["losses"] = losses = _losses(answer, classes, labels)
             refused, flag = _precision(losses)
             flags += [flag] if flag else []
+            if flag and halves:  # two numbers of 4 bits may be in each
+                known |= {what: known[what] + halves for what in ("nonzero", "parameters")}
+                known["parts"]["counted twice"] = halves
             better = _better(answer, classes, labels)
         except Refused as refusal:
             refused = str(refusal)
@@ -248,7 +253,7 @@ def _precision(losses: Mapping[str, float]) -> tuple[str | None, str | None]:
             continue
         what = f"with {_WHAT[name]} it loses {lost:.1f} points"
         if name == "all" or "wide" not in losses:
-            return None, what
+            return None, f"{what}, so those of 8 bits that do not fit into 4 count twice"
         advice = "more than one number may be in each; store them in 8 bits or fewer (the count stays)"
         return f"{what}, so {advice}", None
     return None, None

@@ -13,7 +13,7 @@ from neural_golf.referee.reading import Stored
 from neural_golf.referee.rules import INTEGERS_TO_INTEGERS, LIMITS, Limits, Refused, describe, quoted
 from neural_golf.referee.tensors import FLOATS
 
-__all__ = ["Operand", "Wires", "check_constant_node", "check_data_node", "shape_positions"]
+__all__ = ["JOINS", "Operand", "Wires", "check_constant_node", "check_data_node", "shape_positions"]
 
 _SHAPE_TYPES = {"tensor(int32)", "tensor(int64)"}
 _INT64, _INT32 = np.dtype(np.int64), np.dtype(np.int32)
@@ -55,7 +55,7 @@ _SOME_INT32 = {
     "Squeeze",
     "Unsqueeze",
 }
-_JOINS = {"Concat", "Sum", "Mean", "Max", "Min"}
+JOINS = {"Concat", "Sum", "Mean", "Max", "Min"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ class Operand:
 
 
 class Wires:
-    """Inputs of Concat, Sum, Mean, Max and Min that are not stored tensors: there may be few of them."""
+    """Inputs of Concat, Sum, Mean, Max and Min that are not stored tensors, and sums of two activations:
+    there may be few of them.
+    """
 
     def __init__(self, stored: Mapping[str, Stored], limits: Limits = LIMITS) -> None:
         self._stored, self._limit, self.count = stored, limits.wires, 0
@@ -76,14 +78,20 @@ class Wires:
     def check(self, node: onnx.NodeProto, operands: Sequence[Operand | None]) -> None:
         """Raises Refused where an input stands twice, or where there are too many in all."""
         names = [o.name for o in operands if o is not None]
-        if node.op_type not in _JOINS or any(o is not None and o.dtype == _INT64 for o in operands):
+        if node.op_type in ("Add", "Sub"):
+            self._more(sum(o is not None and o.data for o in operands) - 1)
+            return
+        if node.op_type not in JOINS or any(o is not None and o.dtype == _INT64 for o in operands):
             return
         twice = next((n for k, n in enumerate(names) if n in names[:k]), None)
         if twice is not None:
             raise Refused(f"{describe(node)} has the input {quoted(twice)} more than once")
-        self.count += sum(name not in self._stored for name in names[1:])
+        self._more(sum(name not in self._stored for name in names[1:]))
+
+    def _more(self, wires: int) -> None:
+        self.count += max(0, wires)
         if self.count > self._limit:
-            what = f"{self.count} wires: inputs of Concat, Sum, Mean, Max and Min that are not stored tensors"
+            what = f"{self.count} wires: inputs of Concat, Add, Sum, Max and the like that are not stored"
             raise Refused(f"{what}; the limit is {self._limit}")
 
 
