@@ -167,7 +167,7 @@ def test_a_challenge(compass: Copy) -> None:
     before = compass.changed()
     told = {
         "name": "compass-30", "title": "Compass, 30 %", "dataset": "mine", "split": "test", "files": files,
-        "images": 100, "classes": 4, "threshold": 30, "score": "nonzero", "rules": 1,
+        "images": 100, "classes": 4, "threshold": 30, "score": "nonzero", "rules": 2,
     }  # fmt: skip
     path = "src/neural_golf/referee/challenges/compass-30.yaml"
     compass.write(path, yaml.safe_dump(told))

@@ -8,7 +8,7 @@ layers as Conv, Gemm or MatMul, nodes renamed and out of order. The count must b
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,9 @@ class Writer:
     initializers: list[TensorProto] = field(default_factory=list)
     extra: int = 0
     wires: int = 0
+    ways: Sequence[Callable[[Writer, np.ndarray], str | None]] = ()  # to store a tensor; else the honest ones
+    image: str = ""  # its pixels, [batch, 1, 28, 28]
+    spread_out: bool = False  # whether the last layer may be a product element by element
     _names: int = 0
 
     def name(self) -> str:
@@ -108,7 +111,7 @@ class Writer:
     def store(self, array: np.ndarray) -> str:
         """An initializer, or a Constant node."""
         name = self.name()
-        tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        tensor = numpy_helper.from_array(np.array(array, order="C"), name)
         if self.rng.random() < 0.3:
             self.nodes.append(helper.make_node("Constant", [], [name], value=tensor))
         elif self.rng.random() < 0.2 and array.dtype == F and array.ndim == 1:
@@ -222,7 +225,7 @@ STORED: tuple[Callable[[Writer, np.ndarray], str | None], ...] = (
 def tensor(w: Writer, array: np.ndarray) -> str:
     """A tensor, stored in some way; ways may stand in ways."""
     if w.rng.random() < 0.5 and array.ndim and len(w.nodes) < 120:
-        found = w.rng.choice(STORED)(w, array)
+        found = w.rng.choice(w.ways or STORED)(w, array)
         if found is not None:
             return found
     return w.store(array)
@@ -289,6 +292,10 @@ def classifier(w: Writer, name: str, layer: Layer, rank: int) -> str:
         )
         return str(w.add("Flatten", made))
     name = w.add("Flatten", name) if rank == 4 else name
+    if w.spread_out:
+        product = w.add("Mul", w.add("Unsqueeze", name, w.ints(2)), tensor(w, rows.T[None]))
+        made = w.add("ReduceSum", product, w.ints(1), keepdims=0)
+        return str(made if bias is None else w.add("Add", made, tensor(w, bias)))
     if how == 1:
         made = w.add("MatMul", name, tensor(w, rows.T))
         return str(made if bias is None else w.add("Add", made, tensor(w, bias)))
@@ -318,12 +325,13 @@ def entrance(w: Writer) -> tuple[str, list[str | int], int]:
         name = w.add("Div", w.add("Cast", name, to=TensorProto.FLOAT), w.store(np.array(255, F)))
     if shape != [1, SIDE, SIDE]:
         name = w.reshape(name, -1, 1, SIDE, SIDE)
+    w.image = name
     return name, [batch, *shape], kind
 
 
-def written(plain: Plain, rng: random.Random) -> tuple[ModelProto, int]:
+def written(plain: Plain, w: Writer) -> tuple[ModelProto, int]:
     """The network in a file of some kind, and the count of this file."""
-    w = Writer(rng, rng.choice(OPSETS))
+    rng = w.rng
     name, shape, kind = entrance(w)
     for layer in plain.layers[:-1]:
         name = detour(w, after(w, convolution(w, detour(w, name, 4), layer), layer), 4)
@@ -352,7 +360,7 @@ def honest(seed: int, number: int) -> tuple[ModelProto, int, ModelProto]:
     """A wrapped network, its count, and the same network written plainly."""
     rng = random.Random(f"honest {seed}/{number}")
     plain = drawn(rng)
-    model, count = written(plain, rng)
+    model, count = written(plain, Writer(rng, rng.choice(OPSETS)))
     return model, count, plainly(plain)
 
 
@@ -370,4 +378,4 @@ class Sober(random.Random):
 
 
 def plainly(plain: Plain) -> ModelProto:
-    return written(plain, Sober(0))[0]
+    return written(plain, Writer(Sober(0), 17))[0]

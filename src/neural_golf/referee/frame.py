@@ -6,7 +6,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
-from neural_golf.referee.rules import OPSETS, Refused, quoted
+from neural_golf.referee.rules import OPSETS, Refused
 
 __all__ = ["graph_input", "graph_output", "opset_of", "parse"]
 
@@ -79,9 +79,8 @@ def graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int 
     if not 2 <= len(dims) <= 4 or any(d is not None and d < 1 for d in dims):
         raise Refused("the graph's input has a wrong shape; declare [batch, channels, height, width]")
     if dims[0] is not None and dims[0] > BATCH:
-        raise Refused(
-            f"the graph's input takes {dims[0]} images at once; the limit is {BATCH}: export it with a free batch"
-        )
+        asked = f"the graph's input takes {dims[0]} images at once"
+        raise Refused(f"{asked}; the limit is {BATCH}: export it with a free batch")
     shape = tuple(d for d in dims[1:] if d is not None)
     if len(shape) != len(dims) - 1:
         raise Refused("the graph's input has a free dimension besides the batch")

@@ -43,7 +43,6 @@ class Limits:
     elements: int = 1 << 26  # that Expand, Tile or Pad may make of one tensor
     memory_bytes: int = 3 << 30  # of address space, the interpreter and onnxruntime included
     cpu_seconds: int = 20
-    wall_seconds: int = 60
     open_files: int = 64
     reply_bytes: int = 8 << 20  # what the child may answer
 

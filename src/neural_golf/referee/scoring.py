@@ -117,7 +117,8 @@ def predict(folded: Folded, images: TestImages, classes: int, probes: bool = Tru
     """
     pixels, _ = images.pixels(folded.model)
     batch = folded.model.batch
-    runner = _Runner(rebuild(folded), classes, batch)
+    chunk = batch or min(CHUNK, len(pixels))
+    runner = _Runner(rebuild(folded), classes, chunk)
     order = images.shuffled
     if not probes:
         return Predictions(_classes(runner.run(pixels, order)), batch=runner.chunk)
@@ -129,7 +130,7 @@ def predict(folded: Folded, images: TestImages, classes: int, probes: bool = Tru
         alone, runner = len(pixels), _Runner(rebuild(folded), classes, 1)
     logits[rest] = runner.run(pixels[rest])
     found = _classes(logits)
-    probed = {name: _probed(p, found, pixels, order) for name, p in _probes(folded, classes).items()}
+    probed = {name: _probed(p, found, pixels, order) for name, p in _probes(folded, classes, chunk).items()}
     return Predictions(found, ties, alone, runner.chunk, probed)
 
 
@@ -137,8 +138,8 @@ def hints(folded: Folded, images: TestImages, classes: int) -> dict[str, Classes
     """The classes of the first images of `probing_order` with their pixels as other tools have them."""
     if folded.model.input_type != TensorProto.FLOAT:
         return {}
-    runner = _Runner(rebuild(folded), classes, folded.model.batch)
     few = images.unit[images.shuffled[:HINTED]]
+    runner = _Runner(rebuild(folded), classes, folded.model.batch or min(CHUNK, len(few)))
     return {
         name: _classes(runner.run(pixels.reshape(len(few), *folded.model.input_shape), finite=False))
         for name, pixels in conventions(few)
@@ -150,9 +151,8 @@ def _classes(logits: Array) -> Classes:
     return classes
 
 
-def _probes(folded: Folded, classes: int) -> dict[str, _Runner]:
+def _probes(folded: Folded, classes: int, batch: int) -> dict[str, _Runner]:
     """Networks with all numbers rounded, with those of more than 8 bits, and with activations."""
-    batch = folded.model.batch
     found = {}
     stored = widths(folded)
     if any(w > NARROW for w in stored) or folded.scales:
@@ -188,9 +188,8 @@ def _sample(runner: _Runner, pixels: Array, batch: int | None) -> tuple[Array, i
 class _Runner:
     """One serialised model, run on pixels in an order, `chunk` images at a time."""
 
-    def __init__(self, model: bytes, classes: int, batch: int | None) -> None:
-        self._session, self._classes = make_session(model), classes
-        self.chunk = batch or CHUNK
+    def __init__(self, model: bytes, classes: int, chunk: int) -> None:
+        self._session, self._classes, self.chunk = make_session(model), classes, chunk
 
     def run(
         self, pixels: Array, order: Array | None = None, chunk: int | None = None, finite: bool = True
