@@ -31,6 +31,7 @@ from attacking.integers import INTEGERS
 from attacking.nothing import NOTHING
 from attacking.packing import PACKING
 from attacking.quantised import QUANTISED
+from attacking.shared import SHARED
 from attacking.sources import SOURCES
 from attacking.sums import SUMS
 from attacking.surgery import ROOT, Attack
@@ -52,6 +53,7 @@ ATTACKS: dict[str, Attack] = (
     | SUMS
     | TREMBLING
     | SOURCES
+    | SHARED
     | BEATING
     | CONDUCT
     | NOTHING

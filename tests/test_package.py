@@ -308,8 +308,8 @@ def test_the_version_of_the_citation_is_the_packages() -> None:
 
 def test_train_does_not_ask_for_torch() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    assert not {"torch", "torchvision"} & {
+    assert not {"torch", "torchvision", "onnxscript"} & {
         *names(PROJECT["project"]["dependencies"]),
         *names(extras["train"]),
     }
-    assert names(extras["torch"]) == ["torch", "torchvision"]
+    assert names(extras["torch"]) == ["onnxscript", "torch", "torchvision"]

@@ -289,7 +289,7 @@ def test_without_probes_nan_is_still_refused(tmp_path: Path, noise: Digits) -> N
     (found,) = verify_many([tmp_path / "a.onnx"], *noise, probes=False)
     assert (found.verdict, found.reason) == (
         "REFUSED",
-        "run in batches of 250, it answers NaN or infinity",
+        "run in batches of 64, it answers NaN or infinity",
     )
 
 

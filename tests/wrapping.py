@@ -153,9 +153,12 @@ def shortened(w: Writer, array: np.ndarray) -> str | None:
     return str(w.add("Unsqueeze", tensor(w, array.squeeze(at)), w.ints(at)))
 
 
-def in_halves(w: Writer, array: np.ndarray) -> str:
-    """float16, exact."""
-    return str(w.add("Cast", w.store(array.astype(np.float16)), to=TensorProto.FLOAT))
+def in_halves(w: Writer, array: np.ndarray) -> str | None:
+    """float16, where it is exact."""
+    half = array.astype(np.float16)
+    if not (half == array).all():
+        return None
+    return str(w.add("Cast", w.store(half), to=TensorProto.FLOAT))
 
 
 def quantised(w: Writer, array: np.ndarray) -> str | None:

@@ -38,10 +38,12 @@ def cut(s: Surgery, name: str, axis: int, first: bool) -> str:
     return name
 
 
-def edges() -> ModelProto:
+def edges(products: bool = False) -> ModelProto:
     """Edges in eight directions, averaged over patches of 4 by 4; each class is a sum of some of these, less others.
 
     Which ones was found by a greedy search on the training images. Not one number is stored.
+
+    products: the exponentials of the edges are multiplied and divided, which is to add and to subtract.
     """
     s = Blank()
     down, up = cut(s, s.image, 2, True), cut(s, s.image, 2, False)
@@ -56,16 +58,22 @@ def edges() -> ModelProto:
         for difference in (s.add("Sub", one, other), s.add("Sub", other, one)):
             edge = s.add("Relu", difference)
             patches = s.add("AveragePool", edge, kernel_shape=[4, 4], strides=[4, 4])
+            if products:
+                patches = s.add("Exp", patches)
             wide = 42 if (one, other) in (pairs[0], pairs[1]) else 36
             features += s.add("Split", s.add("Flatten", patches), outputs=wide, axis=1)
     answers = []
     for k in range(10):
         own = sorted((n, f) for f, c, n in taps() if c == k)[::-1]  # those that are added first
+        own = [
+            o for at, o in enumerate(own) if not products or at != len(own) // 2
+        ]  # room for the exponentials
         total = ""
         for n, feature in own:
             for _ in range(abs(n)):
                 if total:
-                    total = s.add("Add" if n > 0 else "Sub", total, features[feature])
+                    plus, minus = ("Mul", "Div") if products else ("Add", "Sub")
+                    total = s.add(plus if n > 0 else minus, total, features[feature])
                 else:
                     assert n > 0
                     total = features[feature]
@@ -76,4 +84,7 @@ def edges() -> ModelProto:
 
 NOTHING: dict[str, Attack] = {
     "edges and sums, nothing stored": Attack(edges, len(taps()), reason="wires|sums|places", least=900),
+    "edges and products, nothing stored": Attack(
+        lambda: edges(True), len(taps()), reason="wires|products|nodes", least=900
+    ),
 }

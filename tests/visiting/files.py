@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from visiting.network import F, I64, OWN, Kind, body, net, node, passes, refused, weights
+from visiting.network import I64, F, Kind, net, node, passes, refused, weights
 
 FLAT = np.array([-1, 36], I64)
 
@@ -93,8 +93,14 @@ def zip_map(m: ModelProto) -> None:
         helper.make_node("ZipMap", ["p"], ["y"], domain="ai.onnx.ml", classlabels_int64s=range(10))
     )
     m.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
-    element = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    element = helper.make_map_type_proto(
+        TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    )
     m.graph.output[0].type.CopyFrom(helper.make_sequence_type_proto(element))
+
+
+def first_dim(m: ModelProto) -> onnx.TensorShapeProto.Dimension:
+    return m.graph.input[0].type.tensor_type.shape.dim[0]
 
 
 def fixed(batch: int) -> Callable[[], ModelProto]:
@@ -103,7 +109,9 @@ def fixed(batch: int) -> Callable[[], ModelProto]:
     return lambda: net({"shape": np.array([batch, 36], I64)}, parts=parts, image=[batch, 1, 28, 28])
 
 
-def shaped(image: list[str | int], *before: onnx.NodeProto, **constants: np.ndarray) -> Callable[[], ModelProto]:
+def shaped(
+    image: list[str | int], *before: onnx.NodeProto, **constants: np.ndarray
+) -> Callable[[], ModelProto]:
     return lambda: net(constants, before=before, image=image)
 
 
@@ -127,7 +135,10 @@ def as_keras() -> ModelProto:
     b = {f"b{k}": w[f"b{k}"].reshape(1, -1, 1, 1) for k in (1, 2, 3)}
     last = w["w4"].reshape(10, 4, 9).transpose(2, 1, 0).reshape(36, 10)
     parts = {
-        f"h{k}": [node("Conv", f"{at} w{k}", f"c{k}", kernel_shape=[size] * 2), node("Add", f"c{k} b{k}", f"h{k}")]
+        f"h{k}": [
+            node("Conv", f"{at} w{k}", f"c{k}", kernel_shape=[size] * 2),
+            node("Add", f"c{k} b{k}", f"h{k}"),
+        ]
         for k, at, size in ((1, "x", 4), (2, "p1", 3), (3, "p2", 3))
     }
     parts["f"] = [node("Transpose", "r3", "last", perm=[0, 2, 3, 1]), node("Reshape", "last shape", "f")]
@@ -219,7 +230,6 @@ def long_pixels(m: ModelProto) -> None:
     m.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
 
 
-FOUR_D = ["batch", 1, 28, 28]
 FILES: dict[str, Kind] = {
     "initializers among the inputs (IR version 3)": passes(edited(old_inputs, opset=8)),
     "nodes out of order": passes(edited(backwards)),
@@ -227,7 +237,9 @@ FILES: dict[str, Kind] = {
     "weights as Constant nodes": passes(edited(as_constant_nodes)),
     "initializers that nothing reads, doc strings, metadata": passes(edited(leftovers)),
     "operator sets of domains that it does not use": passes(edited(more_domains)),
-    "functions of its own (PyTorch without optimisation)": refused(edited(with_functions), "functions of its own"),
+    "functions of its own (PyTorch without optimisation)": refused(
+        edited(with_functions), "functions of its own"
+    ),
     "Identity and Dropout": passes(no_op_nodes),
     "Dropout with its ratio as an attribute (operator set 10)": passes(old_dropout),
     "a Dropout in training mode": refused(edited(pooled_in_training), "training mode"),
@@ -235,6 +247,8 @@ FILES: dict[str, Kind] = {
     "a batch of 64": passes(fixed(64)),
     "a batch of 100": passes(fixed(100)),
     "the batch by another name": passes(lambda: net(image=["N", 1, 28, 28])),
+    "the batch without a name": passes(edited(lambda m: first_dim(m).Clear())),
+    "the batch as -1 (MXNet, Paddle)": passes(edited(lambda m: setattr(first_dim(m), "dim_value", -1))),
     "images [n, 28, 28, 1] and a Transpose": passes(
         shaped(["batch", 28, 28, 1], node("Transpose", "image", "x", perm=[0, 3, 1, 2]))
     ),
@@ -249,8 +263,12 @@ FILES: dict[str, Kind] = {
     "images of any height": refused(lambda: net(image=["n", 1, "h", "w"]), "free dimension"),
     "Softmax at the end": passes(ending(node("Softmax", "z", "y", axis=1))),
     "LogSoftmax at the end": passes(ending(node("LogSoftmax", "z", "y", axis=-1))),
-    "an answer [n, 10, 1, 1]": refused(fully_convolutional, "it answers with 1x10x1x1 numbers; 1x10 are wanted"),
-    "labels by ArgMax as a second output": refused(edited(labels_too), "2 outputs"),
+    "an answer [n, 10, 1, 1]": refused(
+        fully_convolutional, "it answers with 1x10x1x1 numbers; 1x10 are wanted"
+    ),
+    "labels by ArgMax as a second output": refused(
+        edited(labels_too), "the numbers of the classes and not the labels"
+    ),
     "labels by ArgMax alone": refused(
         ending(node("ArgMax", "z", "a", axis=1), node("Cast", "a", "y", to=TensorProto.FLOAT)), "'ArgMax'"
     ),
@@ -269,5 +287,3 @@ FILES: dict[str, Kind] = {
         edited(long_pixels, before=[node("Cast", "image", "x", to=TensorProto.FLOAT)]), "uint8 (raw pixels)"
     ),
 }
-
-assert OWN == 1055 and body()

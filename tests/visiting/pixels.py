@@ -33,8 +33,16 @@ def normalised_first() -> ModelProto:
 NORMAL = (1 / STD, -MEAN / STD)
 BYTES = node("Cast", "image", "pixels", to=TensorProto.FLOAT)
 
+
+def raw(scale: float, shift: float = 0) -> Callable[[], ModelProto]:
+    """Raw pixels that nothing in the graph brings to what it was trained on."""
+    return inside(scale, shift, [node("Cast", "image", "x", to=TensorProto.FLOAT)], raw=True)
+
+
 PIXELS: dict[str, Kind] = {
-    "trained on pixels normalised by 0.1307 and 0.3081": fails(bare(*NORMAL), "normalised by 0.1307 and 0.3081"),
+    "trained on pixels normalised by 0.1307 and 0.3081": fails(
+        bare(*NORMAL), "normalised by 0.1307 and 0.3081"
+    ),
     "the same, with Sub and Div in the graph": passes(
         inside(*NORMAL, [node("Sub", "image mean", "c"), node("Div", "c std", "x")], mean=MEAN, std=STD),
         OWN + 2,
@@ -56,7 +64,10 @@ PIXELS: dict[str, Kind] = {
     "a uint8 image, Cast and Div by 255": passes(
         inside(1, 0, [BYTES, node("Div", "pixels full", "x")], raw=True, full=255), OWN + 1
     ),
-    "a uint8 image and Cast, trained on pixels from 0 to 255": passes(
-        inside(255, 0, [node("Cast", "image", "x", to=TensorProto.FLOAT)], raw=True)
+    "a uint8 image and Cast, trained on pixels from 0 to 255": passes(raw(255)),
+    "a uint8 image and Cast, trained on pixels from -1 to 1": fails(raw(2, -1), "pixels"),
+    "a float32 image and Div by 255, as if it were raw": fails(
+        inside(1, 0, [node("Div", "image full", "x")], full=255), "from 0 to 255", OWN + 1
     ),
+    "trained on inverted pixels from -1 to 1": fails(bare(-2, 1), "inverted"),
 }

@@ -80,7 +80,9 @@ def _plain(card: Card) -> dict[str, object]:
 
 def render(entries: Sequence[Entry | Broken]) -> str:
     """The leaderboard as a Markdown page. Everything that a stranger wrote is escaped."""
-    about = "An entry is reproducible where its card names the code, the seed and the command that make it again."
+    about = (
+        "An entry is reproducible where its card names the code, the seed and the command that make it again."
+    )
     lines = ["# Leaderboard", "", f"Written by `golf leaderboard`, which verified every entry again. {about}"]
     for name, table in tables(entries).items():
         asked = f"{table.challenge.threshold:,} of {table.challenge.images:,} test images"

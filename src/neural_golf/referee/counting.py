@@ -21,7 +21,9 @@ from neural_golf.referee.rules import LIMITS, Limits
 from neural_golf.referee.tensors import NARROW, SIGNIFICANT, Array
 from neural_golf.referee.walls import shape_positions
 
-__all__ = ["Count", "add_up", "count", "inspect", "meetings"]
+__all__ = ["MADE", "Count", "add_up", "count", "inspect", "meetings"]
+
+MADE = "constants made from the image"
 
 # Which input is the zero point of a quantised one.
 _ZERO_POINTS: Mapping[str, Mapping[int, int]] = {
@@ -102,7 +104,7 @@ def add_up(folded: Folded, extra: Sequence[Numbers] = (), standing: int = 0) -> 
         "attributes": attributes,
         "places": folded.places,
         "products of activations": multiplied,
-        "constants made from the image": standing,
+        MADE: standing,
     }
     free = folded.places + multiplied + standing
     return Count(

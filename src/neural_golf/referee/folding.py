@@ -30,6 +30,8 @@ __all__ = ["MOVES", "Folded", "fold"]
 MOVES = frozenset(
     "Concat Expand Flatten Identity Pad Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split()  # noqa: SIM905
 )
+# A BatchNormalization's epsilon is folded into its scales, and a Dropout does nothing outside training.
+_FLOATS_DO_NOTHING = {"BatchNormalization", "Dropout"}
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
@@ -48,6 +50,7 @@ class Folded:
     floats: tuple[float, ...]  # float attributes that count
     integers: int
     places: int  # integers that choose places
+    wires: Wires
     runner: SingleNodes
 
 
@@ -56,14 +59,24 @@ def fold(
     limits: Limits = LIMITS,
     still: Mapping[str, Array] | None = None,
     runner: SingleNodes | None = None,
+    pruned: bool = False,
 ) -> Folded:
-    """Fold a model; what is named in `still` is taken for a constant of these values. Raises Refused."""
-    return _Folding(model, limits, still or {}, runner or SingleNodes(model.opset)).fold()
+    """Fold a model; what is named in `still` is taken for a constant of these values. With `pruned`, what
+    only helps to make it is left out. Raises Refused.
+    """
+    return _Folding(model, limits, still or {}, runner or SingleNodes(model.opset), pruned).fold()
 
 
 class _Folding:
-    def __init__(self, model: Model, limits: Limits, still: Mapping[str, Array], runner: SingleNodes) -> None:
-        self.model, self.limits, self.still, self.runner = model, limits, still, runner
+    def __init__(
+        self,
+        model: Model,
+        limits: Limits,
+        still: Mapping[str, Array],
+        runner: SingleNodes,
+        pruned: bool,
+    ) -> None:
+        self.model, self.limits, self.still, self.runner, self.pruned = model, limits, still, runner, pruned
         self.identities = Identities()
         self.constants: dict[str, Numbers] = {}
         self.sample: dict[str, Array] = {}
@@ -77,13 +90,16 @@ class _Folding:
 
     def fold(self) -> Folded:
         model = self.model
-        needed, used = _needed(model)
+        needed, used = _needed(model, set(self.still) if self.pruned else set())
         for name, stored in model.stored.items():
             if name in used:
                 self._constant(name, self.identities.new(stored.array, stored.elem_type))
         kind = np.uint8 if model.input_type == TensorProto.UINT8 else np.float32
         self.sample[model.input_name] = np.zeros((model.batch or 1, *model.input_shape), kind)
         tensors = self.identities.sources
+        if self.pruned:
+            for name, values in self.still.items():
+                self._constant(name, self.identities.new(values, TensorProto.FLOAT))
         for k in needed:
             self._node(k, model.nodes[k])
         self._check_output()
@@ -102,6 +118,7 @@ class _Folding:
             tuple(self.floats),
             self.integers,
             self.places,
+            self.wires,
             self.runner,
         )
 
@@ -150,7 +167,7 @@ class _Folding:
         if data:
             images = [a for a, o in zip(inputs, operands, strict=True) if a is not None and o and o.data]
             self.places += stretched(node, images, outputs)
-        if node.op_type != "BatchNormalization" or not data:  # its epsilon is folded into its scales
+        if node.op_type not in _FLOATS_DO_NOTHING or not data:
             self.floats += self.model.floats.get(index, ())
         for name in named:
             if name in self.still and name in self.data:
@@ -229,15 +246,17 @@ def _rounded(values: Array) -> Array:
     return significant(values.astype(np.float64)).astype(values.dtype)
 
 
-def _needed(model: Model) -> tuple[list[int], set[str]]:
-    """The nodes on whose outputs the answer depends, in order, and all names that they read."""
+def _needed(model: Model, given: set[str]) -> tuple[list[int], set[str]]:
+    """The nodes on whose outputs the answer depends, in order, and all names that they read; what is given is
+    not made.
+    """
     used = {model.output_name}
     needed: list[int] = []
     for k in range(len(model.nodes) - 1, -1, -1):
         node = model.nodes[k]
         if used.intersection(node.output):
             needed.append(k)
-            used.update(name for name in node.input if name)
+            used.update(name for name in node.input if name and name not in given)
     return needed[::-1], used
 
 

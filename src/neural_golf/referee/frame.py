@@ -76,6 +76,7 @@ def graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int 
     if not tensor.HasField("shape"):
         raise Refused("the graph's input has no shape; declare [batch, channels, height, width]")
     dims = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in tensor.shape.dim]
+    dims[:1] = [None if n == -1 else n for n in dims[:1]]  # as MXNet and Paddle write a free one
     if not 2 <= len(dims) <= 4 or any(d is not None and d < 1 for d in dims):
         raise Refused("the graph's input has a wrong shape; declare [batch, channels, height, width]")
     if dims[0] is not None and dims[0] > BATCH:

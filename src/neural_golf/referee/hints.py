@@ -16,19 +16,21 @@ CLEARLY = 0.01  # of the images: what another convention must bring before it is
 _NORMALISED = ((0.1307, 0.3081), (0.2860, 0.3530), (0.5, 0.5))
 
 
-def conventions(unit: Pixels) -> list[tuple[str, Pixels]]:
-    """Images [n, ...] with pixels from 0 to 1, as networks are often trained on them, and what was done."""
+def conventions(unit: Pixels, raw: bool = False) -> list[tuple[str, Pixels]]:
+    """Images [n, ...] with pixels from 0 to 1, as networks are often trained on them, and what was done.
+
+    raw: for a network that gets pixels from 0 to 255.
+    """
     one, full = np.float32(1), np.float32(255)
-    found = [
-        (f"normalised by {mean} and {std}", (unit - np.float32(mean)) / np.float32(std))
-        for mean, std in _NORMALISED
-    ]
-    found += [
+    found = [(f"normalised by {m} and {s}", (unit - np.float32(m)) / np.float32(s)) for m, s in _NORMALISED]
+    if raw:
+        return [("divided by 255", unit), *found, ("inverted", full - unit * full)]
+    return [
+        *found,
         ("from 0 to 255", unit * full),
         ("inverted", one - unit),
         ("inverted, from 0 to 255", full - unit * full),
     ]
-    return found
 
 
 def hint(right: Mapping[str, int], own: int, images: int) -> str | None:

@@ -14,18 +14,23 @@ from neural_golf.referee.tensors import Array
 
 __all__ = ["check_operator", "check_training", "counted_attributes", "schema_of"]
 
+# What to do about what other tools add.
+_ADVICE = {
+    "ZipMap": ": export with options={'zipmap': False}, and keep only the output of the probabilities",
+    "ArgMax": ": hand in the numbers of the classes and not the labels",
+}
 _AT_LEAST_ONE = {"group", "strides", "dilations", "kernel_shape"}
 
 
 def check_operator(node: onnx.NodeProto) -> None:
     if node.domain not in ("", "ai.onnx"):
-        raise Refused(
-            f"operator {quoted(node.op_type)} of domain {quoted(node.domain)}; only ai.onnx is scored"
-        )
+        what = f"operator {quoted(node.op_type)} of domain {quoted(node.domain)}; only ai.onnx is scored"
+        raise Refused(what + _ADVICE.get(node.op_type, ""))
     if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.attribute):
         raise Refused(f"{describe(node)} holds a subgraph")
     if node.op_type not in OPERATORS:
-        raise Refused(f"operator {quoted(node.op_type)} is not on the list of allowed ones")
+        what = f"operator {quoted(node.op_type)} is not on the list of allowed ones"
+        raise Refused(what + _ADVICE.get(node.op_type, ""))
 
 
 def schema_of(node: onnx.NodeProto, opset: int) -> defs.OpSchema:

@@ -79,14 +79,15 @@ class _Pair:
     answers: NDArray[np.int64]
 
 
-def constants_in_disguise(network: Network, pixels: Array) -> dict[str, Array]:
-    """Tensors that are constants though they depend on the image, with values of one batch.
+def constants_in_disguise(network: Network, pixels: Array) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Tensors that are constants though they depend on the image, with values of one batch: those that stand
+    still, and those that can be exchanged.
 
     pixels: [n, ...], real images. The tensors come by name, as `fold` takes them. Raises Refused for an
     answer that stands still.
     """
     output = network.folded.model.output_name
-    still = set(network.data)
+    still = {*network.data} & {output, *(n for node in network.folded.nodes for n in node.input)}
     copies = _Copies(network)
     tested = _worth_an_exchange(network)
     changed = dict.fromkeys(tested, 0)
@@ -105,8 +106,9 @@ def constants_in_disguise(network: Network, pixels: Array) -> dict[str, Array]:
         for pair in _pairs(network, pixels):
             for name in found:
                 zeroed[name] += _moved(network, pair, name, np.zeros_like(pair.values[name]))
-    disguised = still | {name for name in found if zeroed[name] > NEEDED * size}
-    return _values(network, pixels, disguised) if disguised else {}
+    exchanged = {name for name in found if zeroed[name] > NEEDED * size}
+    values = _values(network, pixels, still | exchanged) if still | exchanged else {}
+    return {n: values[n] for n in still}, {n: values[n] for n in network.data if n in exchanged}
 
 
 class _Copies:
@@ -164,6 +166,7 @@ def _worth_an_exchange(network: Network) -> list[str]:
     """The tensors that are not the only way from the image to the answer, one for each chain of nodes."""
     folded = network.folded
     data = {folded.model.input_name, *network.data}
+    scales = {n for node in folded.nodes if node.op_type == "DynamicQuantizeLinear" for n in node.output[1:]}
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in folded.nodes:
         for name in set(node.input) & data:
@@ -172,7 +175,7 @@ def _worth_an_exchange(network: Network) -> list[str]:
     for name in network.data:
         uses = readers.get(name, [])
         single = len(uses) == 1 and len({n for n in uses[0].input if n in data}) == 1
-        if not uses or (single and sum(bool(n) for n in uses[0].output) == 1):
+        if not uses or name in scales or (single and sum(bool(n) for n in uses[0].output) == 1):
             continue  # the answer, or a tensor whose exchange is that of the next one
         after = network.after(name)
         made = {n for node in after for n in node.output}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import onnx
 
 from neural_golf.referee.folding import Folded
@@ -23,7 +25,10 @@ _OF_TWO = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
 def products(folded: Folded) -> int:
     """The cost of all products and quotients of two activations: the elements of the smaller, per image,
     beyond 64, and all of them where each is repeated for the other. x·x and x·f(x) are free.
+
+    Raises Refused for too many, because a product of exponentials is a sum: they are wires, too.
     """
+    wires = copy(folded.wires)
     roots: dict[str, str] = {}
     cost = 0
     for node in folded.nodes:
@@ -33,7 +38,8 @@ def products(folded: Folded) -> int:
         if _elementwise(node, numbers) and len(known) == 1 and _same_size(node, names, folded):
             roots[node.output[0]] = known.pop()
         elif node.op_type in ("Mul", "Div") and len(names) == 2:
-            cost += _cost(folded.sample[names[0]], folded.sample[names[1]], folded.sample[node.output[0]])
+            wires.more(1)
+            cost += _cost(*(folded.sample[n] for n in (*names, node.output[0])), folded.model.batch or 1)
     return cost
 
 
@@ -46,7 +52,7 @@ def _same_size(node: onnx.NodeProto, names: list[str], folded: Folded) -> bool:
     return all(folded.sample[n].shape == folded.sample[node.output[0]].shape for n in names)
 
 
-def _cost(one: Array, other: Array, out: Array) -> int:
-    smaller = min(one.size, other.size)
+def _cost(one: Array, other: Array, out: Array, images: int) -> int:
+    smaller = min(one.size, other.size) // images
     repeated = one.size < out.size and other.size < out.size
     return smaller if repeated else max(0, smaller - FREE)

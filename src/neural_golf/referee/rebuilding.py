@@ -12,7 +12,7 @@ from neural_golf.referee.numbers import Numbers
 from neural_golf.referee.running import IR_VERSION, onnx_type
 from neural_golf.referee.tensors import NARROW, Array, significant
 
-__all__ = ["INPUT", "OUTPUT", "rebuild", "widths"]
+__all__ = ["INPUT", "OUTPUT", "rebuild", "widths", "with_float_input"]
 
 INPUT, OUTPUT = "image", "answer"
 
@@ -52,6 +52,20 @@ def rebuild(folded: Folded, *, rounded: int | None = None, coarse: bool = False)
             _round_attributes(copy)
         if coarse and node.op_type not in MOVES and OUTPUT not in copy.output:
             _round_outputs(graph, node, copy, folded)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def with_float_input(folded: Folded) -> bytes | None:
+    """The same model, which takes its raw pixels as floats; None if it does more with them than Cast."""
+    model = onnx.ModelProto.FromString(rebuild(folded))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    for node in model.graph.node:
+        if INPUT in node.input:
+            if node.op_type != "Cast" or node.attribute[0].i != TensorProto.FLOAT:
+                return None
+            node.op_type = "Identity"
+            del node.attribute[:]
     data: bytes = model.SerializeToString()
     return data
 

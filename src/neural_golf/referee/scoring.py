@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from neural_golf.referee.counting import Count, add_up
+from neural_golf.referee.counting import MADE, Count, add_up
 from neural_golf.referee.folding import Folded, fold
 from neural_golf.referee.hints import conventions
 from neural_golf.referee.probing import IMAGES, Network, constants_in_disguise, standing_elements
 from neural_golf.referee.reading import Model
-from neural_golf.referee.rebuilding import INPUT, OUTPUT, rebuild, widths
+from neural_golf.referee.rebuilding import INPUT, OUTPUT, rebuild, widths, with_float_input
 from neural_golf.referee.rules import LIMITS, Limits, Refused, probing_order
 from neural_golf.referee.running import as_one_line, make_session
 from neural_golf.referee.tensors import NARROW
@@ -30,6 +30,7 @@ PROBED = 2500  # images of a probe, if it changes few answers; else all
 CHANGED = 0.005  # of the answers: as few as cannot lose a point
 HINTED = 1000  # images for each convention of pixels
 SEED = 20240229
+FEW = 16  # constants in disguise that are looked at one by one
 ROUNDING = 1e-4  # of the largest logit: how far two orders of the same sums may differ
 
 
@@ -95,15 +96,24 @@ def count_with_images(folded: Folded, images: TestImages, limits: Limits = LIMIT
     batch = folded.model.batch or 1
     some = np.resize(images.shuffled, -(-min(IMAGES, len(pixels)) // batch) * batch)
     real, noise = pixels[some], np.resize(noise, (-(-IMAGES // batch) * batch, *noise.shape[1:]))
-    disguised = constants_in_disguise(network, real)
-    standing = standing_elements(network, real, noise, set(disguised))
-    if not disguised:
-        return add_up(folded, standing=standing)
-    again = fold(folded.model, limits, disguised, folded.runner)
-    return replace(
-        add_up(again, standing=standing),
-        flags=(f"{len(disguised)} activation(s) are constants and counted as such",),
-    )
+    still, exchanged = constants_in_disguise(network, real)
+    standing = standing_elements(network, real, noise, {*still, *exchanged})
+    many = still | exchanged if len(exchanged) > FEW else still
+    counted = add_up(fold(folded.model, limits, many, folded.runner) if many else folded, standing=standing)
+    more = 0
+    if many is still:  # one by one: a gate that hardly moves costs its elements or its weights, what is more
+        for name, values in exchanged.items():
+            alone = fold(folded.model, limits, still | {name: values}, folded.runner, pruned=True)
+            more += max(0, add_up(alone, standing=standing).nonzero - counted.nonzero)
+    if more:
+        parts = counted.parts | {MADE: counted.parts.get(MADE, 0) + more}
+        counted = replace(
+            counted, nonzero=counted.nonzero + more, parameters=counted.parameters + more, parts=parts
+        )
+    if counted.nonzero <= add_up(folded, standing=standing).nonzero:
+        return counted
+    said = f"{len(still) + len(exchanged)} activation(s) are constants and counted as such"
+    return replace(counted, flags=(said,))
 
 
 def predict(folded: Folded, images: TestImages, classes: int, probes: bool = True) -> Predictions:
@@ -136,13 +146,15 @@ def predict(folded: Folded, images: TestImages, classes: int, probes: bool = Tru
 
 def hints(folded: Folded, images: TestImages, classes: int) -> dict[str, Classes]:
     """The classes of the first images of `probing_order` with their pixels as other tools have them."""
-    if folded.model.input_type != TensorProto.FLOAT:
+    raw = folded.model.input_type == TensorProto.UINT8
+    model = with_float_input(folded) if raw else rebuild(folded)
+    if model is None:
         return {}
     few = images.unit[images.shuffled[:HINTED]]
-    runner = _Runner(rebuild(folded), classes, folded.model.batch or min(CHUNK, len(few)))
+    runner = _Runner(model, classes, folded.model.batch or min(CHUNK, len(few)))
     return {
         name: _classes(runner.run(pixels.reshape(len(few), *folded.model.input_shape), finite=False))
-        for name, pixels in conventions(few)
+        for name, pixels in conventions(few, raw)
     }
 
 

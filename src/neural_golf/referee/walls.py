@@ -68,30 +68,32 @@ class Operand:
 
 
 class Wires:
-    """Inputs of Concat, Sum, Mean, Max and Min that are not stored tensors, and sums of two activations:
-    there may be few of them.
+    """Inputs of Concat, Sum, Mean, Max and Min that are not stored tensors, and sums and products of two
+    activations: there may be few of them.
     """
 
     def __init__(self, stored: Mapping[str, Stored], limits: Limits = LIMITS) -> None:
-        self._stored, self._limit, self.count = stored, limits.wires, 0
+        self._stored, self._limit, self.count = set(stored), limits.wires, 0
 
     def check(self, node: onnx.NodeProto, operands: Sequence[Operand | None]) -> None:
         """Raises Refused where an input stands twice, or where there are too many in all."""
         names = [o.name for o in operands if o is not None]
         if node.op_type in ("Add", "Sub"):
-            self._more(sum(o is not None and o.data for o in operands) - 1)
+            self.more(sum(o is not None and o.data for o in operands) - 1)
             return
         if node.op_type not in JOINS or any(o is not None and o.dtype == _INT64 for o in operands):
             return
         twice = next((n for k, n in enumerate(names) if n in names[:k]), None)
         if twice is not None:
             raise Refused(f"{describe(node)} has the input {quoted(twice)} more than once")
-        self._more(sum(name not in self._stored for name in names[1:]))
+        self.more(sum(name not in self._stored for name in names[1:]))
+        self._stored -= set(names)  # the second time it is one of few numbers in another order
 
-    def _more(self, wires: int) -> None:
+    def more(self, wires: int) -> None:
+        """Raises Refused where this makes them too many."""
         self.count += max(0, wires)
         if self.count > self._limit:
-            what = f"{self.count} wires: inputs of Concat, Add, Sum, Max and the like that are not stored"
+            what = f"{self.count} wires: inputs of Concat, Add, Mul, Max and the like that are not stored"
             raise Refused(f"{what}; the limit is {self._limit}")
 
 
