@@ -81,7 +81,8 @@ def holds(attack: Attack, found: verdict.Verdict) -> bool:
     """Whether the referee holds: the file is refused, its weights count, or it no longer works."""
     if found.verdict == "REFUSED" or found.nonzero is None or found.nonzero >= attack.real:
         return True
-    return attack.real < NEVER and found.correct is not None and found.correct < 0.8 * found.images
+    works = attack.harmless / 1000 if attack.harmless else 0.8
+    return attack.real < NEVER and found.correct is not None and found.correct < works * found.images
 
 
 def row(name: str, attack: Attack, found: verdict.Verdict) -> str:

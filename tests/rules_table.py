@@ -25,7 +25,9 @@ def counted() -> str:
 
 def verdicts(version: int) -> dict[str, dict[str, Any]]:
     """What a version of the rules said of each attack."""
-    found: dict[str, dict[str, Any]] = json.loads((VERDICTS / f"version{version}.json").read_text())["attacks"]
+    found: dict[str, dict[str, Any]] = json.loads((VERDICTS / f"version{version}.json").read_text())[
+        "attacks"
+    ]
     return found
 
 
@@ -61,7 +63,8 @@ def filled(text: str) -> str:
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         assert text.count(begin) == text.count(end) == 1
         part = re.compile(f"{begin}.*?{end}", re.DOTALL)
-        text = part.sub(lambda _, b=begin, m=make(), e=end: f"{b}\n{m}\n{e}", text)  # type: ignore[misc]
+        made = f"{begin}\n{make()}\n{end}".replace("\\", r"\\")
+        text = part.sub(made, text)
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import ml_dtypes
@@ -772,5 +773,5 @@ def test_a_refusal_is_bad_input_not_a_fault() -> None:
 
 def test_limits_can_be_widened_for_a_reference_network() -> None:
     names = ["f", *map(str, range(257)), "g"]
-    long = mean_net(*(node("Relu", a, b) for a, b in zip(names, names[1:], strict=False)))
+    long = mean_net(*(node("Relu", a, b) for a, b in pairwise(names)))
     assert count(long, Limits(nodes=300)).nodes == 261

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from neural_golf.referee.verdict import Verdict, verify
 
 torch: ModuleType = pytest.importorskip("torch", reason="the torch extra brings torch")
-pytest.importorskip("onnxscript", reason="the torch extra brings onnxscript, for torch.onnx.export(dynamo=True)")
+pytest.importorskip(
+    "onnxscript", reason="the torch extra brings onnxscript, for torch.onnx.export(dynamo=True)"
+)
 
 F = np.float32
 Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -79,7 +81,9 @@ def decided(digits: Digits, network: Any) -> Digits:
 def export(network: Any, path: Path, dynamo: bool, batch: int | None, **options: Any) -> onnx.ModelProto:
     """The file as the exporter writes it, for a batch of any size or for a fixed one."""
     if batch is None:
-        options |= {"dynamic_shapes": ({0: "batch"},)} if dynamo else {"dynamic_axes": {"image": {0: "batch"}}}
+        options |= (
+            {"dynamic_shapes": ({0: "batch"},)} if dynamo else {"dynamic_axes": {"image": {0: "batch"}}}
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the legacy exporter says that it is one
         torch.onnx.export(
@@ -153,6 +157,16 @@ def test_a_batch_norm_behind_no_layer_counts_its_scales_and_offsets(
     export(made, tmp_path / "net.onnx", dynamo, None, external_data=False)
     found = verify(tmp_path / "net.onnx", *decided)
     assert found.verdict == "PASS" and found.nonzero == FOLDED + 2, found.reason
+
+
+def test_initializers_that_are_inputs_too_are_no_inputs(
+    network: Any, decided: Digits, tmp_path: Path
+) -> None:
+    """As the older exporter writes them for old tools."""
+    made = export(network, tmp_path / "net.onnx", LEGACY, None, keep_initializers_as_inputs=True)
+    assert len(made.graph.input) > 1
+    found = verify(tmp_path / "net.onnx", *decided)
+    assert right(found) == ("PASS", 200) and found.nonzero == FOLDED, found.reason
 
 
 def test_training_mode_is_refused(network: Any, decided: Digits, tmp_path: Path) -> None:

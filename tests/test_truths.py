@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def five_slopes(op: str) -> list[NodeProto]:
     names = ["f", "a", "b", "c", "d", "g"]
     slope = " slope" if op == "PRelu" else ""
     own = {} if op == "PRelu" else {"alpha": 0.2}
-    return [node(op, f"{one}{slope}", other, **own) for one, other in zip(names, names[1:], strict=False)]
+    return [node(op, f"{one}{slope}", other, **own) for one, other in pairwise(names)]
 
 
 def normalised(op: str, folded: bool = False, bias: bool = True) -> Callable[[], ModelProto]:
@@ -91,7 +92,7 @@ def separable(blocks: int) -> Callable[[], ModelProto]:
     constants |= {"point": drawn(4, 4, 1, 1), "pb": drawn(4)}
     names = ["a", *(f"n{k}" for k in range(1, blocks)), "g"]
     nodes = [node("Conv", "x first", "a", kernel_shape=[3, 3])]
-    for k, (one, other) in enumerate(zip(names, names[1:], strict=False)):
+    for k, (one, other) in enumerate(pairwise(names)):
         nodes += block(f"b{k}", one, other)
     return pictures(*nodes, channels=4, **constants)
 

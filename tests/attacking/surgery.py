@@ -26,9 +26,8 @@ class Attack:
     reason: str = ""  # what a refusal must match
     like: str | None = None  # the entry that it still answers like
     agree: float = 0.99  # on so many of the images
-    least: int | None = (
-        None  # of 1,000 training images it gets so many right (for those that are like no entry)
-    )
+    least: int | None = None  # so many of 1,000 training images are right, at least
+    harmless: int = 0  # with fewer of 1,000 right it may count what it likes
 
 
 @cache

@@ -65,7 +65,7 @@ PIXELS: dict[str, Kind] = {
         inside(1, 0, [BYTES, node("Div", "pixels full", "x")], raw=True, full=255), OWN + 1
     ),
     "a uint8 image and Cast, trained on pixels from 0 to 255": passes(raw(255)),
-    "a uint8 image and Cast, trained on pixels from -1 to 1": fails(raw(2, -1), "pixels"),
+    "a uint8 image and Cast, trained on pixels from -1 to 1": fails(raw(2, -1), "normalised by 0.5 and 0.5"),
     "a float32 image and Div by 255, as if it were raw": fails(
         inside(1, 0, [node("Div", "image full", "x")], full=255), "from 0 to 255", OWN + 1
     ),

@@ -99,7 +99,7 @@ class _Folding:
         tensors = self.identities.sources
         if self.pruned:
             for name, values in self.still.items():
-                self._constant(name, self.identities.new(values, TensorProto.FLOAT))
+                self._constant(name, self._still(values))
         for k in needed:
             self._node(k, model.nodes[k])
         self._check_output()
@@ -131,11 +131,21 @@ class _Folding:
         wanted = (self.model.batch or 1, self.limits.classes)
         if self.sample[name].shape != wanted:
             found, asked = ("x".join(map(str, shape)) for shape in (self.sample[name].shape, wanted))
-            raise Refused(f"it answers with {found} numbers; {asked} are wanted")
+            raise Refused(
+                f"it answers with {found} numbers; {asked} are wanted (a Flatten, or fewer outputs)"
+            )
 
     def _constant(self, name: str, numbers: Numbers) -> None:
         self.constants[name] = numbers
         self.sample[name] = numbers.values
+
+    def _still(self, values: Array) -> Numbers:
+        """New numbers for an activation that is a constant, the same for all images of a fixed batch."""
+        batch = self.model.batch or 1
+        if batch == 1 or not values.ndim or values.shape[0] != batch:
+            return self.identities.new(values, TensorProto.FLOAT)
+        one = self.identities.new(values[:1], TensorProto.FLOAT)
+        return Numbers(values, np.repeat(one.ids, batch, axis=0))
 
     def _node(self, index: int, node: onnx.NodeProto) -> None:
         operands = [
@@ -172,7 +182,7 @@ class _Folding:
         for name in named:
             if name in self.still and name in self.data:
                 self.data.discard(name)
-                self._constant(name, self.identities.new(self.still[name], TensorProto.FLOAT))
+                self._constant(name, self._still(self.still[name]))
 
     def _data(self, node: onnx.NodeProto, outputs: Sequence[Array]) -> None:
         named = [name for name in node.output if name]

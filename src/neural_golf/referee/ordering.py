@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 import onnx
 
@@ -12,7 +13,7 @@ __all__ = ["in_order"]
 
 
 def in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes, each after those whose outputs it reads; as they stand where the order allows it.
+    """The nodes, each after those whose outputs it reads; of those that are ready, the one that stands first.
 
     Raises Refused for a name that nothing makes, and for a cycle.
     """
@@ -30,16 +31,27 @@ def in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
             readers.setdefault(source, []).append(k)
     if all(made[n] < k for k, node in enumerate(graph.node) for n in node.input if n in made):
         return list(graph.node)
-    ready = deque(k for k, count in enumerate(waits) if not count)
+    ready = [k for k, count in enumerate(waits) if not count]
+    heapify(ready)
     found: list[int] = []
     while ready:
-        k = ready.popleft()
+        k = heappop(ready)
         found.append(k)
         for reader in readers.get(k, []):
             waits[reader] -= 1
             if not waits[reader]:
-                ready.append(reader)
+                heappush(ready, reader)
     if len(found) < len(graph.node):
-        stuck = next(k for k, count in enumerate(waits) if count)
-        raise Refused(f"{describe(graph.node[stuck])} is part of a cycle, or behind one")
+        guilty = graph.node[_on_a_cycle(graph, made, waits)]
+        raise Refused(f"{describe(guilty)} is part of a cycle: it reads what it makes")
     return [graph.node[k] for k in found]
+
+
+def _on_a_cycle(graph: onnx.GraphProto, made: Mapping[str, int], waits: Sequence[int]) -> int:
+    """A node that waits for itself, and not only for a cycle: one that waits reads one that waits."""
+    k = next(k for k, count in enumerate(waits) if count)
+    seen: set[int] = set()
+    while k not in seen:
+        seen.add(k)
+        k = next(made[name] for name in graph.node[k].input if name in made and waits[made[name]])
+    return k

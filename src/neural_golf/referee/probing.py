@@ -48,6 +48,10 @@ class Network:
         """Every tensor that depends on the image, for pixels [n, ...]; the network takes n at once."""
         return self._go(self.folded.nodes, {self.folded.model.input_name: pixels} | self._fixed)
 
+    def run_one(self, image: Array) -> dict[str, Array]:
+        """The same for one image [...]; a network with a fixed batch gets as many copies as it takes."""
+        return self.run(np.repeat(image[None], self.batch or 1, axis=0))
+
     def again(self, values: Mapping[str, Array], changed: str, to: Array) -> Array:
         """The answers if one tensor is changed, for the values of a run."""
         nodes = self.after(changed)
@@ -187,9 +191,8 @@ def _worth_an_exchange(network: Network) -> list[str]:
 def _values(network: Network, pixels: Array, names: set[str]) -> dict[str, Array]:
     """Of some images, the value of each element that is farthest from zero; for one batch of images."""
     found: dict[str, Array] = {}
-    batch = network.batch or 1
-    for start in range(0, min(len(pixels), _EXTREMES * batch), batch):
-        values = network.run(pixels[start : start + batch])
+    for image in pixels[:_EXTREMES]:
+        values = network.run_one(image)
         for name in names:
             old = found.get(name, values[name])
             found[name] = np.where(np.abs(values[name]) > np.abs(old), values[name], old)
@@ -213,15 +216,16 @@ def standing_elements(network: Network, real: Array, noise: Array, known: set[st
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
     proportions = {name: _Proportions() for name in wanted}
-    batch = network.batch or 1
-    for images in (real, noise):
-        for start in range(0, len(images) - batch + 1, batch):
-            values = network.run(images[start : start + batch])
+    copies = network.batch or 1
+    some = max(_EXTREMES, IMAGES * 10 // copies)  # a large batch of copies takes its time
+    for images, is_real in ((real[:some], True), (noise[:some], False)):
+        for image in images:
+            values = network.run_one(image)
             for name in wanted:
                 value = values[name].astype(np.float64)
                 low[name] = np.minimum(low.get(name, value), value)
                 high[name] = np.maximum(high.get(name, value), value)
-                if images is real:
+                if is_real:
                     proportions[name].look(value)
     still = {n: high[n] - low[n] <= STILL * np.maximum(np.abs(high[n]), np.abs(low[n])) for n in wanted}
     charged = {n: np.zeros(low[n].shape, bool) for n in wanted}
@@ -233,7 +237,7 @@ def standing_elements(network: Network, real: Array, noise: Array, known: set[st
         for name in names:
             here = np.broadcast_to(still[name] & (high[name] != 0), shape) & varies
             charged[name] |= _reduced(here, charged[name].shape)
-    return sum(max(int(charged[n].sum()), proportions[n].numbers()) for n in wanted)
+    return sum(max(-(-int(charged[n].sum()) // copies), proportions[n].numbers()) for n in wanted)
 
 
 class _Proportions:

@@ -39,7 +39,8 @@ def products(folded: Folded) -> int:
             roots[node.output[0]] = known.pop()
         elif node.op_type in ("Mul", "Div") and len(names) == 2:
             wires.more(1)
-            cost += _cost(*(folded.sample[n] for n in (*names, node.output[0])), folded.model.batch or 1)
+            one, other, out = (folded.sample[n] for n in (*names, node.output[0]))
+            cost += _cost(one, other, out, folded.model.batch or 1)
     return cost
 
 
