@@ -64,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    from neural_golf.referee import cli as referee
-
     _one_thread_of_linear_algebra()
     _a_home_that_can_be_written_to()
+    from neural_golf.referee import cli as referee  # it imports numpy, which reads the number of threads
+
     parser = _parser()
     options = parser.parse_args(words)
     if options.command == "verify":

@@ -8,7 +8,7 @@ from onnx import ModelProto
 from attacking.surgery import FLATS, Attack, Surgery, filled
 
 BASELINE = filled("baseline")
-REASON = "wires|places|constant|nodes"
+REASON = "wires: inputs of"
 
 
 def beat(s: Surgery) -> str:

@@ -74,7 +74,7 @@ CONDUCT: dict[str, Attack] = {
         every_batch, NEVER, reason="depends on the batch", like="prelu", agree=0.0
     ),
     "weights along the axis of the batch": Attack(
-        along_the_batch, PRELU, reason="both factors|depends on the image", like="prelu"
+        along_the_batch, PRELU, reason="both factors", like="prelu"
     ),
     "an answer that stands still": Attack(no_image, NEVER, reason="same for every image|depend on the image"),
     "an answer of constants": Attack(no_image_at_all, NEVER, reason="does not depend on the image"),

@@ -9,7 +9,7 @@ from attacking.layers import Layer, close_layer, open_layer
 from attacking.packing import nearest
 from attacking.surgery import Attack, Surgery, filled
 
-PRECISION = "4 significant|bfloat16|packed|more than one number"
+PRECISION = "4 significant"
 BASELINE = filled("baseline")
 
 

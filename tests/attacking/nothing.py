@@ -122,11 +122,9 @@ def turns() -> ModelProto:
 
 
 NOTHING: dict[str, Attack] = {
-    "edges and sums, nothing stored": Attack(edges, len(taps()), reason="wires|sums|places", least=900),
+    "edges and sums, nothing stored": Attack(edges, len(taps()), reason="wires: inputs of", least=900),
     "edges and products, nothing stored": Attack(
-        lambda: edges(True), len(taps()), reason="wires|products|nodes", least=900
+        lambda: edges(True), len(taps()), reason="wires: inputs of", least=900
     ),
-    "turns, mirrors and 25 sums, nothing stored": Attack(
-        turns, 250, reason="wires|places", least=700, harmless=900
-    ),
+    "turns, mirrors and 25 sums, nothing stored": Attack(turns, 250, least=700, harmless=900),
 }

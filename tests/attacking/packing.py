@@ -10,7 +10,6 @@ from attacking.surgery import Attack, F, Surgery, filled
 
 PRELU = filled("prelu")
 BASELINE = filled("baseline")
-PRECISION = "rounded to|precision|4 significant|bfloat16"
 
 
 def digits(values: np.ndarray, largest: int) -> tuple[np.ndarray, float]:
@@ -124,13 +123,17 @@ PACKING: dict[str, Attack] = {
         f"{24 // d} numbers of {d} bits in one {kind.__name__}{', shown' if not hidden else ''}": Attack(
             lambda d=d, kind=kind, hidden=hidden: packed(d, kind, hidden),
             PRELU,
-            reason=PRECISION,
+            reason="a weight of Conv .* depends on the image",
             like="prelu",
             agree=0.98,
         )
         for d, kind, hidden in [(6, np.int32, True), (12, F, True), (6, F, True), (6, F, False)]
     },
     "two numbers in an exponent and a mantissa": Attack(
-        lambda: by_exponent(["conv3", "linear1"]), BASELINE, reason=PRECISION, like="baseline", agree=0.98
+        lambda: by_exponent(["conv3", "linear1"]),
+        BASELINE,
+        reason="4 significant",
+        like="baseline",
+        agree=0.98,
     ),
 }

@@ -87,12 +87,12 @@ def shared_and_sparse(size: int = 28) -> ModelProto:
 
 SHARED: dict[str, Attack] = {
     "stored scalars, in another order for each row": Attack(
-        shared, filled("prelu"), reason="wires|repeat|more than one", like="prelu", agree=0.97
+        shared, filled("prelu"), reason="wires: inputs of", like="prelu", agree=0.97
     ),
     "stored scalars between stored zeros": Attack(
         shared_and_sparse,
         filled("golf98-heldout-200"),
-        reason="wires|repeat|more than one",
+        reason="wires: inputs of",
         like="golf98-heldout-200",
         agree=0.97,
     ),

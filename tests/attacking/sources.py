@@ -15,7 +15,6 @@ from attacking.trembling import biased
 from attacking.wires import ramp
 
 PRELU = filled("prelu")
-REASON = "constant|wires|places"
 
 
 def row(s: Surgery, one: str) -> str:
@@ -121,7 +120,7 @@ def statistics() -> ModelProto:
 
 SOURCES: dict[str, Attack] = {
     **{
-        f"a one from {name}": Attack(biased_from, PRELU, reason=REASON, like="prelu", agree=0.98)
+        f"a one from {name}": Attack(biased_from, PRELU, like="prelu", agree=0.98)
         for name, biased_from in (
             ("a pixel that is always black", lambda: biased(levels(of_a_black_corner))),
             ("a sigmoid of all ink", lambda: biased(levels(of_a_sigmoid))),
@@ -136,12 +135,12 @@ SOURCES: dict[str, Attack] = {
         )
     },
     "slopes from the image": Attack(
-        slopes, PRELU, reason="a weight of PRelu depends on the image", like="prelu", agree=0.99
+        slopes, PRELU, reason="a weight of PRelu .*depends on the image", like="prelu", agree=0.99
     ),
     "means of a normalisation from the image": Attack(
         statistics,
         PRELU,
-        reason="a weight of BatchNormalization depends on the image",
+        reason="a weight of BatchNormalization .*depends on the image",
         like="prelu",
         agree=0.99,
     ),

@@ -73,9 +73,13 @@ def copied(op: str) -> ModelProto:
 
 SUMS: dict[str, Attack] = {
     "a convolution by Add and Sub alone": Attack(
-        added, filled("prelu"), reason="wires|sums", like="prelu", agree=0.98
+        added, filled("prelu"), reason="wires: inputs of", like="prelu", agree=0.98
     ),
     "copies of one tensor in Sum": Attack(
-        lambda: copied("Sum"), filled("baseline"), reason="wires|repeat|copies", like="baseline", agree=0.9
+        lambda: copied("Sum"),
+        filled("baseline"),
+        reason="two inputs of Sum are copies",
+        like="baseline",
+        agree=0.9,
     ),
 }

@@ -14,7 +14,6 @@ from attacking.surgery import FLATS, Attack, Surgery, filled, span
 from attacking.wires import ramp
 
 BIASED = ("conv1", "logits")
-REASON = "constant|wires|places"
 PRELU = filled("prelu")
 
 
@@ -150,7 +149,7 @@ def beating(how: str) -> ModelProto:
 
 
 TREMBLING: dict[str, Attack] = {
-    name: Attack(build, PRELU, reason=REASON, like="prelu", agree=agree)
+    name: Attack(build, PRELU, like="prelu", agree=agree)
     for name, build, agree in (
         ("biases from a ramp that stands still", lambda: biased(plain), 0.99),
         ("biases that tremble by less than a thousandth", lambda: biased(moving(1e-3)), 0.99),

@@ -29,14 +29,22 @@ def power(s: Surgery, value: float) -> str:
     return one
 
 
-def wired(name: str) -> ModelProto:
-    """Every weight is a wire: a ramp of numbers from the image, split, and one Concat for each tensor."""
+def wired(name: str, once: bool = False) -> ModelProto:
+    """Every weight is a wire: a ramp of numbers from the image, split, and one Concat for each tensor.
+
+    once: no piece stands in a Concat twice; where it is taken, the nearest that is free is.
+    """
     s = Surgery(name)
     pieces = s.add("Split", ramp(s), outputs=FLATS, axis=0)
     for tensor in s.tensors:
         wanted = s.take(tensor)
         wide = span(wanted)
         places = np.rint((wanted / wide + 0.5) * FLATS).astype(int).ravel() - 1
+        if once:
+            free = np.ones(FLATS, bool)
+            for k, place in enumerate(places):
+                places[k] = min(np.flatnonzero(free), key=lambda j, place=place: abs(j - place))
+                free[places[k]] = False
         flat = s.add("Concat", *(pieces[j] for j in places), axis=0)
         s.reshape(s.add("Mul", flat, power(s, wide)), *wanted.shape, made=tensor)
     return s.built()
@@ -99,24 +107,27 @@ def total(s: Surgery, op: str, names: list[str]) -> str:
 
 WIRES: dict[str, Attack] = {
     "every weight a wire of one Concat": Attack(
-        lambda: wired("prelu"), filled("prelu"), like="prelu", reason="wires|repeat"
+        lambda: wired("prelu"), filled("prelu"), like="prelu", reason="more than once"
+    ),
+    "every weight a wire, none twice": Attack(
+        lambda: wired("prelu", True), filled("prelu"), like="prelu", reason="wires: inputs of", agree=0.75
     ),
     "every weight a wire, at 99 %": Attack(
-        lambda: wired(GOLF99), filled(GOLF99), like=GOLF99, reason="wires|repeat"
+        lambda: wired(GOLF99), filled(GOLF99), like=GOLF99, reason="more than once"
     ),
     "every weight a wire, 200 of them": Attack(
-        lambda: wired(GOLF98), filled(GOLF98), like=GOLF98, reason="wires|repeat"
+        lambda: wired(GOLF98), filled(GOLF98), like=GOLF98, reason="more than once"
     ),
     **{
         f"one tensor many times in {op}": Attack(
-            lambda op=op: listed(op), filled("prelu"), like="prelu", reason="repeat|wires", agree=0.98
+            lambda op=op: listed(op), filled("prelu"), like="prelu", reason="more than once", agree=0.98
         )
         for op in ("Sum", "Mean", "Concat")
     },
     "a codebook of 32 numbers and wires": Attack(
-        lambda: codebook(False), filled("prelu"), like="prelu", reason="repeat|wires", agree=0.98
+        lambda: codebook(False), filled("prelu"), like="prelu", reason="more than once", agree=0.98
     ),
     "a codebook hidden behind something that cancels": Attack(
-        lambda: codebook(True), filled("prelu"), like="prelu", reason="repeat|wires", agree=0.98
+        lambda: codebook(True), filled("prelu"), like="prelu", reason="more than once", agree=0.98
     ),
 }

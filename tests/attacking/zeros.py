@@ -9,7 +9,6 @@ from attacking.layers import close_layer, open_layer
 from attacking.packing import nearest
 from attacking.surgery import Attack, F, Surgery, filled
 
-SIGN = "minus zero|sign of|NaN|infinit"
 LAYERS = ("conv1", "conv2", "conv3", "linear1")
 
 
@@ -99,18 +98,18 @@ def shapes_of_zeros(rows: int = 2, largest: int = 15) -> ModelProto:
 
 ZEROS: dict[str, Attack] = {
     "the signs of zeros": Attack(
-        lambda: signs_of_zero(("conv3", "linear1")), filled("prelu"), reason=SIGN, like="prelu", agree=0.98
+        lambda: signs_of_zero(("conv3", "linear1")), filled("prelu"), like="prelu", agree=0.98
     ),
     "the signs of zeros, for everything": Attack(
-        signs_of_zero, filled("prelu"), reason=f"{SIGN}|processor time", like="prelu", agree=0.98
+        signs_of_zero, filled("prelu"), reason="processor time", like="prelu", agree=0.98
     ),
     "the signs of zeros, in golf98": Attack(
-        lambda: signs_of_zero_in_golf98(False), 200, reason=SIGN, like="golf98-heldout-200", agree=0.97
+        lambda: signs_of_zero_in_golf98(False), 200, like="golf98-heldout-200", agree=0.97
     ),
     "the signs of zeros, turning with the image": Attack(
-        lambda: signs_of_zero_in_golf98(True), 200, reason=SIGN, like="golf98-heldout-200", agree=0.97
+        lambda: signs_of_zero_in_golf98(True), 200, like="golf98-heldout-200", agree=0.97
     ),
     "the shapes of zeros": Attack(
-        shapes_of_zeros, filled("prelu"), reason="zeros|wires|repeat", like="prelu", agree=0.97
+        shapes_of_zeros, filled("prelu"), reason="wires: inputs of", like="prelu", agree=0.97
     ),
 }
