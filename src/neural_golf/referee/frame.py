@@ -54,7 +54,9 @@ def opset_of(model: onnx.ModelProto) -> int:
         raise Refused("it must import one ai.onnx operator set")
     (version,) = versions
     if version not in OPSETS:
-        raise Refused(f"operator set {version}; from {OPSETS[0]} to {OPSETS[-1]} are scored")
+        other = "a newer" if version < OPSETS[0] else "an older"
+        scored = f"from {OPSETS[0]} to {OPSETS[-1]} are scored"
+        raise Refused(f"operator set {version}; {scored}: export it again with {other} one")
     return version
 
 

@@ -14,10 +14,17 @@ from neural_golf.referee.tensors import Array
 
 __all__ = ["check_operator", "check_training", "counted_attributes", "schema_of"]
 
+_COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where")
 # What to do about what other tools add.
 _ADVICE = {
     "ZipMap": ": export with options={'zipmap': False}, and keep only the output of the probabilities",
     "ArgMax": ": hand in the numbers of the classes and not the labels",
+    "LinearClassifier": ": write it as MatMul and Add",
+    "Scaler": ": write it as Sub and Mul, or bring it into the first layer",
+    "Einsum": ": write it as MatMul, Mul and ReduceSum",
+    "Resize": ": shrink with a pool or with strides",
+    "ConstantOfShape": ": PyTorch pads without it if it exports with dynamo=True",
+    **dict.fromkeys(_COMPARISONS, ": write it with Relu, Clip, Max and Min"),
 }
 _AT_LEAST_ONE = {"group", "strides", "dilations", "kernel_shape"}
 

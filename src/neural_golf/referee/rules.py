@@ -59,7 +59,7 @@ OPERATORS = frozenset(
     Conv ConvTranspose Gemm MatMul
     Add Sub Mul Div Neg Abs Reciprocal Sqrt Exp Log Pow Min Max Sum Mean Clip Erf
     Relu LeakyRelu PRelu Elu Selu Celu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Gelu Mish
-    ThresholdedRelu Softmax LogSoftmax
+    ThresholdedRelu Swish Softmax LogSoftmax
     MaxPool AveragePool GlobalMaxPool GlobalAveragePool ReduceMean ReduceMax ReduceMin ReduceSum ReduceL2
     LpPool GlobalLpPool ReduceL1 ReduceSumSquare ReduceLogSumExp
     BatchNormalization InstanceNormalization LayerNormalization GroupNormalization RMSNormalization
