@@ -129,11 +129,14 @@ PACKING: dict[str, Attack] = {
         )
         for d, kind, hidden in [(6, np.int32, True), (12, F, True), (6, F, True), (6, F, False)]
     },
-    "two numbers in an exponent and a mantissa": Attack(
-        lambda: by_exponent(["conv3", "linear1"]),
-        BASELINE,
-        reason="4 significant",
-        like="baseline",
-        agree=0.98,
-    ),
+    **{
+        f"two numbers in an exponent and a mantissa, {where}": Attack(
+            lambda layers=layers: by_exponent(layers),
+            BASELINE,
+            reason="4 significant",
+            like="baseline",
+            agree=0.98,
+        )
+        for where, layers in (("in the last layer", ["linear1"]), ("in two layers", ["conv3", "linear1"]))
+    },
 }

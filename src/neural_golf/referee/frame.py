@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
@@ -11,6 +13,7 @@ from neural_golf.referee.rules import OPSETS, Refused
 __all__ = ["graph_input", "graph_output", "opset_of", "parse"]
 
 BATCH = 1000  # images that a network with a fixed batch may take at once
+NUMBERS = 1 << 24  # that these, or one image, may have in all
 
 # What a file that is no ONNX model starts with.
 _MAGIC = (
@@ -87,6 +90,9 @@ def graph_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...], int 
     shape = tuple(d for d in dims[1:] if d is not None)
     if len(shape) != len(dims) - 1:
         raise Refused("the graph's input has a free dimension besides the batch")
+    numbers = math.prod(d or 1 for d in dims)
+    if numbers > NUMBERS:
+        raise Refused(f"the graph's input takes {numbers} numbers at once; the limit is {NUMBERS}")
     return value.name, tensor.elem_type, shape, dims[0]
 
 
