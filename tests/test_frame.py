@@ -53,5 +53,5 @@ def test_initializers_among_the_inputs_are_none(first: bool) -> None:
 def test_a_graph_of_initializers_alone_is_told() -> None:
     made = mean_net()
     made.graph.initializer.add(name="x", data_type=TensorProto.FLOAT, dims=[1], float_data=[1.0])
-    with pytest.raises(Refused, match="^the graph has 0 inputs; it must have one, the images$"):
+    with pytest.raises(Refused, match=r"^the graph has 0 inputs; it must have one, the images$"):
         graph_input(made.graph)

@@ -22,7 +22,14 @@ from neural_golf.referee.reading import Model
 from neural_golf.referee.rules import LIMITS, Limits, Refused, describe, quoted
 from neural_golf.referee.running import SingleNodes
 from neural_golf.referee.tensors import Array, significant
-from neural_golf.referee.walls import Operand, Wires, check_constant_node, check_data_node, shape_positions
+from neural_golf.referee.walls import (
+    Operand,
+    Wires,
+    check_constant_node,
+    check_data_node,
+    only_shapes,
+    shape_positions,
+)
 
 __all__ = ["MOVES", "Folded", "fold"]
 
@@ -86,7 +93,7 @@ class _Folding:
         self.quantised: list[Numbers] = []
         self.floats: list[float] = []
         self.integers = self.places = 0
-        self.wires = Wires(model.stored, limits)
+        self.wires = Wires(model.stored, limits, only_shapes(model.nodes, model.output_name, model.opset))
 
     def fold(self) -> Folded:
         model = self.model
@@ -219,7 +226,8 @@ class _Folding:
         self, node: onnx.NodeProto, inputs: Sequence[Numbers | None], shapes: set[int], per_batch: bool
     ) -> list[Numbers]:
         first = inputs[0] if inputs else None
-        assert first is not None
+        if first is None:
+            raise Refused(f"{describe(node)} has no first input")
         if node.op_type == "Cast":
             to = helper.tensor_dtype_to_np_dtype(next(a.i for a in node.attribute if a.name == "to"))
             with np.errstate(over="ignore"):

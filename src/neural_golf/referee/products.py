@@ -11,12 +11,14 @@ from neural_golf.referee.tensors import Array
 
 __all__ = ["products"]
 
+_Root = tuple[str, tuple[int, ...]]  # a tensor, and the order of its axes where a Transpose changed it
+
 FREE = 64  # a gate for each of so many channels is free
 
 _OF_ONE = frozenset(
     """
-    Abs Cast Celu Clip Elu Erf Exp Gelu HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg Pow Relu Selu
-    Sigmoid Softplus Softsign Sqrt Tanh ThresholdedRelu
+    Abs Cast Celu Clip Elu Erf Exp Gelu HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg Pow Reciprocal
+    Relu Selu Sigmoid Softplus Softsign Sqrt Swish Tanh ThresholdedRelu
     """.split()  # noqa: SIM905
 )
 _OF_TWO = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
@@ -29,19 +31,30 @@ def products(folded: Folded) -> int:
     Raises Refused for too many, because a product of exponentials is a sum: they are wires, too.
     """
     wires = copy(folded.wires)
-    roots: dict[str, str] = {}
+    roots: dict[str, _Root] = {}
     cost = 0
     for node in folded.nodes:
         names = [n for n in node.input if n and n not in folded.constants]
         numbers = [folded.constants[n].values for n in node.input if n in folded.constants]
-        known = {roots.get(n, n) for n in names}
-        if _elementwise(node, numbers) and len(known) == 1 and _same_size(node, names, folded):
+        known = {roots.get(n, (n, ())) for n in names}
+        if node.op_type == "Transpose" and names:
+            roots[node.output[0]] = _turned(known.pop(), node, folded.sample[names[0]].ndim)
+        elif _elementwise(node, numbers) and len(known) == 1 and _same_size(node, names, folded):
             roots[node.output[0]] = known.pop()
         elif node.op_type in ("Mul", "Div") and len(names) == 2:
             wires.more(1)
             one, other, out = (folded.sample[n] for n in (*names, node.output[0]))
             cost += _cost(one, other, out, folded.model.batch or 1)
     return cost
+
+
+def _turned(root: _Root, node: onnx.NodeProto, rank: int) -> _Root:
+    """The root of a Transpose's output: turned back, it is as it was."""
+    name, order = root
+    axes = order or tuple(range(rank))
+    perm = next((tuple(a.ints) for a in node.attribute if a.name == "perm"), tuple(range(rank))[::-1])
+    turned = tuple(axes[k] for k in perm)
+    return name, () if turned == tuple(range(rank)) else turned
 
 
 def _elementwise(node: onnx.NodeProto, numbers: list[Array]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
@@ -11,6 +13,7 @@ from neural_golf.referee.folding import MOVES, Folded
 from neural_golf.referee.numbers import Numbers
 from neural_golf.referee.running import IR_VERSION, onnx_type
 from neural_golf.referee.tensors import NARROW, Array, significant
+from neural_golf.referee.walls import shape_positions
 
 __all__ = ["INPUT", "OUTPUT", "rebuild", "widths", "with_float_input"]
 
@@ -36,12 +39,13 @@ def rebuild(folded: Folded, *, rounded: int | None = None, coarse: bool = False)
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None))
     made = {name for node in folded.nodes for name in node.output if name}
     as_counted = dict(meetings(folded)) if rounded is not None else {}
+    met = _that_meet(folded, as_counted)
     for name in names:
         if name not in folded.constants or name in made:
             continue
         numbers = folded.constants[name]
         array = numbers.values
-        if rounded is not None:
+        if rounded is not None and name in met:
             array = _rounded(folded, numbers, as_counted.get(name, numbers), rounded)
         raw = np.ascontiguousarray(array).tobytes()
         graph.initializer.add(name=names[name], data_type=onnx_type(array), dims=array.shape, raw_data=raw)
@@ -78,8 +82,20 @@ def widths(folded: Folded) -> set[int]:
     return found - {0}
 
 
+def _that_meet(folded: Folded, met: Iterable[str]) -> set[str]:
+    """The constants that meet the image, and those that they are made of for each batch; a shape is none, of
+    whatever integers.
+    """
+    found = set(met)
+    for node in reversed(folded.nodes):
+        if found.intersection(node.output):
+            shapes = shape_positions(node, folded.model.opset)
+            found.update(name for at, name in enumerate(node.input) if name and at not in shapes)
+    return found
+
+
 def _rounded(folded: Folded, numbers: Numbers, counted: Numbers, width: int) -> Array:
-    """Numbers of more than `width` bits with 4 significant bits; shapes are never rounded."""
+    """Numbers of more than `width` bits with 4 significant bits."""
     array = numbers.values
     if array.dtype in (np.int64, np.bool_):
         return array

@@ -195,11 +195,13 @@ def _verdict(
             better = _better(answer, classes, labels)
         except Refused as refusal:
             refused = str(refusal)
+    passed = correct is not None and (threshold is None or correct >= threshold)
+    if refused is not None and correct is not None and not passed:  # what is no entry needs no suspicion
+        flags, refused = [*flags, refused], None
     if refused is not None or correct is None:
         return Verdict("REFUSED", refused or "", shown, name, n, threshold, flags=tuple(flags), **known)
     if answer.ties:
         flags.append(f"{answer.ties} image(s) tie within rounding between single and batched runs")
-    passed = threshold is None or correct >= threshold
     reason = f"{correct} of {n} correct" + ("" if threshold is None else f", {threshold} needed")
     if better and not passed:
         reason += f"; {better}"

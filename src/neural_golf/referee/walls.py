@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,15 @@ from neural_golf.referee.reading import Stored
 from neural_golf.referee.rules import INTEGERS_TO_INTEGERS, LIMITS, Limits, Refused, describe, quoted
 from neural_golf.referee.tensors import FLOATS
 
-__all__ = ["JOINS", "Operand", "Wires", "check_constant_node", "check_data_node", "shape_positions"]
+__all__ = [
+    "JOINS",
+    "Operand",
+    "Wires",
+    "check_constant_node",
+    "check_data_node",
+    "only_shapes",
+    "shape_positions",
+]
 
 _SHAPE_TYPES = {"tensor(int32)", "tensor(int64)"}
 _INT64, _INT32 = np.dtype(np.int64), np.dtype(np.int32)
@@ -72,8 +80,11 @@ class Wires:
     activations: there may be few of them.
     """
 
-    def __init__(self, stored: Mapping[str, Stored], limits: Limits = LIMITS) -> None:
-        self._stored, self._limit, self.count = set(stored), limits.wires, 0
+    def __init__(
+        self, stored: Mapping[str, Stored], limits: Limits = LIMITS, integers: Set[str] = frozenset()
+    ) -> None:
+        """integers: what ends in shapes only, as `only_shapes` finds it."""
+        self._stored, self._limit, self._integers, self.count = set(stored), limits.wires, integers, 0
 
     def check(self, node: onnx.NodeProto, operands: Sequence[Operand | None]) -> None:
         """Raises Refused where an input stands twice, or where there are too many in all."""
@@ -82,6 +93,8 @@ class Wires:
             self.more(sum(o is not None and o.data for o in operands) - 1)
             return
         if node.op_type not in JOINS or any(o is not None and o.dtype == _INT64 for o in operands):
+            return
+        if self._integers >= set(node.output):
             return
         twice = next((n for k, n in enumerate(names) if n in names[:k]), None)
         if twice is not None:
@@ -111,6 +124,19 @@ def shape_positions(node: onnx.NodeProto, opset: int) -> set[int]:
         if name and "tensor(int64)" in types and types <= _SHAPE_TYPES:
             found.add(at)
     return found
+
+
+def only_shapes(nodes: Sequence[onnx.NodeProto], output: str, opset: int) -> set[str]:
+    """The names that are read as shapes alone, or cast to int64, which is never data: nodes are in order."""
+    data = {output}
+    for node in reversed(nodes):
+        to_int64 = node.op_type == "Cast" and _cast_to(node) == TensorProto.INT64
+        moves = node.op_type in INTEGERS_TO_INTEGERS
+        if to_int64 or (moves and not data.intersection(node.output)):
+            continue
+        shapes = shape_positions(node, opset)
+        data.update(name for at, name in enumerate(node.input) if name and at not in shapes)
+    return {name for node in nodes for name in node.output if name} - data
 
 
 def check_constant_node(node: onnx.NodeProto, operands: Sequence[Operand | None], shapes: set[int]) -> None:
