@@ -9,7 +9,7 @@ from attacking.layers import Layer, close_layer, open_layer
 from attacking.packing import nearest
 from attacking.surgery import Attack, Surgery, filled
 
-PRECISION = "4 significant"
+PRECISION = "significant"
 BASELINE = filled("baseline")
 
 

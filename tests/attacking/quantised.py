@@ -174,7 +174,7 @@ QUANTISED: dict[str, Attack] = {
         qlinear_conv, BASELINE, like="baseline", agree=0.95
     ),
     "a number and what bfloat16 leaves of it": Attack(
-        seen_twice, BASELINE, reason="4 significant", like="baseline", agree=0.97
+        seen_twice, BASELINE, reason="significant", like="baseline", agree=0.97
     ),
     "a codebook and indices": Attack(indexed, PRELU, reason="'h2' as data", like="prelu", agree=0.97),
     "a codebook and indices cast from numbers": Attack(
@@ -184,6 +184,6 @@ QUANTISED: dict[str, Attack] = {
         integer_division, BASELINE, reason="integers .* as data", like="baseline", agree=0.95
     ),
     "QuantizeLinear takes numbers apart": Attack(
-        quantiser, BASELINE, reason="4 significant", like="baseline", agree=0.95
+        quantiser, BASELINE, reason="significant", like="baseline", agree=0.95
     ),
 }

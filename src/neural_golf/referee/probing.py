@@ -161,7 +161,11 @@ def _moved(network: Network, pair: _Pair, name: str, to: Array) -> int:
 
 
 def _stands_still(one: Array, other: Array) -> bool:
-    a, b = one.astype(np.float64), other.astype(np.float64)
+    """Whether two tensors are equal but for STILL. Infinities and NaN hide no other element."""
+    finite = np.isfinite(one) & np.isfinite(other)
+    if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
+        return False
+    a, b = one[finite].astype(np.float64), other[finite].astype(np.float64)
     largest = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
     return bool(np.abs(a - b).max(initial=0) <= STILL * largest)
 
@@ -223,8 +227,8 @@ def standing_elements(network: Network, real: Array, noise: Array, known: set[st
             values = network.run_one(image)
             for name in wanted:
                 value = values[name].astype(np.float64)
-                low[name] = np.minimum(low.get(name, value), value)
-                high[name] = np.maximum(high.get(name, value), value)
+                low[name] = np.fmin(low.get(name, value), value)  # NaN on some images hides nothing
+                high[name] = np.fmax(high.get(name, value), value)
                 if is_real:
                     proportions[name].look(value)
     still = {n: high[n] - low[n] <= STILL * np.maximum(np.abs(high[n]), np.abs(low[n])) for n in wanted}
@@ -248,6 +252,7 @@ class _Proportions:
         self._kept = True
 
     def look(self, value: Array) -> None:
+        value = np.where(np.isfinite(value), value, 0)
         largest = np.abs(value).max(initial=0)
         if not self._kept or largest == 0:
             return

@@ -12,7 +12,7 @@ from neural_golf.referee.counting import meetings
 from neural_golf.referee.folding import MOVES, Folded
 from neural_golf.referee.numbers import Numbers
 from neural_golf.referee.running import IR_VERSION, onnx_type
-from neural_golf.referee.tensors import NARROW, Array, significant
+from neural_golf.referee.tensors import NARROW, Array, fixed_point, significant
 from neural_golf.referee.walls import shape_positions
 
 __all__ = ["INPUT", "OUTPUT", "rebuild", "widths", "with_float_input"]
@@ -23,7 +23,8 @@ INPUT, OUTPUT = "image", "answer"
 def rebuild(folded: Folded, *, rounded: int | None = None, coarse: bool = False) -> bytes:
     """The folded model, serialised.
 
-    rounded: numbers stored in more than so many bits keep 4 significant ones where they meet the image.
+    rounded: numbers stored in more than so many bits keep 4 significant ones where they meet the image, and 8
+    bits of the largest in their tensor, because a number can hide in the exponents of others.
     coarse: every float activation is rounded to bfloat16.
     """
     source = folded.model
@@ -95,14 +96,14 @@ def _that_meet(folded: Folded, met: Iterable[str]) -> set[str]:
 
 
 def _rounded(folded: Folded, numbers: Numbers, counted: Numbers, width: int) -> Array:
-    """Numbers of more than `width` bits with 4 significant bits."""
+    """Numbers of more than `width` bits with 4 significant bits, and 8 of their tensor's largest."""
     array = numbers.values
     if array.dtype in (np.int64, np.bool_):
         return array
     values = counted.values.astype(np.float64)
     wide = folded.identities.bits(numbers.ids) > width
     with np.errstate(over="ignore"):
-        new = np.where(wide, significant(values), values)
+        new = np.where(wide, significant(fixed_point(values)), values)
     if counted.coarse is not None and width == NARROW:
         new = np.where(wide, new, counted.coarse.astype(np.float64))
     if array.dtype.kind in "iu":

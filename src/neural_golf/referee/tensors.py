@@ -13,7 +13,7 @@ from onnx import TensorProto
 
 from neural_golf.referee.rules import Refused, describe, quoted
 
-__all__ = ["BITS", "FLOATS", "NARROW", "Array", "decode", "decode_constant", "significant"]
+__all__ = ["BITS", "FLOATS", "NARROW", "Array", "decode", "decode_constant", "fixed_point", "significant"]
 
 Array = NDArray[Any]
 
@@ -130,4 +130,11 @@ def significant(values: Array) -> Array:
     """Rounded to 4 significant bits."""
     mantissa, exponent = np.frexp(values)
     found: Array = np.ldexp(np.rint(np.ldexp(mantissa, SIGNIFICANT)), exponent - SIGNIFICANT)
+    return found
+
+
+def fixed_point(values: Array) -> Array:
+    """A tensor [...] rounded to 8 bits, a sign among them, of its largest element."""
+    step = np.abs(values).max(initial=0) * 2.0 ** (1 - NARROW)
+    found: Array = np.rint(values / step) * step if step > 0 else values
     return found

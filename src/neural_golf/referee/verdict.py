@@ -213,7 +213,7 @@ def _verdict(
 BY_CHANCE = 10  # images that a few test images may lose or win by chance
 
 _WHAT = {
-    "wide": "its numbers rounded to 4 significant bits",
+    "wide": "its numbers rounded to 8 bits, 4 of them significant,",
     "all": "its numbers, those of 8 bits and fewer too, rounded to 4 significant bits",
     "activations": "its activations rounded to bfloat16",
 }

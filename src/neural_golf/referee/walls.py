@@ -64,6 +64,7 @@ _SOME_INT32 = {
     "Unsqueeze",
 }
 JOINS = {"Concat", "Sum", "Mean", "Max", "Min"}
+_SUMS = {"Add", "Sub", "MatMulInteger", "ConvInteger"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Wires:
     def check(self, node: onnx.NodeProto, operands: Sequence[Operand | None]) -> None:
         """Raises Refused where an input stands twice, or where there are too many in all."""
         names = [o.name for o in operands if o is not None]
-        if node.op_type in ("Add", "Sub"):
+        if node.op_type in _SUMS:  # a zero point is subtracted
             self.more(sum(o is not None and o.data for o in operands) - 1)
             return
         if node.op_type not in JOINS or any(o is not None and o.dtype == _INT64 for o in operands):
