@@ -32,22 +32,33 @@ def verdicts(version: int) -> dict[str, dict[str, Any]]:
 
 
 def attacks() -> str:
+    """A row for each reason, and the attacks that it stops, with the figures of both versions."""
     before, now = verdicts(1), verdicts(2)
-    rows = ["| what is tried | real | version 1 | version 2 |", "|---|--:|---|---|"]
+    stopped: dict[str, list[str]] = {}
     for name, found in now.items():
-        rows.append(f"| {name} | {_real(found)} | {_said(before[name])} | {_said(found)} |")
-    return "\n".join(rows)
+        stopped.setdefault(_stopped_by(found), []).append(f"{name} ({_figures(found, before[name])})")
+    rows = ["| what stops it | what is tried (real weights; counted by version 1, and now) |", "|---|---|"]
+    return "\n".join([*rows, *(f"| {reason} | {'; '.join(names)} |" for reason, names in stopped.items())])
 
 
-def _real(found: dict[str, Any]) -> str:
-    return "" if found["real"] >= 1_000_000 else f"{found['real']:,}"  # where no count would do
-
-
-def _said(found: dict[str, Any]) -> str:
+def _stopped_by(found: dict[str, Any]) -> str:
     if found["verdict"] != "REFUSED":
-        return f"counts {found['count']:,}"
+        if found["count"] >= found["real"]:
+            return "they are counted"
+        return "few answers are right" if found["holds"] else "nothing"
     reason = re.sub(r" \(?'[^']*'\)?", "", found["reason"])  # names of tensors
-    return "refused: " + reason.split(", so ")[0].split(": [ONNX")[0].replace("|", "\\|").replace("*", "\\*")
+    reason = reason.split(", so ")[0].split(": [ONNX")[0].split(": and")[0]
+    reason = re.sub(r"^\d+(?= wires)|\d+(?= image)|(?<=loses )[\d.]+", "N", reason)
+    return "refused: " + reason.replace("|", "\\|").replace("*", "\\*")
+
+
+def _figures(found: dict[str, Any], before: dict[str, Any]) -> str:
+    real = "any" if found["real"] >= 1_000_000 else f"{found['real']:,}"  # where no count would do
+    said = "refused" if before["verdict"] == "REFUSED" else f"{before['count']:,}"
+    if found["verdict"] == "REFUSED":
+        return f"{real}; {said}"
+    right = "" if found["count"] >= found["real"] else f", {found['correct']:,} of 10,000 right"
+    return f"{real}; {said}, {found['count']:,}{right}"
 
 
 def operators() -> str:

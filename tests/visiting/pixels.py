@@ -43,21 +43,19 @@ PIXELS: dict[str, Kind] = {
     "trained on pixels normalised by 0.1307 and 0.3081": fails(
         bare(*NORMAL), "normalised by 0.1307 and 0.3081"
     ),
-    "the same, with Sub and Div in the graph": passes(
+    "Sub by 0.1307 and Div by 0.3081 in the graph": passes(
         inside(*NORMAL, [node("Sub", "image mean", "c"), node("Div", "c std", "x")], mean=MEAN, std=STD),
         OWN + 2,
     ),
-    "the same, with a BatchNormalization of the image": passes(normalised_first, OWN + 2),
+    "a BatchNormalization of the image": passes(normalised_first, OWN + 2),
     "trained on pixels from -1 to 1": fails(bare(2, -1), "normalised by 0.5 and 0.5"),
-    "the same, with Mul and Sub in the graph": passes(
+    "Mul and Sub in the graph, for pixels from -1 to 1": passes(
         inside(2, -1, [node("Mul", "image two", "t"), node("Sub", "t one", "x")], two=2, one=1), OWN + 2
     ),
     "trained on pixels from 0 to 255": fails(bare(255), "from 0 to 255"),
-    "the same, with Mul by 255 in the graph": passes(
-        inside(255, 0, [node("Mul", "image full", "x")], full=255), OWN + 1
-    ),
+    "Mul by 255 in the graph": passes(inside(255, 0, [node("Mul", "image full", "x")], full=255), OWN + 1),
     "trained on inverted pixels": fails(bare(-1, 1), "inverted"),
-    "the same, with Sub from 1 in the graph": passes(
+    "Sub from 1 in the graph, for inverted pixels": passes(
         inside(-1, 1, [node("Sub", "one image", "x")], one=1), OWN + 1
     ),
     "trained on inverted pixels from 0 to 255": fails(bare(-255, 255), "inverted, from 0 to 255"),
