@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from copy import copy
 
 import onnx
@@ -9,7 +11,7 @@ import onnx
 from neural_golf.referee.folding import Folded
 from neural_golf.referee.tensors import Array
 
-__all__ = ["products"]
+__all__ = ["gates", "products"]
 
 _Root = tuple[str, tuple[int, ...]]  # a tensor, and the order of its axes where a Transpose changed it
 
@@ -31,8 +33,35 @@ def products(folded: Folded) -> int:
     Raises Refused for too many, because a product of exponentials is a sum: they are wires, too.
     """
     wires = copy(folded.wires)
-    roots: dict[str, _Root] = {}
+    roots = _roots(folded)
     cost = 0
+    for node, names in _of_two(folded):
+        if node.output[0] not in roots:
+            wires.more(1)
+            one, other, out = (folded.sample[n] for n in (*names, node.output[0]))
+            cost += _cost(one, other, out, folded.model.batch or 1)
+    return cost
+
+
+def gates(folded: Folded) -> set[str]:
+    """The f(x) of each x·f(x) that nothing else reads: it holds no number that x does not."""
+    roots = _roots(folded)
+    readers = Counter(name for node in folded.nodes for name in node.input)
+    of_one = [names for node, names in _of_two(folded) if node.output[0] in roots]
+    return {name for names in of_one for name in names if readers[name] == 1}
+
+
+def _of_two(folded: Folded) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
+    """Products and quotients of two activations, and their names."""
+    for node in folded.nodes:
+        names = [n for n in node.input if n and n not in folded.constants]
+        if node.op_type in ("Mul", "Div") and len(names) == 2:
+            yield node, names
+
+
+def _roots(folded: Folded) -> dict[str, _Root]:
+    """Activations that are a function of one other, element by element, and which it is."""
+    roots: dict[str, _Root] = {}
     for node in folded.nodes:
         names = [n for n in node.input if n and n not in folded.constants]
         numbers = [folded.constants[n].values for n in node.input if n in folded.constants]
@@ -41,11 +70,7 @@ def products(folded: Folded) -> int:
             roots[node.output[0]] = _turned(known.pop(), node, folded.sample[names[0]].ndim)
         elif _elementwise(node, numbers) and len(known) == 1 and _same_size(node, names, folded):
             roots[node.output[0]] = known.pop()
-        elif node.op_type in ("Mul", "Div") and len(names) == 2:
-            wires.more(1)
-            one, other, out = (folded.sample[n] for n in (*names, node.output[0]))
-            cost += _cost(one, other, out, folded.model.batch or 1)
-    return cost
+    return roots
 
 
 def _turned(root: _Root, node: onnx.NodeProto, rank: int) -> _Root:
@@ -67,6 +92,6 @@ def _same_size(node: onnx.NodeProto, names: list[str], folded: Folded) -> bool:
 
 
 def _cost(one: Array, other: Array, out: Array, images: int) -> int:
-    smaller = min(one.size, other.size) // images
+    smaller = -(-min(one.size, other.size) // images)
     repeated = one.size < out.size and other.size < out.size
     return smaller if repeated else max(0, smaller - FREE)
