@@ -775,3 +775,13 @@ def test_limits_can_be_widened_for_a_reference_network() -> None:
     names = ["f", *map(str, range(257)), "g"]
     long = mean_net(*(node("Relu", a, b) for a, b in pairwise(names)))
     assert count(long, Limits(nodes=300)).nodes == 261
+
+
+@pytest.mark.parametrize("op", ["Shape", "Relu", "Flatten"])
+def test_refuses_a_node_without_its_first_input(op: str) -> None:
+    net = model([node(op, "", "s"), node("GlobalAveragePool", "x", "y")], {})
+    net.graph.node[0].input[:] = [""]
+    net.graph.node.append(helper.make_node("Add", ["y", "s"], ["z"]))
+    net.graph.output[0].name = "z"
+    with pytest.raises(Refused, match="has no first input"):
+        count(net)

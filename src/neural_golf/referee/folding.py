@@ -157,6 +157,8 @@ class _Folding:
         return Numbers(values, np.repeat(one.ids, batch, axis=0))
 
     def _node(self, index: int, node: onnx.NodeProto) -> None:
+        if not node.input or not node.input[0]:
+            raise Refused(f"{describe(node)} has no first input")
         operands = [
             Operand(name, self.sample[name].dtype, name in self.data) if name else None for name in node.input
         ]
@@ -227,9 +229,8 @@ class _Folding:
     def _outputs(
         self, node: onnx.NodeProto, inputs: Sequence[Numbers | None], shapes: set[int], per_batch: bool
     ) -> list[Numbers]:
-        first = inputs[0] if inputs else None
-        if first is None:
-            raise Refused(f"{describe(node)} has no first input")
+        first = inputs[0]
+        assert first is not None  # `_node` has seen to it
         if node.op_type == "Cast":
             to = helper.tensor_dtype_to_np_dtype(next(a.i for a in node.attribute if a.name == "to"))
             with np.errstate(over="ignore"):
