@@ -104,8 +104,10 @@ void Core::build(const std::vector<Layer>& layers) {
     if (s.kind == Stage::average || s.kind == Stage::normalisation) continue;
     if (s.activation) place(s.z, channels, height, width, 0, 0);
     if (s.window > 1) place(s.arg, channels, height, width, 0, 0);
+    const size_t row_bytes = sizeof(float) * L * size_t(channels * s.window * s.cols);
+    s.at_once = std::clamp(int(GRADIENT_BYTES / row_bytes), 1, height);
     if (!s.needs_input_gradient) {
-      place(s.gz, channels, s.window, s.cols, 0, 0);
+      place(s.gz, channels, s.at_once * s.window, s.cols, 0, 0);
     } else if (s.kind == Stage::identity) {
       s.gz = s.g_in;
     } else {  // read by a convolution with the kernel turned round, over all columns of the input
