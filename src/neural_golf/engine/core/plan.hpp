@@ -27,13 +27,15 @@ struct Map {
   size_t pixel(int c, int y) const { return at + c * plane() + y * row() + size_t(left) * L; }
 };
 
-// Up to three layers in one pass over memory: convolution, then activation, then max pooling; each
-// may be missing. A linear layer is a 1x1 convolution of a map [inputs][1][1]. All activations are
-// one: z > 0 ? z : slope * z. Average pooling and normalisation are stages of their own.
+// Up to three layers in one pass over memory: convolution, then activation, then max pooling of windows
+// that lie side by side; each may be missing. A linear layer is a 1x1 convolution of a map [inputs][1][1].
+// All activations are one: z > 0 ? z : slope * z. Normalisation and all other pooling are stages of their own.
 struct Stage {
-  enum Kind { convolution, identity, average, normalisation } kind = identity;
-  int kernel = 1, pad = 0, groups = 1;  // convolution
-  int window = 1, window_x = 1;         // pooling window; 1: no pooling
+  enum Kind { convolution, identity, maximum, average, normalisation } kind = identity;
+  int kernel = 1, dilation = 1, groups = 1;  // convolution
+  int pad = 0;                               // rows and columns around the input, of zeros; in maximum, of nothing
+  int window = 1, window_x = 1;              // pooling window; 1: no pooling
+  int stride = 1;                            // of the windows of a stage of its own
   bool activation = false;
   float leak = 0;                            // slope where it is no parameter
   int weight = -1, bias = -1, slope = -1;    // offsets in the parameter vector; -1: none
@@ -51,6 +53,7 @@ struct Stage {
 
   int inputs() const { return in.channels / groups; }    // per group
   int outputs() const { return out.channels / groups; }  // per group
+  int reach() const { return (kernel - 1) * dilation; }  // from the first pixel under the kernel to the last
 };
 
 struct Plan {
