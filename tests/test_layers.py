@@ -27,6 +27,7 @@ WRITTEN = {
         "maxpool 3 s2 p1",
         "maxpool 5 s3 p2",
         "maxpool 2 s3 p1",
+        "maxpool 3 p1",
     ],
     "avgpool": ["avgpool 4", "avgpool 2 s1", "avgpool 3 s2", "avgpool 4 s3", "avgpool 2 s4"],
     "dropout": ["dropout 0.5"],
