@@ -18,6 +18,8 @@ pytest.importorskip("neural_golf.engine.compiled", reason="the compiled core is 
 def test_multiply_adds_count_what_pooling_reads() -> None:
     network = Network.parse(["conv 2 k5", "relu", "maxpool 4", "linear 10"])
     assert multiply_adds(network) == 2 * 24 * 24 * 50 + 3 * 720
+    fine = Network.parse(["conv 1 k4", "abs", "maxpool 2 s1", "conv 1 k3 d2", "maxpool 3 s2 p1", "gap"])
+    assert multiply_adds(fine) == 2 * 25 * 25 * 16 + 3 * 20 * 20 * 9  # what a border adds is not computed
     cut = Network.parse(["conv 1 k4", "maxpool 2", "conv 1 k1", "gap"])  # 25 x 25, of which 24 x 24 are read
     assert multiply_adds(cut) == 2 * 24 * 24 * 16 + 3 * 12 * 12
 

@@ -15,6 +15,7 @@ from neural_golf.engine import engine, transform
 from neural_golf.engine.interface import Engine
 from neural_golf.engine.warp import transform_plain
 from neural_golf.net.parameters import initialise
+from neural_golf.net.plain import Plain
 from neural_golf.net.spec import Network
 
 compiled = pytest.importorskip("neural_golf.engine.compiled", reason="the compiled core is not built")
@@ -31,6 +32,14 @@ SEPARABLE = [
 NORMALISED = [  # without biases, which have no gradient before it
     "conv 4 k4 nobias", "norm", "abs", "maxpool 2", "conv 5 k3 nobias", "norm", "abs", "maxpool 2",
     "conv 4 k3", "abs", "linear 10",
+]  # fmt: skip
+FINE = [  # the last map is fine, and averaged
+    "conv 4 k5", "prelu", "maxpool 2", "conv 5 k3 same", "prelu", "maxpool 2 s1", "conv 4 k3 d2", "prelu",
+    "avgpool 3 s2", "linear 10",
+]  # fmt: skip
+BORDERS = [  # strides that leave a remainder, windows and kernels over the border, pixels that no window sees
+    "conv 3 k3 d3 same", "prelu", "maxpool 3 s2 p1", "conv 4 k2 d2", "maxpool 2 s1", "leaky 0.2",
+    "conv 2 k3 d2 same nobias", "avgpool 3 s2", "maxpool 1 s2", "linear 10",
 ]  # fmt: skip
 NORMAL = (0.1307, 0.3081)
 CLASSES = 10
@@ -53,6 +62,8 @@ def random_spec(
                 words = ["conv", str(rng.integers(1, 9)), f"k{kernel}"]
                 if kernel % 2 and rng.random() < 0.4:
                     words.append("same")
+                if rng.random() < 0.3:
+                    words.append(f"d{rng.integers(1, 5)}")
                 if rng.random() < 0.4 and channels > 1:
                     groups = channels if channels % 2 or rng.random() < 0.5 else 2
                     words[1] = str(groups * rng.integers(1, 3))
@@ -68,7 +79,12 @@ def random_spec(
             case "norm":
                 layer = "norm"
             case pool:
-                layer = f"{pool} {rng.integers(1, 4)}"
+                size = int(rng.integers(1, 5))
+                layer = f"{pool} {size}"
+                if rng.random() < 0.5:
+                    layer += f" s{rng.integers(1, 5)}"
+                if pool == "maxpool" and size > 1 and rng.random() < 0.4:
+                    layer += f" p{rng.integers(1, size // 2 + 1)}"
         try:
             network = Network.parse([*spec, layer, "gap"], shape)
         except GolfError:
@@ -140,7 +156,7 @@ def test_logits_loss_and_gradient_are_those_of_pytorch_in_float64(seed: int) -> 
             assert distance(got_gradient, gradient) <= 1e-5, where
 
 
-@pytest.mark.parametrize("spec", [BLOG, SEPARABLE, NORMALISED])
+@pytest.mark.parametrize("spec", [BLOG, SEPARABLE, NORMALISED, FINE, BORDERS])
 def test_the_networks_of_the_project_agree_with_pytorch_tensor_by_tensor(spec: list[str]) -> None:
     network, parameters, images, labels = case(spec)
     exact = Twin(network, *NORMAL, dtype="float64").exact_loss_gradient(parameters, images, labels)[1]
@@ -149,11 +165,34 @@ def test_the_networks_of_the_project_agree_with_pytorch_tensor_by_tensor(spec: l
         assert distance(got[tensor.slice], exact[tensor.slice]) <= 1e-5, tensor.name
 
 
-def test_equal_pixels_in_a_pooling_window_send_the_gradient_to_the_first() -> None:
-    network = Network.parse(["conv 1 k1 nobias", "maxpool 2", "conv 1 k1", "linear 2"], (1, 4, 4))
+@pytest.mark.parametrize("shape", [(1, 21, 25), (2, 24, 23)])
+@pytest.mark.parametrize("spec", [FINE, BORDERS])
+def test_gradients_are_finite_differences_of_the_plain_loss(
+    spec: list[str], shape: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    """The loss is computed in numpy, in float64: neither autograd nor the core has a part in it."""
+    network = Network.parse(spec, shape)
+    parameters = random_parameters(rng, network)
+    images, labels = rng.random((3, *shape), np.float32), rng.integers(0, CLASSES, 3)
+
+    def loss(p: np.ndarray) -> float:
+        logits = Plain(network, p).forward(images.transpose(1, 2, 3, 0).astype(float))[-1].reshape(CLASSES, 3)
+        right = logits[labels, np.arange(3)]
+        return float((np.log(np.exp(logits).sum(axis=0)) - right).mean())
+
+    step = 1e-6 * np.eye(network.size)
+    slopes = np.array([(loss(parameters + e) - loss(parameters - e)) / 2e-6 for e in step])
+    for instructions in compiled.instruction_sets():
+        core = Compiled(network, instructions=instructions)
+        assert distance(core.loss_gradient(parameters, images, labels)[1], slopes) <= 1e-5
+
+
+@pytest.mark.parametrize("pool", ["maxpool 2", "maxpool 3 s1", "maxpool 3 s2 p1"])
+def test_equal_pixels_in_a_pooling_window_send_the_gradient_to_the_first(pool: str) -> None:
+    network = Network.parse(["conv 1 k1 nobias", pool, "conv 1 k1", "linear 2"], (1, 4, 4))
     parameters = np.ones(network.size, np.float32)
     parameters[-2:] = (1, -1)
-    images, labels = np.ones((1, 1, 4, 4), np.float32), np.array([0])
+    images, labels = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4) // 2, np.array([0])
     exact = Twin(network, dtype="float64").exact_loss_gradient(parameters, images, labels)[1]
     got = Compiled(network).loss_gradient(parameters, images, labels)[1]
     assert distance(got, exact) <= 1e-6
@@ -168,8 +207,9 @@ def test_the_first_of_equal_logits_is_the_answer() -> None:
         assert core.correct(parameters, images, np.ones(20, np.int64)) == 0
 
 
-def test_the_number_of_threads_and_repetition_do_not_change_a_bit() -> None:
-    network, parameters, images, labels = case(BLOG, n=333)
+@pytest.mark.parametrize("spec", [BLOG, FINE])
+def test_the_number_of_threads_and_repetition_do_not_change_a_bit(spec: list[str]) -> None:
+    network, parameters, images, labels = case(spec, n=333)
     candidates = np.random.default_rng(1).permutation(network.size)[:50]
 
     def everything(core: Engine) -> list[Any]:
@@ -213,12 +253,13 @@ def test_flat_images_an_index_and_float_images_mean_the_same() -> None:
 def test_blank_rows_are_skipped_and_change_no_bit(seed: int) -> None:
     """Bytes are searched for blank rows, floats are not."""
     rng = np.random.default_rng(seed)
-    shape = (int(rng.integers(1, 3)), 13, 11)
+    shape = (int(rng.integers(1, 3)), 17, 15)
     words = [f"conv 5 k{rng.choice([1, 3, 4, 5])}", f"conv 5 k{rng.choice([3, 5])} same"][seed % 2]
+    words += ["", " d2"][seed // 3 % 2]
     network = Network.parse([words, "prelu", "maxpool 2", "conv 4 k3", "relu", "linear 10"], shape)
     parameters, images = random_parameters(rng, network), random_images(rng, 90, shape)
-    above, below = rng.integers(0, 6, 2)
-    images[:, :, :above], images[:, :, 13 - below :] = 0, 0
+    above, below = (seed + 2) % 9, rng.integers(0, 9)
+    images[:, :, :above], images[:, :, 17 - below :] = 0, 0
     images[:16] = 0  # a whole group
     floats = images * np.float32(1 / 255)
     labels = rng.integers(0, CLASSES, 90)
@@ -235,7 +276,7 @@ def test_blank_rows_are_skipped_and_change_no_bit(seed: int) -> None:
         assert np.abs(of_bytes[1]).max() > 0
 
 
-@pytest.mark.parametrize("spec", [BLOG, SEPARABLE])
+@pytest.mark.parametrize("spec", [BLOG, SEPARABLE, FINE, BORDERS])
 @pytest.mark.parametrize("n", [1, 4, 8])
 def test_a_group_that_is_half_empty_has_the_bits_of_a_full_one(spec: list[str], n: int) -> None:
     """Up to 8 images are computed alone; beside images whose targets weigh nothing, all 16 are."""
@@ -263,14 +304,23 @@ def test_micro_gradients_are_the_gradients_of_their_parts(micro_batch: int) -> N
     assert distance(got.mean(axis=0), whole) <= 1e-5
 
 
-def turned_spec(rng: np.random.Generator) -> list[str]:
-    """Turned kernels after turned or plain ones, padded or not, with what `random_spec` has besides."""
+def turned_spec(rng: np.random.Generator, shape: tuple[int, int, int]) -> list[str]:
+    """Turned kernels after turned or plain ones, padded, dilated or not, with what `random_spec` has besides."""
     spec: list[str] = []
     word, orbit = [("turns", 4), ("turns mirrors", 8)][rng.integers(2)]
     for _ in range(rng.integers(1, 4)):
-        spec.append(f"conv {orbit * rng.integers(1, 3)} k3{rng.choice(['', ' same'])} {word}")
-        spec.append(str(rng.choice(["abs", "relu", "prelu"])))
-        spec += ["maxpool 2"] * int(rng.random() < 0.4)
+        options = rng.choice(["", " same", " d2", " same d2"])
+        more = [
+            f"conv {orbit * rng.integers(1, 3)} k3{options} {word}",
+            str(rng.choice(["abs", "relu", "prelu"])),
+        ]
+        if rng.random() < 0.6:
+            more.append(str(rng.choice(["maxpool 2", "maxpool 2 s1", "maxpool 3 s2 p1", "avgpool 3 s2"])))
+        try:
+            Network.parse([*spec, *more, "gap"], shape)
+        except GolfError:
+            continue  # it does not fit here
+        spec += more
     return [*spec, "linear 10"]
 
 
@@ -281,7 +331,7 @@ def test_zeros_cost_nothing_and_change_nothing(seed: int) -> None:
     for turned in (False, True, False, True):
         height, width = map(int, rng.integers(13, 29, 2))
         shape = (1, height, height) if turned else (int(rng.integers(1, 3)), height, width)
-        network = Network.parse(turned_spec(rng) if turned else random_spec(rng, shape, PLAIN), shape)
+        network = Network.parse(turned_spec(rng, shape) if turned else random_spec(rng, shape, PLAIN), shape)
         alive = rng.random(network.size) < rng.choice([0.0, 0.1, 0.5, 0.9])
         if turned:  # biases stay: at exactly 0 PyTorch's |z| has the slope 0, the engine's -1
             alive |= ~np.isin(np.arange(network.size), network.weights())
@@ -426,8 +476,8 @@ def test_an_epoch_of_adam_is_that_of_the_plain_loop_and_of_torch_optim(batch: in
 def test_zeroing_decides_exactly_as_the_naive_loop(seed: int) -> None:
     """Masks, counts and progress; kept maps and none; tied kernels, groups, biases and slopes too."""
     rng = np.random.default_rng(seed)
-    shape, spec = (1, 28, 28), NORMALISED
-    if seed:
+    shape, spec = (1, 28, 28), FINE if seed == 1 else NORMALISED
+    if seed > 1:
         shape = (int(rng.integers(1, 3)), int(rng.integers(6, 15)), int(rng.integers(6, 15)))
         spec = random_spec(rng, shape)
     network = Network.parse(spec, shape)

@@ -77,6 +77,13 @@ def test_an_edge_detector_is_named_by_its_angle(kernel: np.ndarray, kind: str, d
     assert not tuned.inverted
 
 
+def test_a_dilated_kernel_is_compared_with_the_ink_that_it_looks_at(digits: tuple) -> None:
+    network = Network.parse(["conv 1 k3 d4 nobias", "relu", "linear 10"])
+    of_ink = np.where(np.arange(network.size) < 9, 1 / 9, 0)
+    (tuned,) = measure.tuning(subject(network, of_ink), STROKES, data.Split(digits[0][:50], digits[1][:50]))
+    assert tuned.agreement == pytest.approx(1)
+
+
 def test_a_channel_that_is_high_where_there_is_no_ink_is_inverted(digits: tuple) -> None:
     few = data.Split(digits[0][:50], digits[1][:50])
     (tuned,) = measure.tuning(single(-np.ones((4, 4)), bias=16.0), STROKES, few)

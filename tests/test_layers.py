@@ -14,25 +14,34 @@ from neural_golf.net.parameters import initialise
 from neural_golf.net.plain import Plain
 from neural_golf.net.spec import Network
 
-# How each kind is written that takes words; the others are their name.
+# How each kind is written that takes words; the others are their name. The first way is one without options.
 WRITTEN = {
-    "conv": "conv 6 k3 same g2",
-    "linear": "linear 7 nobias",
-    "leaky": "leaky 0.2",
-    "maxpool": "maxpool 4",
-    "avgpool": "avgpool 4",
-    "dropout": "dropout 0.5",
+    "conv": ["conv 6 k3", "conv 6 k3 same g2", "conv 6 k3 d2", "conv 6 k5 same d2 g2", "conv 6 k2 d5"],
+    "linear": ["linear 7", "linear 7 nobias"],
+    "leaky": ["leaky 0.2"],
+    # Maps are 11x11: windows that overlap, that leave pixels out, at a border, and strides that leave a remainder.
+    "maxpool": [
+        "maxpool 4",
+        "maxpool 2 s1",
+        "maxpool 3 s2",
+        "maxpool 3 s2 p1",
+        "maxpool 5 s3 p2",
+        "maxpool 2 s3 p1",
+        "maxpool 3 p1",
+    ],
+    "avgpool": ["avgpool 4", "avgpool 2 s1", "avgpool 3 s2", "avgpool 4 s3", "avgpool 2 s4"],
+    "dropout": ["dropout 0.5"],
 }
+WAYS = [words for kind in KINDS for words in WRITTEN.get(kind, [kind])]
 
 
-def network(kind: str) -> Network:
-    words = WRITTEN.get(kind, kind)
-    after = [] if KINDS[kind].ends else ["conv 5 k2"]
+def network(words: str) -> Network:
+    after = [] if KINDS[words.split()[0]].ends else ["conv 5 k2"]
     return Network.parse(["conv 4 k4", words, *after, "linear 10"], (1, 14, 14))
 
 
-def sample(kind: str, rng: np.random.Generator) -> tuple[Network, np.ndarray, np.ndarray]:
-    net = network(kind)
+def sample(words: str, rng: np.random.Generator) -> tuple[Network, np.ndarray, np.ndarray]:
+    net = network(words)
     parameters = initialise(net, rng) + rng.normal(0, 0.1, net.size).astype(np.float32)
     return net, parameters, rng.random((5, *net.in_shape), np.float32)
 
@@ -48,38 +57,39 @@ def test_the_tests_know_how_every_kind_is_written() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_is_read_and_a_word_too_many_refused(kind: str) -> None:
-    assert network(kind).layers[1].kind == kind
+    words = WRITTEN.get(kind, [kind])[0]
+    assert network(words).layers[1].kind == kind
     assert KINDS[kind].usage.split()[0] == kind and KINDS[kind].title
     with pytest.raises(GolfError, match=f"network layer '{kind} "):
-        Network.parse([f"{WRITTEN.get(kind, kind)} 9 9"])
+        Network.parse([f"{words} 9 9"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_numpy_computes_what_the_twin_and_the_engine_compute(kind: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("words", WAYS)
+def test_numpy_computes_what_the_twin_and_the_engine_compute(words: str, rng: np.random.Generator) -> None:
     pytest.importorskip("torch", reason="the twin needs torch")
-    net, parameters, images = sample(kind, rng)
+    net, parameters, images = sample(words, rng)
     found = logits(net, parameters, images)
     np.testing.assert_allclose(found, engine(net, core="torch").logits(parameters, images), atol=1e-5)
-    if KINDS[kind].core:
+    if KINDS[net.layers[1].kind].core:
         pytest.importorskip("neural_golf.engine.compiled", reason="the compiled core is not built")
         compiled = engine(net, core="compiled").logits(parameters, images)
         np.testing.assert_allclose(found, compiled, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_onnxruntime_computes_what_numpy_computes(kind: str, rng: np.random.Generator) -> None:
-    net, parameters, images = sample(kind, rng)
+@pytest.mark.parametrize("words", WAYS)
+def test_onnxruntime_computes_what_numpy_computes(words: str, rng: np.random.Generator) -> None:
+    net, parameters, images = sample(words, rng)
     session = onnxruntime.InferenceSession(model_proto(net, parameters, {}).SerializeToString())
     (found,) = session.run(["logits"], {"image": images})
     np.testing.assert_allclose(found, logits(net, parameters, images), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_gradient_of_the_image_is_the_twins(kind: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("words", WAYS)
+def test_the_gradient_of_the_image_is_the_twins(words: str, rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch", reason="the twin needs torch")
     from neural_golf.engine.twin import Twin
 
-    net, parameters, images = sample(kind, rng)
+    net, parameters, images = sample(words, rng)
     parameters, images = parameters.astype(np.float64), images.astype(np.float64)
     wanted = rng.normal(size=(5, net.classes))
     x = torch.from_numpy(images).requires_grad_()
@@ -98,9 +108,9 @@ def test_of_equal_numbers_the_first_takes_the_gradient_of_max_pooling() -> None:
     assert back[0, :, :, 0].tolist() == [[1, 0, 1, 0], [0] * 4, [1, 0, 1, 0], [0] * 4]
 
 
-@pytest.mark.parametrize("words", ["turns", "turns mirrors"])
+@pytest.mark.parametrize("words", ["turns", "turns mirrors", "d2 turns", "d2 turns mirrors"])
 def test_kernels_in_several_positions_are_written_out(words: str, rng: np.random.Generator) -> None:
-    net = Network.parse([f"conv 8 k3 {words}", "abs", "maxpool 4", f"conv 8 k3 same {words}", "linear 10"])
+    net = Network.parse([f"conv 8 k3 {words}", "abs", "maxpool 3 s2", f"conv 8 k3 same {words}", "linear 10"])
     parameters = initialise(net, rng)
     images = rng.random((3, 1, 28, 28), np.float32)
     np.testing.assert_allclose(

@@ -52,6 +52,30 @@ def test_the_blogs_counts_layer_by_layer() -> None:
     }  # fmt: skip
 
 
+def test_the_options_of_windows_set_shapes_and_add_no_parameter() -> None:
+    plain = [
+        "conv 4 k5",
+        "abs",
+        "maxpool 2",
+        "conv 4 k3",
+        "abs",
+        "maxpool 2",
+        "conv 4 k3",
+        "abs",
+        "linear 10",
+    ]
+    fine = ["conv 4 k5", "abs", "maxpool 2", "conv 4 k3 same", "abs", "maxpool 2 s1", "conv 4 k3 d2", "abs",
+            "avgpool 3 s2", "linear 10"]  # fmt: skip
+    assert Network.parse(plain).tensors == Network.parse(fine).tensors
+    sides = [layer.out_shape[1] for layer in Network.parse(fine).layers]
+    assert sides == [24, 24, 12, 12, 12, 11, 7, 7, 3, 1]
+    for words, side in (
+        ("maxpool 3 s2 p1", 14), ("maxpool 5 s4", 6), ("maxpool 2 s5 p1", 6), ("avgpool 4 s3", 9),
+        ("conv 1 k3 d5", 18), ("conv 1 k3 d5 same", 28), ("conv 1 k7 d2 same", 28), ("conv 1 k2 d27", 1),
+    ):  # fmt: skip
+        assert Network.parse([words, "gap"]).layers[0].out_shape[1:] == (side, side), words
+
+
 def test_a_tied_kernel_counts_once() -> None:
     network = Network.parse(
         ["conv 4 k3 same", "conv 4 k3 same", "conv 4 k3 same tied=conv2", "gap", "linear 10"]
@@ -69,8 +93,18 @@ def test_a_tied_kernel_counts_once() -> None:
         (["conv 4 k4 same"], "odd"),
         (["conv 4 k3 g3"], "3 groups do not divide"),
         (["conv 4 k3 blue"], "unknown word 'blue'"),
+        (["conv 4 k3 d2 d3"], "d is given more than once"),
+        (["conv 4 k3 d0"], "'d0' should be d and a positive whole number"),
+        (["conv 4 k3 d14"], "a 3x3 kernel with dilation 14 covers 29x29 pixels and does not fit"),
+        (["conv 4 k3 s2"], "unknown word 's2'"),
         (["conv 4 k3 tied=conv9"], "no earlier layer 'conv9'"),
-        (["maxpool 30"], "does not fit"),
+        (["maxpool 30"], "a 30x30 window does not fit"),
+        (["maxpool 3 s0"], "'s0' should be s and a positive whole number"),
+        (["maxpool 3 p2"], "padding of 2 is more than half of a 3x3 window"),
+        (["maxpool 36 p3"], "a 36x36 window does not fit"),
+        (["maxpool 3 2"], "unknown word '2'"),
+        (["avgpool 3 p1"], "unknown word 'p1'"),
+        (["avgpool 3 s2 p1"], r"write it as: avgpool SIZE \[sSTRIDE\]"),
         (["pool 2"], "unknown kind 'pool'"),
         (["leaky 2"], "from 0 to 1"),
         (["relu 2"], "write it as: relu"),

@@ -41,7 +41,10 @@ def multiply_adds(network: Network) -> int:
         _, height, width = layer.out_shape
         for after in layers[i + 1 :]:
             if after.kind == "maxpool":
-                height, width = after.out_shape[1] * after.kernel, after.out_shape[2] * after.kernel
+                height, width = (
+                    min(size, (windows - 1) * after.stride + after.kernel - after.pad)
+                    for size, windows in zip((height, width), after.out_shape[1:], strict=True)
+                )
             if not KINDS[after.kind].activation:
                 break
         total += (2 if i == 0 else 3) * layer.weight.size * height * width

@@ -48,6 +48,7 @@ def _conv(layer: Layer) -> nn.Module:
         layer.out_shape[0],
         layer.kernel,
         padding=layer.pad,
+        dilation=layer.dilation,
         groups=layer.groups,
         bias=layer.bias is not None,
     )
@@ -65,8 +66,8 @@ MODULES: dict[str, Callable[[Layer], nn.Module]] = {
     "abs": lambda layer: Apply(torch.abs),
     "leaky": lambda layer: nn.LeakyReLU(layer.value),
     "prelu": lambda layer: nn.PReLU(layer.in_shape[0]),
-    "maxpool": lambda layer: nn.MaxPool2d(layer.kernel),
-    "avgpool": lambda layer: nn.AvgPool2d(layer.kernel),
+    "maxpool": lambda layer: nn.MaxPool2d(layer.kernel, layer.stride, layer.pad),
+    "avgpool": lambda layer: nn.AvgPool2d(layer.kernel, layer.stride),
     "gap": lambda layer: nn.AdaptiveAvgPool2d(1),
     "norm": lambda layer: nn.InstanceNorm2d(layer.in_shape[0], EPSILON),
     "dropout": lambda layer: Dropout(layer.value),

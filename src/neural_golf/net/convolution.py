@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from neural_golf.net.kind import Kind, Layer, Maps, Node, Reading, Weights
 from neural_golf.net.orbits import POSITIONS
+from neural_golf.net.window import attributes, cropped, padded
 
 __all__ = ["CONV", "LINEAR"]
 
@@ -18,20 +19,22 @@ def _parse_conv(reading: Reading) -> Layer:
     fail, (c, h, w) = reading.fail, reading.shape
     first, second, *options = reading.arguments(2, 99)
     out, k = reading.number(first), reading.number(second, "k")
-    groups = next((reading.number(o, "g") for o in options if o.startswith("g")), 1)
     tied = next((o.removeprefix("tied=") for o in options if o.startswith("tied=")), None)
     known = ("same", "nobias", *POSITIONS)
-    unknown = [o for o in options if o not in known and o[:1] != "g" and o[:5] != "tied="]
-    if unknown:
-        raise fail(f"unknown word {unknown[0]!r}")
+    numbers = [o for o in options if o not in known and not o.startswith("tied=")]
+    groups, dilation = reading.options(numbers, g=1, d=1).values()
     if c % groups or out % groups:
         raise fail(f"{groups} groups do not divide {c} and {out} channels")
     if k > 7 or ("same" in options and k % 2 == 0):
         raise fail("kernels go from 1 to 7, and `same` needs an odd one")
-    pad = k // 2 if "same" in options else 0
-    size = (h + 2 * pad - k + 1, w + 2 * pad - k + 1)
+    reach = (k - 1) * dilation  # from its first pixel to its last
+    pad = reach // 2 if "same" in options else 0
+    size = (h + 2 * pad - reach, w + 2 * pad - reach)
     if min(size) < 1:
-        raise fail(f"a {k}x{k} kernel does not fit")
+        covers = (
+            f" with dilation {dilation} covers {reach + 1}x{reach + 1} pixels and" if dilation > 1 else ""
+        )
+        raise fail(f"a {k}x{k} kernel{covers} does not fit")
     orbit = _orbit(reading, out, groups)
     weight_shape = (out // orbit, c // groups, k, k)
     if tied is None:
@@ -42,7 +45,7 @@ def _parse_conv(reading: Reading) -> Layer:
             raise fail(f"no earlier layer {tied!r} has a kernel of shape {weight_shape}")
         weight = found[0]
     bias = None if "nobias" in options else reading.tensor("bias", (out,))
-    details = {"kernel": k, "pad": pad, "groups": groups, "orbit": orbit}
+    details = {"kernel": k, "pad": pad, "dilation": dilation, "groups": groups, "orbit": orbit}
     return reading.layer((out, *size), weight=weight, bias=bias, **details)
 
 
@@ -81,20 +84,17 @@ Tap = tuple[int, int, slice, slice, Any]  # output channel, input channel, rows 
 def _taps(layer: Layer, weight: NDArray[Any]) -> Iterator[Tap]:
     """The weights that are not zero. In a pruned network most are zero, and they cost nothing here."""
     out, height, width = layer.out_shape
+    step = layer.dilation
     kernels = weight.reshape(out, -1, *(weight.shape[2:] or layer.in_shape[1:]))
     inputs, outputs = kernels.shape[1], out // layer.groups
     for o, i, y, x in np.argwhere(kernels).tolist():
-        yield o, o // outputs * inputs + i, slice(y, y + height), slice(x, x + width), kernels[o, i, y, x]
-
-
-def _padded(layer: Layer, x: Maps) -> Maps:
-    sides = (layer.pad, layer.pad)
-    return np.pad(x, ((0, 0), sides, sides, (0, 0))) if layer.pad else x
+        rows, columns = slice(y * step, y * step + height), slice(x * step, x * step + width)
+        yield o, o // outputs * inputs + i, rows, columns, kernels[o, i, y, x]
 
 
 def _forward(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
     assert weight is not None
-    x = _padded(layer, x)
+    x = padded(layer, x)
     y = np.zeros((*layer.out_shape, x.shape[-1]), x.dtype)
     if bias is not None:
         y += bias[:, None, None, None]
@@ -105,11 +105,10 @@ def _forward(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
 
 def _backward(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
     assert weight is not None
-    back = np.zeros_like(_padded(layer, x))
+    back = np.zeros_like(padded(layer, x))
     for o, i, rows, columns, value in _taps(layer, weight):
         back[i, rows, columns] += value * gradient[o]
-    _, height, width = layer.in_shape
-    return back[:, layer.pad : layer.pad + height, layer.pad : layer.pad + width]
+    return cropped(layer, back)
 
 
 def _names(layer: Layer) -> list[str]:
@@ -117,12 +116,7 @@ def _names(layer: Layer) -> list[str]:
 
 
 def _conv_nodes(layer: Layer, source: str) -> list[Node]:
-    options: dict[str, Any] = {"kernel_shape": [layer.kernel] * 2}
-    if layer.pad:
-        options["pads"] = [layer.pad] * 4
-    if layer.groups > 1:
-        options["group"] = layer.groups
-    return [Node("Conv", [source, *_names(layer)], layer.name, options)]
+    return [Node("Conv", [source, *_names(layer)], layer.name, attributes(layer))]
 
 
 def _linear_nodes(layer: Layer, source: str) -> list[Node]:
@@ -133,10 +127,11 @@ def _linear_nodes(layer: Layer, source: str) -> list[Node]:
     ]
 
 
-# 2-D convolution, stride 1, valid unless `same`. With `turns` C / 4 kernels, each also turned by 90, 180 and
-# 270 degrees; with `turns mirrors` C / 8 kernels, each in these positions and mirrored (`turned`, `orbits`).
+# 2-D convolution, stride 1, valid unless `same`; its kernel looks at pixels that are DILATION apart. With
+# `turns` C / 4 kernels, each also turned by 90, 180 and 270 degrees; with `turns mirrors` C / 8 kernels, each
+# in these positions and mirrored (`turned`, `orbits`).
 CONV = Kind(
-    usage="conv CHANNELS kKERNEL [same] [gGROUPS] [nobias] [tied=NAME] [turns [mirrors]]",
+    usage="conv CHANNELS kKERNEL [same] [dDILATION] [gGROUPS] [nobias] [tied=NAME] [turns [mirrors]]",
     title="convolution",
     core="conv",
     weighted=True,

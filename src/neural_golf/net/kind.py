@@ -45,6 +45,8 @@ class Layer:
     out_shape: tuple[int, int, int]
     kernel: int = 0
     pad: int = 0
+    stride: int = 1  # of a pool: how far apart its windows begin
+    dilation: int = 1  # of a convolution: how far apart the pixels are that its kernel looks at
     groups: int = 1
     value: float = 0.0  # the slope of `leaky`, −1 for `abs`, the probability of `dropout`
     weight: Tensor | None = None
@@ -90,8 +92,20 @@ class Reading:
         """A positive whole number, after a prefix. Raises GolfError for anything else."""
         digits = word.removeprefix(prefix)
         if not word.startswith(prefix) or not digits.isdecimal() or int(digits) < 1:
-            raise self.fail(f"{word!r} should be {prefix or 'a'}{'' if prefix else ' '}positive whole number")
+            raise self.fail(f"{word!r} should be {prefix and f'{prefix} and '}a positive whole number")
         return int(digits)
+
+    def options(self, words: Sequence[str], **defaults: int) -> dict[str, int]:
+        """What each letter of `defaults` stands for: the number in a word such as `d2`, or its default."""
+        found = dict(defaults)
+        letters = [word[0] for word in words]
+        for letter, word in zip(letters, words, strict=True):
+            if letter not in defaults:
+                raise self.fail(f"unknown word {word!r}")
+            if letters.count(letter) > 1:
+                raise self.fail(f"{letter} is given more than once")
+            found[letter] = self.number(word, letter)
+        return found
 
     def tensor(self, suffix: str, shape: tuple[int, ...]) -> Tensor:
         """A new tensor of this layer, behind all before it."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from neural_golf.net.convolution import CONV, LINEAR
 from neural_golf.net.kind import Kind, Layer, Maps, Node, Reading, Weights
+from neural_golf.net.window import attributes, cropped, padded
 
 __all__ = ["EPSILON", "KINDS", "parse_layer"]
 
@@ -44,11 +45,18 @@ def _slopes(reading: Reading) -> Layer:
     return reading.layer(weight=reading.tensor("slope", reading.shape[:1]))
 
 
-def _window(reading: Reading) -> Layer:
-    k, (c, h, w) = reading.number(*reading.arguments(1)), reading.shape
-    if min(h, w) < k:
+def _window(reading: Reading, **more: int) -> Layer:
+    """A pool; `more` are options that not all of them have."""
+    size, *words = reading.arguments(1, 2 + len(more))
+    k, (c, h, w) = reading.number(size), reading.shape
+    options = reading.options(words, s=k, **more)
+    stride, pad = options["s"], options.get("p", 0)
+    if pad > k // 2:
+        raise reading.fail(f"padding of {pad} is more than half of a {k}x{k} window")
+    if min(h, w) + 2 * pad < k:
         raise reading.fail(f"a {k}x{k} window does not fit")
-    return reading.layer((c, h // k, w // k), kernel=k)
+    height, width = (1 + (side + 2 * pad - k) // stride for side in (h, w))
+    return reading.layer((c, height, width), kernel=k, pad=pad, stride=stride)
 
 
 def _global(reading: Reading) -> Layer:
@@ -77,27 +85,28 @@ def _prelu_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights)
 
 
 def _windows(layer: Layer, x: Maps) -> Iterator[Maps]:
-    """Views of x, one per place in a window: [channels, height / K, width / K, images]."""
-    _, height, width = layer.out_shape
-    k = layer.kernel
-    for row in range(k):
-        for column in range(k):
-            yield x[:, row : height * k : k, column : width * k : k]
+    """Views of x, which is padded, one per place in a window, with the shape of the output."""
+    step = layer.stride
+    rows, columns = (1 + step * (side - 1) for side in layer.out_shape[1:])
+    for row in range(layer.kernel):
+        for column in range(layer.kernel):
+            yield x[:, row : row + rows : step, column : column + columns : step]
 
 
 def _maxpool(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
-    largest: Maps = reduce(np.maximum, _windows(layer, x))
+    largest: Maps = reduce(np.maximum, _windows(layer, padded(layer, x, -np.inf)))
     return largest
 
 
 def _maxpool_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
+    x = padded(layer, x, -np.inf)
     back = np.zeros_like(x)
     left = np.ones(y.shape, np.bool_)
     for target, values in zip(_windows(layer, back), _windows(layer, x), strict=True):
         largest = (values == y) & left  # of equal ones, the first
-        target[...] = gradient * largest
+        target += gradient * largest
         left &= ~largest
-    return back
+    return cropped(layer, back)
 
 
 def _avgpool(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
@@ -108,7 +117,7 @@ def _avgpool(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
 def _avgpool_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
     back = np.zeros_like(x)
     for target in _windows(layer, back):
-        target[...] = gradient / layer.kernel**2
+        target += gradient / layer.kernel**2
     return back
 
 
@@ -155,8 +164,7 @@ def _prelu_nodes(layer: Layer, source: str) -> list[Node]:
 
 def _pool_nodes(operator: str) -> Callable[[Layer, str], list[Node]]:
     def nodes(layer: Layer, source: str) -> list[Node]:
-        k = [layer.kernel] * 2
-        return [Node(operator, [source], layer.name, {"kernel_shape": k, "strides": k})]
+        return [Node(operator, [source], layer.name, attributes(layer))]
 
     return nodes
 
@@ -222,17 +230,17 @@ KINDS: dict[str, Kind] = {
         backward=_prelu_back,
         nodes=_prelu_nodes,
     ),
-    "maxpool": Kind(  # SIZE by SIZE windows, stride SIZE, the remainder cut off
-        usage="maxpool SIZE",
+    "maxpool": Kind(  # SIZE by SIZE windows, STRIDE apart (or SIZE), from PAD outside; the remainder cut off
+        usage="maxpool SIZE [sSTRIDE] [pPAD]",
         title="largest of a window",
         core="maxpool",
-        parse=_window,
+        parse=lambda reading: _window(reading, p=0),
         forward=_maxpool,
         backward=_maxpool_back,
         nodes=_pool_nodes("MaxPool"),
     ),
-    "avgpool": Kind(
-        usage="avgpool SIZE",
+    "avgpool": Kind(  # without padding: a mean over a border would tell where the border is
+        usage="avgpool SIZE [sSTRIDE]",
         title="mean of a window",
         core="avgpool",
         parse=_window,

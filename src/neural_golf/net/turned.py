@@ -13,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from neural_golf.net.kind import Layer
+from neural_golf.net.window import attributes
 
 __all__ = ["turned_nodes"]
 
@@ -42,9 +43,7 @@ def turned_nodes(
         x = graph.node("Concat", [x, graph.seen_from(x, step, bits)], f"{step}.both", axis=0)
     if bits:
         x = graph.reshape(x, [-1, channels, *size], "images")
-    pads = {"pads": [layer.pad] * 4} if layer.pad else {}
-    kernel = [layer.kernel, layer.kernel]
-    y = graph.node("Conv", [x, layer.weight.name], "conv", kernel_shape=kernel, **pads)
+    y = graph.node("Conv", [x, layer.weight.name], "conv", **attributes(layer))
     for done, step in enumerate(reversed(steps)):
         y = graph.halves_side_by_side(y, step, axis=2 + done)
     shape = [0, *layer.out_shape]

@@ -43,10 +43,11 @@ Targets targets(const py::array& array, double smoothing) {
 golf::Layer layer(const py::tuple& t) {
   golf::Layer l{};
   l.kind = t[0].cast<std::string>();
-  l.kernel = t[1].cast<int>(), l.pad = t[2].cast<int>(), l.groups = t[3].cast<int>();
-  l.value = t[4].cast<float>();
-  l.weight = t[5].cast<int>(), l.bias = t[6].cast<int>();
-  const auto in = t[7].cast<py::tuple>(), out = t[8].cast<py::tuple>();
+  l.kernel = t[1].cast<int>(), l.pad = t[2].cast<int>(), l.stride = t[3].cast<int>();
+  l.dilation = t[4].cast<int>(), l.groups = t[5].cast<int>();
+  l.value = t[6].cast<float>();
+  l.weight = t[7].cast<int>(), l.bias = t[8].cast<int>();
+  const auto in = t[9].cast<py::tuple>(), out = t[10].cast<py::tuple>();
   for (int d = 0; d < 3; ++d) l.in[d] = in[d].cast<int>(), l.out[d] = out[d].cast<int>();
   return l;
 }
@@ -102,7 +103,7 @@ PYBIND11_MODULE(_core, module) {
     });
   });
 
-  module.attr("interface") = 2;  // compiled.py tells what for
+  module.attr("interface") = 3;  // compiled.py tells what for
 
   py::class_<Core>(module, "Core")
       .def(py::init([](const std::vector<py::tuple>& layers, int parameters, const std::optional<Array<int>>& source,

@@ -22,6 +22,7 @@ void Core::place(Map& map, int channels, int height, int width, int left, int ri
 }
 
 void Core::build(const std::vector<Layer>& layers) {
+  const auto side_by_side = [](const Layer& l) { return l.kind == "maxpool" && l.stride == l.kernel && !l.pad; };
   const auto activation = [](const Layer& l) { return l.kind == "relu" || l.kind == "leaky" || l.kind == "prelu"; };
   std::vector<const Layer*> last;  // of every stage
   std::vector<bool> flatten;       // its input becomes [inputs][1][1]
@@ -31,10 +32,11 @@ void Core::build(const std::vector<Layer>& layers) {
     const Layer& l = layers[i];
     first.push_back(&l);
     flatten.push_back(l.kind == "linear");
-    if (l.kind == "avgpool" || l.kind == "gap") {
-      s.kind = Stage::average;
+    if (l.kind == "maxpool" || l.kind == "avgpool" || l.kind == "gap") {
+      s.kind = l.kind == "maxpool" ? Stage::maximum : Stage::average;
       s.window = l.kind == "gap" ? l.in[1] : l.kernel;
       s.window_x = l.kind == "gap" ? l.in[2] : l.kernel;
+      s.stride = l.stride, s.pad = l.pad;
       ++i;
     } else if (l.kind == "norm") {
       s.kind = Stage::normalisation;
@@ -43,9 +45,9 @@ void Core::build(const std::vector<Layer>& layers) {
       if (l.kind == "conv" || l.kind == "linear") {
         s.kind = Stage::convolution;
         s.weight = l.weight, s.bias = l.bias;
-        if (l.kind == "conv") s.kernel = l.kernel, s.pad = l.pad, s.groups = l.groups;
+        if (l.kind == "conv") s.kernel = l.kernel, s.pad = l.pad, s.dilation = l.dilation, s.groups = l.groups;
         ++i;
-      } else if (!activation(l) && l.kind != "maxpool") {
+      } else if (!activation(l)) {
         throw Error("engine: the compiled core does not know the layer '" + l.kind + "'");
       }
       if (i < layers.size() && activation(layers[i])) {
@@ -54,12 +56,16 @@ void Core::build(const std::vector<Layer>& layers) {
         s.slope = layers[i].weight;
         ++i;
       }
-      if (i < layers.size() && layers[i].kind == "maxpool") s.window = s.window_x = layers[i++].kernel;
+      if (i < layers.size() && side_by_side(layers[i])) s.window = s.window_x = layers[i++].kernel;
     }
     last.push_back(&layers[i - 1]);
     stages_.push_back(s);
   }
 
+  // Columns of zeros for the convolution that reads a map; a linear layer reads none.
+  const auto zeros = [&](size_t i) {
+    return i < stages_.size() && stages_[i].kind == Stage::convolution ? stages_[i].pad : 0;
+  };
   // First what inference needs, so that a search can keep that much for every group of images.
   int outputs = 1, widest = 1, window = 1;
   for (size_t i = 0; i < stages_.size(); ++i) {
@@ -67,15 +73,14 @@ void Core::build(const std::vector<Layer>& layers) {
     const Layer &from = *first[i], &to = *last[i];
     const int height = to.out[1], width = to.out[2];
     if (i == 0) {
-      place(s.in, from.in[0], from.in[1], from.in[2], s.pad, s.pad);
+      place(s.in, from.in[0], from.in[1], from.in[2], zeros(0), zeros(0));
       plan_.ink = plan_.floats;
       plan_.floats += L;
     } else {
       s.in = stages_[i - 1].out;
     }
     if (flatten[i]) flat(s.in);
-    const int pad = i + 1 < stages_.size() ? stages_[i + 1].pad : 0;  // 0 for linear: it reads no zeros
-    place(s.out, to.out[0], height, width, pad, pad);
+    place(s.out, to.out[0], height, width, zeros(i + 1), zeros(i + 1));
     s.rows = height * s.window, s.cols = width * s.window;
     if (s.kind != Stage::convolution) continue;
     const size_t weights = size_t(to.out[0]) * s.inputs() * s.kernel * s.kernel;
@@ -101,16 +106,19 @@ void Core::build(const std::vector<Layer>& layers) {
     s.needs_input_gradient = learns;
     learns = learns || s.weight >= 0 || s.slope >= 0;
     if (s.kind == Stage::normalisation) place(s.z, channels, 1, 1, 0, 0);
-    if (s.kind == Stage::average || s.kind == Stage::normalisation) continue;
+    if (s.kind == Stage::maximum) place(s.arg, channels, height, width, 0, 0);
+    if (s.kind != Stage::convolution && s.kind != Stage::identity) continue;
     if (s.activation) place(s.z, channels, height, width, 0, 0);
     if (s.window > 1) place(s.arg, channels, height, width, 0, 0);
+    const size_t row_bytes = sizeof(float) * L * size_t(channels * s.window * s.cols);
+    s.at_once = std::clamp(int(GRADIENT_BYTES / row_bytes), 1, height);
     if (!s.needs_input_gradient) {
-      place(s.gz, channels, s.window, s.cols, 0, 0);
+      place(s.gz, channels, s.at_once * s.window, s.cols, 0, 0);
     } else if (s.kind == Stage::identity) {
       s.gz = s.g_in;
     } else {  // read by a convolution with the kernel turned round, over all columns of the input
-      const int left = s.kernel - 1 - s.pad;
-      place(s.gz, channels, s.rows, s.cols, left, s.in.width + s.kernel - 1 - s.cols - left);
+      const int left = s.reach() - s.pad;
+      place(s.gz, channels, s.rows, s.cols, left, s.in.width + s.reach() - s.cols - left);
     }
   }
   plan_.stages = stages_.data();

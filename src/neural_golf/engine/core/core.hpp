@@ -20,7 +20,7 @@ struct Error : std::runtime_error {  // becomes neural_golf.base.errors.GolfErro
 
 struct Layer {
   std::string kind;
-  int kernel, pad, groups;
+  int kernel, pad, stride, dilation, groups;
   float value;
   int weight, bias;  // offsets in the parameter vector; -1: none
   int in[3], out[3];

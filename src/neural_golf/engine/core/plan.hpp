@@ -12,6 +12,7 @@ namespace golf {
 constexpr int L = 16;            // images per group: one AVX-512 register, two AVX2, four NEON
 constexpr int HALF = L / 2;      // of them, in groups that are not full
 constexpr int MOST_OUTPUTS = 6;  // output channels that a kernel computes at once
+constexpr size_t GRADIENT_BYTES = 32 << 10;  // of gz that are in use at once: a first-level cache has room for them
 constexpr int GROUPS_PER_CHUNK = 2;  // groups whose gradients share their accumulators
 
 // A map inside the workspace. `left` and `right` are columns of zeros for the convolution that
@@ -26,29 +27,33 @@ struct Map {
   size_t pixel(int c, int y) const { return at + c * plane() + y * row() + size_t(left) * L; }
 };
 
-// Up to three layers in one pass over memory: convolution, then activation, then max pooling; each
-// may be missing. A linear layer is a 1x1 convolution of a map [inputs][1][1]. All activations are
-// one: z > 0 ? z : slope * z. Average pooling and normalisation are stages of their own.
+// Up to three layers in one pass over memory: convolution, then activation, then max pooling of windows
+// that lie side by side; each may be missing. A linear layer is a 1x1 convolution of a map [inputs][1][1].
+// All activations are one: z > 0 ? z : slope * z. Normalisation and all other pooling are stages of their own.
 struct Stage {
-  enum Kind { convolution, identity, average, normalisation } kind = identity;
-  int kernel = 1, pad = 0, groups = 1;  // convolution
-  int window = 1, window_x = 1;         // pooling window; 1: no pooling
+  enum Kind { convolution, identity, maximum, average, normalisation } kind = identity;
+  int kernel = 1, dilation = 1, groups = 1;  // convolution
+  int pad = 0;                               // rows and columns around the input, of zeros; in maximum, of nothing
+  int window = 1, window_x = 1;              // pooling window; 1: no pooling
+  int stride = 1;                            // of the windows of a stage of its own
   bool activation = false;
   float leak = 0;                            // slope where it is no parameter
   int weight = -1, bias = -1, slope = -1;    // offsets in the parameter vector; -1: none
   int rows = 0, cols = 0;                    // of the convolution's output that pooling reads
   bool needs_input_gradient = false;
+  int at_once = 1;  // rows of out whose gradient goes back together
   Map in, out;
   // Only for training:
   Map z;    // value before the activation, of the pixel that the pooling took; or 1 / deviation [channels][1][1]
   Map arg;  // which pixel of its window that was, row by row; the first of equals
-  Map gz;   // gradient of z before pooling; one window row high if no input gradient is needed
+  Map gz;   // gradient of z before pooling; only `at_once` rows of windows high if no input gradient is needed
   Map g_out, g_in;  // gradients of out and in
   size_t packed = 0, packed_back = 0;  // where its weights, or its taps, begin (Weights, TapLists)
   int live = 0, live_back = 0;         // where its channels begin in TapLists::live
 
   int inputs() const { return in.channels / groups; }    // per group
   int outputs() const { return out.channels / groups; }  // per group
+  int reach() const { return (kernel - 1) * dilation; }  // from the first pixel under the kernel to the last
 };
 
 struct Plan {

@@ -13,7 +13,7 @@ namespace {
 template <class T>
 void list(const Stage& s, bool back, const T* what, Tap* taps, int* live) {
   const Map& from = back ? s.gz : s.in;
-  const int in = s.inputs(), out = s.outputs(), k = s.kernel, area = k * k;
+  const int in = s.inputs(), out = s.outputs(), k = s.kernel, area = k * k, apart = s.dilation;
   const int inputs = back ? out : in, outputs = back ? in : out;
   for (int o = 0; o < outputs * s.groups; ++o, taps += inputs * area) {
     Tap* next = taps;
@@ -22,7 +22,7 @@ void list(const Stage& s, bool back, const T* what, Tap* taps, int* live) {
       for (int ky = 0, t = 0; ky < k; ++ky)
         for (int kx = 0; kx < k; ++kx, ++t) {  // no branch: which weights are zero is hard to predict
           const int at = first + (back ? area - 1 - t : t);
-          *next = {int(i * from.plane() + ky * from.row()) + kx * L, ky, at, float(what[at])};
+          *next = {int(i * from.plane() + ky * apart * from.row()) + kx * apart * L, ky * apart, at, float(what[at])};
           next += what[at] != 0;
         }
     }
