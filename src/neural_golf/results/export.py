@@ -91,6 +91,7 @@ def _metadata(
         "title": f"Neural Golf: {row}",
         "dataset": facts.dataset,
         "network": ", ".join(checkpoint.network.spec),
+        **({"form": json.dumps(asdict(form))} if (form := checkpoint.network.form) else {}),
         "parameters": str(checkpoint.network.size),
         "nonzero": str(np.count_nonzero(baked)),
         "seed": str(record.seed),

@@ -70,8 +70,13 @@ class Runnable(TypedDict):
 
 def runnable(subject: Subject) -> Runnable:
     """What the page's script needs in order to run a network and to light its layers."""
-    layers = [layer for layer in subject.network.layers if not KINDS[layer.kind].training]
+    network = subject.network
+    layers = [layer for layer in network.layers if not KINDS[layer.kind].training]
     told = [Lit(name=x.name, label=x.name, title=KINDS[x.kind].title, shape=x.out_shape) for x in layers]
+    if network.form:  # the graph's first nodes make it of the drawing, here as anywhere
+        told.insert(
+            0, Lit(name="form", label="form", title="the image brought into form", shape=network.in_shape)
+        )
     # The scores are the file's output, and one strip rather than one square per class.
     told[-1] = Lit(
         name="logits", label=told[-1]["label"], title=told[-1]["title"], shape=(1, 1, subject.network.classes)
