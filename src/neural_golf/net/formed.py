@@ -19,8 +19,8 @@ FORM_OPSET = 20  # AffineGrid is new in it
 def form_nodes(
     form: Form, shape: tuple[int, int, int], source: str
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]:
-    """Nodes that bring images [batch, channels, height, width] into form, their constants, and the name of the
-    last one's output.
+    """Nodes that bring images [batch, channels, height, width] into form, their constants, and the name of
+    the last one's output.
 
     Coordinates are measured in units of `width`. One number is that unit: twice in the matrix of coordinates,
     in what puts a zero below kx, and in the last division. So with FAINT, and the ratio of width and height
@@ -29,10 +29,10 @@ def form_nodes(
     channels, height, width = shape
     g = _Graph()
     unit = g.constant("unit", np.full((1, 1, 1, 1), 1 / form.width))
-    row = g.node("Concat", [unit, g.constant("zeros", np.zeros((3, 1, 1, 1)))], "row", axis=0)  # unit 0 0 0
-    corner, _ = g.split(row, "corner", axis=0)
-    both = g.node("Concat", [row, corner], "both", axis=0)  # unit 0 0, 0 unit 0
-    matrix = g.node("Reshape", [both, g.integers(1, 2, 3)], "matrix")
+    row = g.node("Concat", [unit, g.constant("zeros", np.zeros((3, 1, 1, 1)))], "row", axis=0)
+    corner, _ = g.split(row, "corner", axis=0)  # unit 0
+    rows = g.node("Tile", [row, g.integers(3, 1, 1, 1)], "rows")  # unit 0 0, 0 unit 0, and six more
+    matrix, _ = g.split(g.node("Reshape", [rows, g.integers(2, 2, 3)], "matrices"), "matrix", axis=0)
     grid = g.node("AffineGrid", [matrix, g.integers(1, 1, height, width)], "grid")  # [1, height, width, 2]
     places = g.node("Transpose", [grid], "places", perm=[3, 0, 1, 2])  # as kernels: [2, 1, height, width]
     across, down = g.split(places, "place", axis=0)
@@ -41,7 +41,10 @@ def form_nodes(
     if channels > 1:
         ink = g.node("ReduceSum", [source, g.integers(1)], "ink")  # [batch, 1, height, width]
     ink = g.node("Add", [ink, g.constant("faint", np.full(1, FAINT))], "inked")
-    share = g.node("Div", [ink, g.node("ReduceSum", [ink, g.integers(2, 3)], "all")], "share")
+    flat = g.node("LpNormalization", [g.node("Flatten", [ink], "flat")], "flat_share", p=1)
+    share = g.node(
+        "Reshape", [flat, g.integers(-1, 1, height, width)], "share"
+    )  # of all ink; they add up to 1
     mean = g.node("Conv", [share, places], "mean")  # [batch, 2, 1, 1]: of x and y
     with_y = g.node("Conv", [g.node("Mul", [share, down], "down"), places], "with_y")  # of xy and yy
     xx = g.node("Conv", [g.node("Mul", [share, across], "across"), across], "xx")
@@ -78,7 +81,7 @@ class _Graph:
 
     def split(self, x: str, suffix: str, axis: int) -> tuple[str, str]:
         names = [f"form.{suffix}.{k}" for k in range(2)]
-        self.nodes.append(helper.make_node("Split", [x], names, names[0], axis=axis))
+        self.nodes.append(helper.make_node("Split", [x], names, names[0], axis=axis, num_outputs=2))
         return names[0], names[1]
 
     def constant(self, suffix: str, values: Any) -> str:

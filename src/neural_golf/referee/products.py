@@ -26,12 +26,14 @@ _OF_TWO = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
 
 def products(folded: Folded) -> int:
     """The cost of all products and quotients of two activations: the elements of the smaller, per image,
-    beyond 64, and all of them where each is repeated for the other. x·x and x·f(x) are free.
+    beyond 64, and all of them where each is repeated for the other. x·x and x·f(x) are free. A GridSample is
+    a product too, of what it reads and its grid, or the matrix that AffineGrid makes the grid of.
 
     Raises Refused for too many, because a product of exponentials is a sum: they are wires, too.
     """
     wires = copy(folded.wires)
     roots: dict[str, _Root] = {}
+    matrices: dict[str, str] = {}  # of grids
     cost = 0
     for node in folded.nodes:
         names = [n for n in node.input if n and n not in folded.constants]
@@ -45,6 +47,11 @@ def products(folded: Folded) -> int:
             wires.more(1)
             one, other, out = (folded.sample[n] for n in (*names, node.output[0]))
             cost += _cost(one, other, out, folded.model.batch or 1)
+        elif node.op_type == "AffineGrid" and names:
+            matrices[node.output[0]] = names[0]
+        elif node.op_type == "GridSample" and len(names) == 2:
+            read, grid = (folded.sample[n] for n in (names[0], matrices.get(names[1], names[1])))
+            cost += max(0, min(read.size, grid.size) // (folded.model.batch or 1) - FREE)
     return cost
 
 
