@@ -190,7 +190,7 @@ def test_what_strangers_wrote_is_escaped() -> None:
         r"&lt;script&gt;alert(1)&lt;/script&gt; \| \*\*bold\*\* \[x\](javascript:y) \# head \`code\`" in row
     )
     assert "[1](<https://a.b/?c=1&amp;d>)" in row
-    assert row.count(" | ") == 10  # eleven cells
+    assert row.count(" | ") == 11  # twelve cells
 
 
 # One folder that is no entry does not stop the table.

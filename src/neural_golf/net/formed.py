@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from neural_golf.net.form import FAINT, Form
 
-__all__ = ["FORM_OPSET", "form_nodes"]
+__all__ = ["FORM_OPSET", "form_nodes", "form_numbers"]
 
 FORM_OPSET = 20  # AffineGrid is new in it
 
@@ -65,6 +66,13 @@ def form_nodes(
     theta = g.node("Squeeze", [theta, g.integers(3)], "theta")
     last = g.node("AffineGrid", [theta, g.node("Shape", [source], "shape")], "sampled")
     return g.nodes, list(g.constants.values()), g.node("GridSample", [source, last], "")
+
+
+def form_numbers(form: Form) -> NDArray[np.float32]:
+    """The numbers that a form adds to those of a network, zeros included."""
+    _, constants, _ = form_nodes(form, (1, 2, 2), "")
+    arrays = [numpy_helper.to_array(tensor) for tensor in constants]
+    return np.concatenate([array.ravel() for array in arrays if array.dtype == np.float32])
 
 
 class _Graph:

@@ -10,6 +10,7 @@ from typing import TypedDict
 from neural_golf.config.sections import Record
 from neural_golf.look.findings import Findings
 from neural_golf.look.subject import Subject
+from neural_golf.net.formed import form_numbers
 from neural_golf.net.layers import KINDS
 from neural_golf.results.result import Result, by_variant, representative
 
@@ -33,11 +34,14 @@ class Shown:
 
     @property
     def numbers(self) -> list[tuple[str, str]]:
-        """The non-zero parameters of each tensor that has any, as text."""
+        """The non-zero parameters of each tensor that has any, and of the form, as text."""
         found = []
         for tensor in self.subject.network.tensors:
             values = self.subject.parameters[tensor.slice]
             found.append((tensor.name, " ".join(short(value) for value in values[values != 0])))
+        if self.subject.network.form:
+            values = form_numbers(self.subject.network.form)
+            found.append(("form", " ".join(short(value) for value in values[values != 0])))
         return [(name, text) for name, text in found if text]
 
 
