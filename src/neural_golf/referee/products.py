@@ -34,6 +34,7 @@ def products(folded: Folded) -> int:
     wires = copy(folded.wires)
     roots: dict[str, _Root] = {}
     matrices: dict[str, str] = {}  # of grids
+    resampled = False
     cost = 0
     for node in folded.nodes:
         names = [n for n in node.input if n and n not in folded.constants]
@@ -52,6 +53,8 @@ def products(folded: Folded) -> int:
         elif node.op_type == "GridSample" and len(names) == 2:
             read, grid = (folded.sample[n] for n in (names[0], matrices.get(names[1], names[1])))
             cost += max(0, min(read.size, grid.size) // (folded.model.batch or 1) - FREE)
+            wires.more(int(resampled))  # the first one is free
+            resampled = True
     return cost
 
 
