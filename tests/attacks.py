@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # when another folder's referee 
 
 from attacking.beating import BEATING
 from attacking.conduct import CONDUCT, NEVER
+from attacking.drafts import DRAFTS
 from attacking.eight import EIGHT
 from attacking.integers import INTEGERS
 from attacking.nothing import NOTHING
@@ -58,6 +59,7 @@ ATTACKS: dict[str, Attack] = (
     | BEATING
     | CONDUCT
     | NOTHING
+    | DRAFTS
     | RESAMPLING
 )
 

@@ -227,12 +227,15 @@ def test_refuses_weights_packed_into_the_last_bits_and_keeps_the_count(tmp_path:
     constants = {"packed": np.array(1 + 2**-12, F), "limit": np.array(2**-20, F)}
     found = verify(save(tmp_path / "a.onnx", *packed(), constants=constants), *noise)
     assert (found.verdict, found.nonzero, found.losses["wide"]) == ("REFUSED", 12, 100.0)
-    assert "rounded to 8 bits, 4 of them significant, it loses 100.0 points" in found.reason
+    assert (
+        "rounded to 4 significant bits and to 1/256 of their tensor's largest it loses 100.0 points"
+        in found.reason
+    )
     assert "store them in 8 bits or fewer (the count stays)" in found.reason
 
 
 def test_refuses_what_is_packed_into_exponents(tmp_path: Path, noise: Digits) -> None:
-    """2**-10 has one significant bit, but beside 1 it is 0 in 8 bits."""
+    """2**-10 has one significant bit, but beside 1 it is rounded to 0."""
     weights = np.array([[0, *[-1] * 8, 2**-10]], F)
     nodes = [node("GlobalAveragePool", "x", "m"), node("Flatten", "m", "f"), node("MatMul", "f w", "y")]
     (tmp_path / "a.onnx").write_bytes(model(nodes, {"w": weights}).SerializeToString())

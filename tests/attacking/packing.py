@@ -133,7 +133,7 @@ PACKING: dict[str, Attack] = {
         f"two numbers in an exponent and a mantissa, {where}": Attack(
             lambda layers=layers: by_exponent(layers),
             BASELINE,
-            reason="4 of them significant",
+            reason="1/256",
             like="baseline",
             agree=0.98,
         )

@@ -21,7 +21,7 @@ from neural_golf.referee.places import integers_of, places_of, stretched
 from neural_golf.referee.reading import Model
 from neural_golf.referee.rules import LIMITS, Limits, Refused, describe, quoted
 from neural_golf.referee.running import SingleNodes
-from neural_golf.referee.tensors import Array, significant
+from neural_golf.referee.tensors import SHIFTS, Array, coarse
 from neural_golf.referee.walls import (
     Operand,
     Wires,
@@ -39,6 +39,7 @@ MOVES = frozenset(
 )
 # A BatchNormalization's epsilon is folded into its scales, and a Dropout does nothing outside training.
 _FLOATS_DO_NOTHING = {"BatchNormalization", "Dropout"}
+_INTEGERS = (np.dtype(np.int64), np.dtype(np.int32))
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
@@ -93,7 +94,8 @@ class _Folding:
         self.quantised: list[Numbers] = []
         self.floats: list[float] = []
         self.integers = self.places = 0
-        self.wires = Wires(model.stored, limits, only_shapes(model.nodes, model.output_name, model.opset))
+        self.shapes = only_shapes(model.nodes, model.output_name, model.opset)
+        self.wires = Wires(model.stored, limits, self.shapes)
 
     def fold(self) -> Folded:
         model = self.model
@@ -177,7 +179,7 @@ class _Folding:
             outputs = self.runner.run(node, inputs)
             self._data(node, outputs)
         else:
-            check_constant_node(node, operands, shapes)
+            check_constant_node(node, operands, shapes, self.shapes)
             outputs = self._fold_node(node, shapes)
         named = [name for name in node.output if name]
         self.places += places_of(node, inputs, outputs, data, self.model.input_shape)
@@ -204,7 +206,7 @@ class _Folding:
         shape = shape[given.get("start") : given.get("end")]
         known = self.constants.get(name)
         per_batch = known is None or known.per_batch
-        self._constant(node.output[0], Numbers(shape, np.zeros(shape.shape, np.int64), per_batch))
+        self._constant(node.output[0], self.identities.new(shape, TensorProto.INT64, per_batch))
         if per_batch:
             self.nodes.append(node)
 
@@ -232,7 +234,8 @@ class _Folding:
         if node.op_type == "Cast":
             to = helper.tensor_dtype_to_np_dtype(next(a.i for a in node.attribute if a.name == "to"))
             with np.errstate(over="ignore"):
-                return [first.seen_as(first.values.astype(to))]
+                on_grids = None if first.coarse is None else first.coarse.astype(to)
+                return [self._named(first.seen_as(first.values.astype(to), on_grids))]
         if node.op_type in MOVES and not self._pads_with_a_number(node):
             moving = [None if at in shapes else n for at, n in enumerate(inputs)]
 
@@ -249,25 +252,41 @@ class _Folding:
         values = [None if n is None else n.values for n in inputs]
         if any(v is not None and v.dtype == _BFLOAT16 for v in values):
             raise Refused(f"{describe(node)} computes on constants in bfloat16; store them as float32")
+        if per_batch and any(v is not None and v.dtype not in _INTEGERS for v in values):
+            raise Refused(f"{describe(node)} computes on constants whose shape is that of the batch")
         outputs = self.runner.run(node, values)
         if node.op_type == "DequantizeLinear":
             self.scales += [n for n in inputs[1:] if n is not None]
             one = np.ones_like(values[1])
             self.quantised.append(first.seen_as(self.runner.run(node, [values[0], one, *values[2:]])[0]))
-            rounded = [v if v is None or v.dtype.kind != "f" else _rounded(v) for v in values]
-            return [first.seen_as(outputs[0], self.runner.run(node, rounded)[0])]
+            on_grids = np.stack(
+                [self.runner.run(node, [_rounded(v, shift) for v in values])[0] for shift in SHIFTS]
+            )
+            return [self._named(first.seen_as(outputs[0], on_grids))]
         if node.op_type == "AffineGrid":
             grid = self.identities.new(outputs[0], TensorProto.FLOAT, per_batch)
             return [replace(grid, of=Coordinates(first, grid.ids.reshape(-1, grid.ids.shape[-1])))]
         return [self.identities.new(v, helper.np_dtype_to_tensor_dtype(v.dtype), per_batch) for v in outputs]
+
+    def _named(self, numbers: Numbers) -> Numbers:
+        """With new identities for zeros that Pad put in and that a zero point has made numbers of."""
+        nameless = (numbers.ids == 0) & (numbers.values != 0)
+        if not nameless.any():
+            return numbers
+        made = self.identities.new(numbers.values, TensorProto.FLOAT)
+        return replace(numbers, ids=np.where(nameless, made.ids, numbers.ids))
 
     def _pads_with_a_number(self, node: onnx.NodeProto) -> bool:
         """Pad before operator set 11 has its number in an attribute, which is no element of any tensor."""
         return node.op_type == "Pad" and any(a.name == "value" and a.f for a in node.attribute)
 
 
-def _rounded(values: Array) -> Array:
-    return significant(values.astype(np.float64)).astype(values.dtype)
+def _rounded(values: Array | None, shift: float) -> Array | None:
+    """Scales, rounded; each keeps its size beside larger ones."""
+    if values is None or values.dtype.kind != "f":
+        return values
+    rounded: Array = coarse(values.astype(np.float64), shift).astype(values.dtype)
+    return rounded
 
 
 def _needed(model: Model, given: set[str]) -> tuple[list[int], set[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.referee.tensors import BITS, Array
+from neural_golf.referee.tensors import BITS, SHIFTS, Array, unsigned_zero
 
 __all__ = ["Coordinates", "Identities", "Numbers", "moved"]
 
@@ -42,12 +42,12 @@ class Numbers:
     values: Array
     ids: Ids
     per_batch: bool = False  # whether its shape depends on how many images there are
-    coarse: Array | None = None  # its values if what is stored in more than 8 bits is rounded, where known
+    coarse: Array | None = None  # [grids, ...]: its values on the grids of the precision probe, where known
     of: Coordinates | None = None  # whose coordinates these are, where they are whole
 
     def seen_as(self, values: Array, coarse: Array | None = None) -> Numbers:
         """The same numbers with other values of the same shape."""
-        return Numbers(values, self.ids, self.per_batch, coarse, self.of)
+        return Numbers(unsigned_zero(values), self.ids, self.per_batch, coarse, self.of)
 
 
 class Identities:
@@ -59,8 +59,7 @@ class Identities:
 
     def new(self, values: Array, elem_type: int, per_batch: bool = False) -> Numbers:
         """New numbers, each with an identity of its own."""
-        if values.dtype.kind == "f":
-            values = values + values.dtype.type(0)  # -0.0 becomes 0.0: the sign of a zero is no place to hide
+        values = unsigned_zero(values)
         start = self._starts[-1]
         self._starts.append(start + values.size)
         self._bits.append(BITS.get(elem_type, 32))
@@ -95,7 +94,7 @@ def moved(
     places: list[Array | None] = []
     values, ids = [np.zeros(1)], [np.zeros(1, np.int64)]
     rounds = any(n is not None and n.coarse is not None for n in inputs)
-    coarse = [np.zeros(1)]
+    coarse = [np.zeros((len(SHIFTS), 1))]
     first = 1
     for numbers in inputs:
         if numbers is None:
@@ -106,13 +105,14 @@ def moved(
         values.append(numbers.values.ravel())
         ids.append(numbers.ids.ravel())
         if rounds:
-            coarse.append((numbers.values if numbers.coarse is None else numbers.coarse).ravel())
+            on_grids = np.stack([numbers.values] * len(SHIFTS)) if numbers.coarse is None else numbers.coarse
+            coarse.append(on_grids.reshape(len(SHIFTS), -1))
         first += size
     kinds = {v.dtype for v in values[1:]}
     values[0] = values[0].astype(next(iter(kinds)))
     all_values, all_ids = np.concatenate(values), np.concatenate(ids)
-    all_coarse = np.concatenate(coarse).astype(values[0].dtype) if rounds else None
+    all_coarse = np.concatenate(coarse, axis=1).astype(values[0].dtype) if rounds else None
     return [
-        Numbers(all_values[at], all_ids[at], per_batch, None if all_coarse is None else all_coarse[at])
+        Numbers(all_values[at], all_ids[at], per_batch, None if all_coarse is None else all_coarse[:, at])
         for at in run(places)
     ]

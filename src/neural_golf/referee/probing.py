@@ -17,17 +17,19 @@ import onnx
 from numpy.typing import NDArray
 
 from neural_golf.referee.folding import Folded
+from neural_golf.referee.products import gates
 from neural_golf.referee.rules import Refused, describe, quoted
 from neural_golf.referee.tensors import Array
 from neural_golf.referee.walls import JOINS
 
-__all__ = ["IMAGES", "Network", "constants_in_disguise", "standing_elements"]
+__all__ = ["CHUNK", "IMAGES", "Network", "constants_in_disguise", "standing_elements"]
 
+CHUNK = 50  # images of a batch, here and in scoring: a network that knows their number cannot tell them apart
 IMAGES = 200  # with 64, branches of honest networks that pruning has left thin were taken for constants
 STILL = 1e-3  # of the largest element: what varies less stands still
 EXCHANGED = 0.01  # of the answers may change where a constant is exchanged
 NEEDED = 0.05  # of the answers change at least where a needed one is set to zero
-_CHUNK_BYTES = 256 << 20  # of all activations of one chunk of images
+_CHUNK_BYTES = 512 << 20  # of all activations of one chunk of images
 _EXTREMES = 8  # images of which the largest value of a constant in disguise is taken
 _MEETS = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow"}
 
@@ -144,7 +146,9 @@ def _pairs(network: Network, pixels: Array) -> Iterator[_Pair]:
     name = network.folded.model.output_name
     images = network.batch or 1
     sample = sum(a.nbytes for n, a in network.folded.sample.items() if n not in network.folded.constants)
-    chunk = network.batch or max(1, min(50, len(pixels), _CHUNK_BYTES // max(1, 2 * sample // images)))
+    some = min(CHUNK, len(pixels))
+    fits = 2 * sample // images * some <= _CHUNK_BYTES
+    chunk = network.batch or (some if fits else 1)  # the images are scored in such batches, and one by one
     others = np.roll(pixels, 1, axis=0)
     for start in range(0, len(pixels) - chunk + 1, chunk):
         values = network.run(pixels[start : start + chunk])
@@ -175,6 +179,7 @@ def _worth_an_exchange(network: Network) -> list[str]:
     folded = network.folded
     data = {folded.model.input_name, *network.data}
     scales = {n for node in folded.nodes if node.op_type == "DynamicQuantizeLinear" for n in node.output[1:]}
+    scales |= gates(folded)
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in folded.nodes:
         for name in set(node.input) & data:

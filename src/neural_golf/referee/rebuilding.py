@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,20 +13,22 @@ from neural_golf.referee.counting import meetings
 from neural_golf.referee.folding import MOVES, Folded
 from neural_golf.referee.numbers import Numbers
 from neural_golf.referee.running import IR_VERSION, onnx_type
-from neural_golf.referee.tensors import NARROW, Array, fixed_point, significant
+from neural_golf.referee.tensors import NARROW, SHIFTS, Array, coarse
 from neural_golf.referee.walls import shape_positions
 
 __all__ = ["INPUT", "OUTPUT", "rebuild", "widths", "with_float_input"]
 
 INPUT, OUTPUT = "image", "answer"
+_FLOATS = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
 
 
-def rebuild(folded: Folded, *, rounded: int | None = None, coarse: bool = False) -> bytes:
+def rebuild(folded: Folded, *, rounded: int | None = None, grid: int = 0, activations: bool = False) -> bytes:
     """The folded model, serialised.
 
-    rounded: numbers stored in more than so many bits keep 4 significant ones where they meet the image, and 8
-    bits of the largest in their tensor, because a number can hide in the exponents of others.
-    coarse: every float activation is rounded to bfloat16.
+    rounded: numbers stored in more than so many bits are rounded where they meet the image, to 4 significant
+    bits and to 1/256 of the largest in their tensor.
+    grid: which of the SHIFTS the grid has to which they are rounded.
+    activations: every float activation is rounded to bfloat16.
     """
     source = folded.model
     names = {source.input_name: INPUT, source.output_name: OUTPUT, "": ""}
@@ -47,15 +50,15 @@ def rebuild(folded: Folded, *, rounded: int | None = None, coarse: bool = False)
         numbers = folded.constants[name]
         array = numbers.values
         if rounded is not None and name in met:
-            array = _rounded(folded, numbers, as_counted.get(name, numbers), rounded)
+            array = _rounded(folded, numbers, as_counted.get(name, numbers), rounded, grid)
         raw = np.ascontiguousarray(array).tobytes()
         graph.initializer.add(name=names[name], data_type=onnx_type(array), dims=array.shape, raw_data=raw)
     for node in folded.nodes:
         inputs, outputs = ([names[n] for n in side] for side in (node.input, node.output))
         copy = graph.node.add(op_type=node.op_type, input=inputs, output=outputs, attribute=node.attribute)
         if rounded is not None:
-            _round_attributes(copy)
-        if coarse and node.op_type not in MOVES and OUTPUT not in copy.output:
+            _round_attributes(copy, SHIFTS[grid])
+        if activations and node.op_type not in MOVES and OUTPUT not in copy.output:
             _round_outputs(graph, node, copy, folded)
     data: bytes = model.SerializeToString()
     return data
@@ -95,17 +98,17 @@ def _that_meet(folded: Folded, met: Iterable[str]) -> set[str]:
     return found
 
 
-def _rounded(folded: Folded, numbers: Numbers, counted: Numbers, width: int) -> Array:
-    """Numbers of more than `width` bits with 4 significant bits, and 8 of their tensor's largest."""
+def _rounded(folded: Folded, numbers: Numbers, counted: Numbers, width: int, grid: int) -> Array:
+    """Numbers of more than `width` bits rounded to 4 significant bits and to 1/256 of the largest."""
     array = numbers.values
     if array.dtype in (np.int64, np.bool_):
         return array
     values = counted.values.astype(np.float64)
     wide = folded.identities.bits(numbers.ids) > width
     with np.errstate(over="ignore"):
-        new = np.where(wide, significant(fixed_point(values)), values)
+        new = np.where(wide, coarse(values, SHIFTS[grid], np.abs(values).max(initial=0)), values)
     if counted.coarse is not None and width == NARROW:
-        new = np.where(wide, new, counted.coarse.astype(np.float64))
+        new = np.where(wide, new, counted.coarse[grid].astype(np.float64))
     if array.dtype.kind in "iu":
         zero = array.astype(np.float64) - values
         info = np.iinfo(array.dtype)
@@ -117,29 +120,33 @@ def _rounded(folded: Folded, numbers: Numbers, counted: Numbers, width: int) -> 
 
 def _round_outputs(graph: onnx.GraphProto, node: NodeProto, copy: NodeProto, folded: Folded) -> None:
     """Cast each float output of a node to bfloat16 and back."""
+
+    def add(op: str, inputs: list[str], made: str, **attributes: Any) -> str:
+        graph.node.append(helper.make_node(op, inputs, [made], **attributes))
+        return made
+
     for k, name in enumerate(node.output):
-        if name and folded.sample[name].dtype == np.float32 and name not in folded.constants:
-            final = copy.output[k]
-            exact = copy.output[k] = f"{final}.exact"
-            if folded.model.opset >= 13:
-                part = f"{final}.half"
-                graph.node.append(helper.make_node("Cast", [exact], [part], to=TensorProto.BFLOAT16))
-                graph.node.append(helper.make_node("Cast", [part], [final], to=TensorProto.FLOAT))
-                continue
-            # Older sets have no bfloat16. Veltkamp's splitting keeps 24 - 16 bits: c - (c - x), where c is x
-            # times 2^16 + 1.
-            large, rest = f"{final}.large", f"{final}.rest"
-            graph.initializer.append(
-                numpy_helper.from_array(np.array(2**16 + 1, np.float32), f"{final}.split")
-            )
-            graph.node.append(helper.make_node("Mul", [exact, f"{final}.split"], [large]))
-            graph.node.append(helper.make_node("Sub", [large, exact], [rest]))
-            graph.node.append(helper.make_node("Sub", [large, rest], [final]))
+        if not name or name in folded.constants or folded.sample[name].dtype not in _FLOATS:
+            continue
+        final = copy.output[k]
+        exact = copy.output[k] = f"{final}.exact"
+        to = _FLOATS[folded.sample[name].dtype]
+        if folded.model.opset >= 13:
+            add("Cast", [add("Cast", [exact], f"{final}.half", to=TensorProto.BFLOAT16)], final, to=to)
+            continue
+        # Older sets have no bfloat16. Veltkamp's splitting keeps 24 - 16 bits: c - (c - x), where c is x
+        # times 2^16 + 1.
+        split = numpy_helper.from_array(np.array(2**16 + 1, np.float32), f"{final}.split")
+        graph.initializer.append(split)
+        exact = add("Cast", [exact], f"{final}.float", to=TensorProto.FLOAT)
+        large = add("Mul", [exact, split.name], f"{final}.large")
+        rest = add("Sub", [large, exact], f"{final}.rest")
+        add("Cast", [add("Sub", [large, rest], f"{final}.high")], final, to=to)
 
 
-def _round_attributes(node: NodeProto) -> None:
+def _round_attributes(node: NodeProto, shift: float) -> None:
     for attribute in node.attribute:
         if attribute.type == AttributeProto.FLOAT:
-            attribute.f = float(significant(np.array(attribute.f, np.float64)))
+            attribute.f = float(coarse(np.array(attribute.f, np.float64), shift))
         elif attribute.type == AttributeProto.FLOATS:
-            attribute.floats[:] = significant(np.array(attribute.floats, np.float64)).tolist()
+            attribute.floats[:] = coarse(np.array(attribute.floats, np.float64), shift).tolist()

@@ -12,12 +12,12 @@ from onnx import TensorProto
 from neural_golf.referee.counting import MADE, Count, add_up
 from neural_golf.referee.folding import Folded, fold
 from neural_golf.referee.hints import conventions
-from neural_golf.referee.probing import IMAGES, Network, constants_in_disguise, standing_elements
+from neural_golf.referee.probing import CHUNK, IMAGES, Network, constants_in_disguise, standing_elements
 from neural_golf.referee.reading import Model
 from neural_golf.referee.rebuilding import INPUT, OUTPUT, rebuild, widths, with_float_input
 from neural_golf.referee.rules import LIMITS, Limits, Refused, probing_order
 from neural_golf.referee.running import as_one_line, make_session
-from neural_golf.referee.tensors import NARROW
+from neural_golf.referee.tensors import NARROW, SHIFTS
 
 __all__ = ["Predictions", "TestImages", "count_with_images", "hints", "predict"]
 
@@ -25,9 +25,8 @@ Array = NDArray[Any]
 Classes = NDArray[np.uint8]
 
 SAMPLE = 500  # images that are run one by one and in two orders of batches
-CHUNK = 250  # images of a batch
 PROBED = 2500  # images of a probe, if it changes few answers; else all
-CHANGED = 0.005  # of the answers: as few as cannot lose a point
+CHANGED = 0.008  # of the answers: as few as cannot lose a point
 HINTED = 1000  # images for each convention of pixels
 SEED = 20240229
 FEW = 16  # constants in disguise that are looked at one by one
@@ -98,8 +97,9 @@ def count_with_images(folded: Folded, images: TestImages, limits: Limits = LIMIT
     real, noise = pixels[some], np.resize(noise, (-(-IMAGES // batch) * batch, *noise.shape[1:]))
     still, exchanged = constants_in_disguise(network, real)
     standing = standing_elements(network, real, noise, {*still, *exchanged})
+    plain = add_up(folded, standing=standing)
     many = still | exchanged if len(exchanged) > FEW else still
-    counted = add_up(fold(folded.model, limits, many, folded.runner) if many else folded, standing=standing)
+    counted = add_up(fold(folded.model, limits, many, folded.runner), standing=standing) if many else plain
     more = 0
     if many is still:  # one by one: a gate that hardly moves costs its elements or its weights, what is more
         for name, values in exchanged.items():
@@ -110,8 +110,8 @@ def count_with_images(folded: Folded, images: TestImages, limits: Limits = LIMIT
         counted = replace(
             counted, nonzero=counted.nonzero + more, parameters=counted.parameters + more, parts=parts
         )
-    if counted.nonzero <= add_up(folded, standing=standing).nonzero:
-        return counted
+    if counted.nonzero <= plain.nonzero:  # what stands still on these images may move on others
+        return plain
     said = f"{len(still) + len(exchanged)} activation(s) are constants and counted as such"
     return replace(counted, flags=(said,))
 
@@ -168,10 +168,12 @@ def _probes(folded: Folded, classes: int, batch: int) -> dict[str, _Runner]:
     found = {}
     stored = widths(folded)
     if any(w > NARROW for w in stored) or folded.scales:
-        found["wide"] = _Runner(rebuild(folded, rounded=NARROW), classes, batch)
+        for grid in range(len(SHIFTS)):
+            found[f"wide{grid}"] = _Runner(rebuild(folded, rounded=NARROW, grid=grid), classes, batch)
     if any(w <= NARROW for w in stored):
-        found["all"] = _Runner(rebuild(folded, rounded=0), classes, batch)
-    found["activations"] = _Runner(rebuild(folded, coarse=True), classes, batch)
+        for grid in range(len(SHIFTS)):
+            found[f"all{grid}"] = _Runner(rebuild(folded, rounded=0, grid=grid), classes, batch)
+    found["activations"] = _Runner(rebuild(folded, activations=True), classes, batch)
     return found
 
 

@@ -13,12 +13,23 @@ from onnx import TensorProto
 
 from neural_golf.referee.rules import Refused, describe, quoted
 
-__all__ = ["BITS", "FLOATS", "NARROW", "Array", "decode", "decode_constant", "fixed_point", "significant"]
+__all__ = [
+    "BITS",
+    "FLOATS",
+    "NARROW",
+    "SHIFTS",
+    "Array",
+    "coarse",
+    "decode",
+    "decode_constant",
+    "unsigned_zero",
+]
 
 Array = NDArray[Any]
 
 SIGNIFICANT = 4  # bits that a number keeps when it is rounded
 NARROW = 8  # bits of a stored number that are not too many
+SHIFTS = (0.0, 0.4)  # of the grids to which numbers are rounded; no honest entry loses a point on either
 
 # The number types that may be stored, and the bits of one element.
 BITS: dict[int, int] = {
@@ -43,6 +54,7 @@ _NUMPY: dict[int, np.dtype[Any]] = {
     TensorProto.INT64: np.dtype("<i8"),
     TensorProto.BOOL: np.dtype("?"),
 }
+_FLOAT_TYPES = tuple(_NUMPY[kind] for kind in sorted(FLOATS))
 _TYPED_FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
 _FIELD_OF: dict[int, str] = {TensorProto.FLOAT: "float_data", TensorProto.INT64: "int64_data"}
 _STORED_AS: dict[int, np.dtype[Any]] = {
@@ -126,15 +138,22 @@ def decode_constant(node: onnx.NodeProto) -> tuple[int, Array]:
     raise Refused(f"{describe(node)} holds {quoted(attribute.name)}; only numbers are scored")
 
 
-def significant(values: Array) -> Array:
-    """Rounded to 4 significant bits."""
-    mantissa, exponent = np.frexp(values)
-    found: Array = np.ldexp(np.rint(np.ldexp(mantissa, SIGNIFICANT)), exponent - SIGNIFICANT)
-    return found
+def unsigned_zero(values: Array) -> Array:
+    """-0.0 becomes 0.0: the sign of a zero is no place to hide."""
+    return values + values.dtype.type(0) if values.dtype in _FLOAT_TYPES else values
 
 
-def fixed_point(values: Array) -> Array:
-    """A tensor [...] rounded to 8 bits, a sign among them, of its largest element."""
-    step = np.abs(values).max(initial=0) * 2.0 ** (1 - NARROW)
-    found: Array = np.rint(values / step) * step if step > 0 else values
+def coarse(values: Array, shift: float, largest: float | None = None) -> Array:
+    """Numbers [...] rounded to 4 significant bits, and to 1/256 of `largest` if it is given.
+
+    A number can hide in the exponents of others, hence the second. The grid is shifted by this part of a
+    step, up and down in turn (dither): two numbers that are packed in one may lie on one grid, from which
+    steps take them apart, but not on two. 0 stays 0.
+    """
+    _, exponent = np.frexp(values)
+    step = np.ldexp(1.0, exponent - SIGNIFICANT)
+    if largest is not None:
+        step = np.maximum(step, largest * 2.0**-NARROW)
+    shifts = np.where(np.arange(values.size).reshape(values.shape) % 2, shift, -shift)
+    found: Array = np.where(values == 0, 0, (np.rint(values / step + shifts) - shifts) * step)
     return found

@@ -197,8 +197,9 @@ def _verdict(
         except Refused as refusal:
             refused = str(refusal)
     passed = correct is not None and (threshold is None or correct >= threshold)
-    if refused is not None and correct is not None and not passed:  # what is no entry needs no suspicion
-        flags, refused = [*flags, refused], None
+    if refused is not None and correct is not None and not passed:
+        flags += [] if better else [refused]  # on wrong pixels a network loses whatever it likes
+        refused = None
     if refused is not None or correct is None:
         return Verdict("REFUSED", refused or "", shown, name, n, threshold, flags=tuple(flags), **known)
     if answer.ties:
@@ -214,20 +215,22 @@ def _verdict(
 BY_CHANCE = 10  # images that a few test images may lose or win by chance
 
 _WHAT = {
-    "wide": "its numbers rounded to 8 bits, 4 of them significant,",
+    "wide": "its numbers rounded to 4 significant bits and to 1/256 of their tensor's largest",
     "all": "its numbers, those of 8 bits and fewer too, rounded to 4 significant bits",
     "activations": "its activations rounded to bfloat16",
 }
 
 
 def _losses(answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> dict[str, float]:
-    """Points lost by each probe, on the images that it was run on."""
+    """Points lost by each probe, on the images that it was run on: of several grids, on the worst."""
     order = probing_order(len(labels))
-    found = {}
-    for name, rounded in answer.decode_some("probes", len(labels)).items():
+    found: dict[str, float] = {}
+    for probe, rounded in answer.decode_some("probes", len(labels)).items():
         part = order[: len(rounded)]
         lost = int((classes[part] == labels[part]).sum()) - int((rounded == labels[part]).sum())
-        found[name] = lost * 100 / len(part) if abs(lost) > BY_CHANCE else 0.0
+        points = lost * 100 / len(part) if abs(lost) > BY_CHANCE else 0.0
+        name = probe.rstrip("0123456789")
+        found[name] = max(points, found.get(name, points))
     return found
 
 

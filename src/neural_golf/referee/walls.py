@@ -140,14 +140,17 @@ def only_shapes(nodes: Sequence[onnx.NodeProto], output: str, opset: int) -> set
     return {name for node in nodes for name in node.output if name} - data
 
 
-def check_constant_node(node: onnx.NodeProto, operands: Sequence[Operand | None], shapes: set[int]) -> None:
-    """A node of constants only: integers stay integers."""
+def check_constant_node(
+    node: onnx.NodeProto, operands: Sequence[Operand | None], shapes: set[int], only_shapes: Set[str]
+) -> None:
+    """A node of constants only: integers stay integers. only_shapes: the names that end in shapes."""
     used = [o for at, o in enumerate(operands) if o is not None and at not in shapes]
     integers = [o for o in used if o.dtype == _INT64]
     small = [o for o in used if o.dtype == _INT32]
     if node.op_type == "Cast":
         to = _cast_to(node)
-        if (integers or small) and to not in (TensorProto.INT64, TensorProto.INT32):
+        to_int32 = to == TensorProto.INT32 and (not integers or only_shapes >= set(node.output))
+        if (integers or small) and to != TensorProto.INT64 and not to_int32:
             raise Refused(f"Cast turns the integers {quoted((integers + small)[0].name)} into data")
         if not (integers or small) and to not in FLOATS:
             raise Refused(f"{describe(node)} rounds numbers to integers")
