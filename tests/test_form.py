@@ -32,7 +32,7 @@ from neural_golf.net.formed import form_numbers
 from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
-from neural_golf.referee.counting import count
+from neural_golf.referee.counting import count, inspect
 from neural_golf.referee.verdict import verify
 from neural_golf.train.fit import Settings, fit
 
@@ -391,6 +391,7 @@ def test_a_form_costs_its_stored_numbers(form: Form, more: int, rng: np.random.G
     assert found.nonzero == made.size + more == made.size + np.count_nonzero(form_numbers(form))
     assert found.parameters == without.parameters + len(form_numbers(form))
     assert set(found.parts) == {"stored"}
+    assert inspect(model).wires.count - inspect(bare).wires.count == 5  # sums and lists; three are products
     assert (without.division, found.division) == ("plain", "open")
 
 
