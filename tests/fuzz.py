@@ -123,7 +123,8 @@ def watched(name: str, judge: Callable[[], str | None], report: Report) -> None:
 def counted_and_rebuilt(data: bytes) -> str | None:
     folded = inspect(parse(data))
     first = add_up(folded)
-    rebuild(folded, coarse=True)
+    rebuild(folded, activations=True)
+    rebuild(folded, rounded=0, grid=1)
     rebuild(folded, rounded=0)
     again = add_up(inspect(parse(rebuild(folded)), Limits(nodes=1000, wires=1000)))
     numbers = [sum(c.parts.get(k, 0) for k in ("stored", "made of constants")) for c in (first, again)]

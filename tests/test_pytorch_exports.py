@@ -112,7 +112,7 @@ def test_scores_what_pytorch_exports(
     found = verify(tmp_path / "net.onnx", *decided)
     assert right(found) == ("PASS", 200), found.reason
     assert (found.parameters, found.nonzero) == (FOLDED, FOLDED)
-    assert (found.batch, found.one_by_one) == {None: (200, 200), 1: (1, 200), 64: (64, 0)}[batch]
+    assert (found.batch, found.one_by_one) == {None: (50, 200), 1: (1, 200), 64: (64, 0)}[batch]
 
 
 def test_the_default_of_the_newer_exporter_is_refused_with_what_to_do(

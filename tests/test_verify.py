@@ -282,7 +282,7 @@ def test_does_not_flag_an_honest_network(
     found = verify(tmp_path / "a.onnx", *digits)
     assert found.flags == ()
     assert found.correct == correct and set(found.losses) == {"wide", "activations"}
-    assert (found.one_by_one, found.batch) == (500, 250)
+    assert (found.one_by_one, found.batch) == (500, 50)
 
 
 def test_without_probes_a_file_is_run_in_batches_once(
@@ -301,7 +301,7 @@ def test_without_probes_nan_is_still_refused(tmp_path: Path, noise: Digits) -> N
     (found,) = verify_many([tmp_path / "a.onnx"], *noise, probes=False)
     assert (found.verdict, found.reason) == (
         "REFUSED",
-        "run in batches of 64, it answers NaN or infinity",
+        "run in batches of 50, it answers NaN or infinity",
     )
 
 

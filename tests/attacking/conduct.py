@@ -11,12 +11,12 @@ NEVER = 1_000_000  # the real count of a file that must be refused whatever it c
 
 
 def large_batches() -> ModelProto:
-    """It looks at the other images, but only in batches of more than a hundred."""
+    """It looks at the other images, but only in batches of more than twenty."""
     s = Surgery("prelu")
     node = s.cut("logits")
     own = s.add("Gemm", *node.input, transB=1)
     ones = s.add("Exp", s.nothing_of(s.add("GlobalAveragePool", s.image)))
-    batch = s.add("Sub", s.add("ReduceSum", ones, s.ints(0, 1, 2, 3), keepdims=0), s.const(100.0))
+    batch = s.add("Sub", s.add("ReduceSum", ones, s.ints(0, 1, 2, 3), keepdims=0), s.const(20.0))
     large = s.add("Clip", batch, s.const(0.0), s.const(1.0))
     others = s.add("Mul", s.add("ReduceMean", own, axes=[0], keepdims=1), large)
     s.add("Sub", own, others, name="logits")

@@ -189,7 +189,7 @@ def hidden(maker: Maker, tensors: list[str], agree: float = 0.98) -> Attack:
     return Attack(
         lambda: numbers(maker, tensors),
         filled("prelu"),
-        reason="a weight of .* depends on the image|wires: inputs of",
+        reason="a weight of .* depends on the image|wires: inputs of|the batch",
         like="prelu",
         agree=agree,
     )
@@ -219,7 +219,7 @@ INTEGERS: dict[str, Attack] = {
     "sizes of Split": Attack(
         split_sizes,
         filled("prelu"),
-        reason="a weight of .* depends on the image|wires: inputs of",
+        reason="a weight of .* depends on the image|wires: inputs of|the batch",
         like="prelu",
         agree=0.95,
     ),

@@ -148,12 +148,15 @@ def coarse(values: Array, shift: float, largest: float | None = None) -> Array:
 
     A number can hide in the exponents of others, hence the second. The grid is shifted by this part of a
     step, up and down in turn (dither): two numbers that are packed in one may lie on one grid, from which
-    steps take them apart, but not on two. 0 stays 0.
+    steps take them apart, but not on two. 0 stays 0, and numbers that are all the same are not shifted: an
+    exponent of 2 must stay 2.
     """
     _, exponent = np.frexp(values)
     step = np.ldexp(1.0, exponent - SIGNIFICANT)
     if largest is not None:
         step = np.maximum(step, largest * 2.0**-NARROW)
+    if values.size and (values == values.flat[0]).all():
+        shift = 0.0
     shifts = np.where(np.arange(values.size).reshape(values.shape) % 2, shift, -shift)
     found: Array = np.where(values == 0, 0, (np.rint(values / step + shifts) - shifts) * step)
     return found
