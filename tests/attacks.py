@@ -32,6 +32,7 @@ from attacking.integers import INTEGERS
 from attacking.nothing import NOTHING
 from attacking.packing import PACKING
 from attacking.quantised import QUANTISED
+from attacking.resampling import RESAMPLING
 from attacking.shared import SHARED
 from attacking.sources import SOURCES
 from attacking.sums import SUMS
@@ -59,6 +60,7 @@ ATTACKS: dict[str, Attack] = (
     | CONDUCT
     | NOTHING
     | DRAFTS
+    | RESAMPLING
 )
 
 

@@ -24,11 +24,15 @@ NETWORKS = ("baseline", "prelu", "prelu_pruned-test-index")
 
 
 def settings(steps: int = 2, **page: Any) -> Config:
-    """The demo's settings, with three rows only. `steps`: of the gradient ascent on images."""
+    """The demo's settings, with three rows only, the first of which sees images in their canonical form.
+
+    steps: of the gradient ascent on images.
+    """
     raw = config.merged(yaml.safe_load((ROOT / "params.yaml").read_text()), "demo")
     for row in set(raw["rows"]) - set(ROWS):
         del raw["rows"][row]
         raw.pop(row, None)
+    raw["baseline"]["form"] = {}
     raw["interpret"] |= {"networks": list(NETWORKS), "worst": 5}
     raw["interpret"]["excite"]["steps"] = steps
     raw["page"] |= page
@@ -59,7 +63,8 @@ def build(folder: Path, settings: Config) -> None:
 
 def _train(settings: Config, row: str) -> Vector:
     """A checkpoint of one seed, after a few epochs, and its curve."""
-    facts, network = data.facts(), data.network(settings.settings(row).network)
+    section = settings.settings(row)
+    facts, network = data.facts(), data.network(section.network, section.seen_in)
     chosen = Settings(
         epochs=6, batch=32, learning_rate=0.005, step=3, gamma=0.5, mean=facts.mean, std=facts.std
     )

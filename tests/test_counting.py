@@ -351,6 +351,42 @@ COUNTED: dict[str, tuple[Callable[[], ModelProto], int, int, int, int]] = {
         mixed_body(node("Dropout", "f r t", "g"), r=scalar(0.5), t=np.array(False)),
         *(10, 10, 320, 0),
     ),
+    "coordinates of AffineGrid count as its matrix": (
+        lambda: model(
+            [
+                node("AffineGrid", "t s", "g"),
+                node("Transpose", "g", "k", perm=[3, 0, 1, 2]),
+                node("Conv", "x k", "m"),
+                node("Flatten", "m", "f"),
+                node("MatMul", "f w", "y"),
+            ],
+            {
+                "t": np.array([[[1, 0, 0], [0, 1, 0]]], F),
+                "s": np.array([1, 1, 28, 28], np.int64),
+                "w": np.ones((2, 10), F),
+            },
+            opset=20,
+        ),
+        *(26, 22, 640 + 64 + 6, 4),
+    ),
+    "GridSample by a matrix of the image, which a constant repeats in two dimensions": (
+        lambda: model(
+            [
+                node("GlobalAveragePool", "x", "m"),
+                node("Reshape", "m r", "v"),
+                node("Mul", "t v", "u"),
+                node("Shape", "x", "s"),
+                node("AffineGrid", "u s", "g"),
+                node("GridSample", "x g", "z"),
+                node("GlobalAveragePool", "z", "q"),
+                node("Flatten", "q", "f"),
+                node("MatMul", "f w", "y"),
+            ],
+            {"t": np.array([[[1, 0, 0], [0, 1, 0]]], F), "r": np.array([-1, 1, 1], np.int64), "w": W10},
+            opset=20,
+        ),
+        *(18, 14, 320 + 64 + 6 + 64, 7),
+    ),
     "Conv in groups": (
         lambda: model(
             [

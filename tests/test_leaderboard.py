@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from neural_golf import cli as golf
 from neural_golf.base.errors import GolfError
 from neural_golf.leaderboard import cli, entries
 from neural_golf.leaderboard.entries import Broken, Card, Entry, load_card, submit, verified_entries
-from neural_golf.leaderboard.tables import outdated, render, render_graphs, tables
+from neural_golf.leaderboard.tables import outdated, render, render_graphs, tables, write_tables
 from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
 from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.sandbox import Sandbox
@@ -190,7 +191,7 @@ def test_what_strangers_wrote_is_escaped() -> None:
         r"&lt;script&gt;alert(1)&lt;/script&gt; \| \*\*bold\*\* \[x\](javascript:y) \# head \`code\`" in row
     )
     assert "[1](<https://a.b/?c=1&amp;d>)" in row
-    assert row.count(" | ") == 10  # eleven cells
+    assert row.count(" | ") == 11  # twelve cells
 
 
 # One folder that is no entry does not stop the table.
@@ -399,6 +400,17 @@ def test_letters_that_pass_for_others_are_told(tmp_path: Path, enter: Callable[.
     assert command("leaderboard", "--leaderboard", str(tmp_path / "board")) == 0
     (row,) = json.loads((tmp_path / "board/leaderboard.json").read_text())["mnist-98"]["ranked"]
     assert row["flags"] == entry.flags and row["card"]["method"] == "by hand"
+
+
+@pytest.mark.parametrize("division", ["plain", "open"])
+def test_the_tables_tell_the_division(division: Literal["plain", "open"], tmp_path: Path) -> None:
+    verdict = Verdict("PASS", "", "a", "mnist-98", 20, 20, 20, 20, 1, 1, 1, division=division)
+    write_tables([Entry("mnist-98", "first", Card.model_validate(CARD), verdict)], tmp_path)
+    (row,) = json.loads((tmp_path / "leaderboard.json").read_text())["mnist-98"]["ranked"]
+    assert row["division"] == division
+    header, _, line = (tmp_path / "README.md").read_text().splitlines()[-3:]
+    at = [cell.strip() for cell in header.split(" | ")].index("division")
+    assert line.split(" | ")[at].strip() == division
 
 
 def test_a_tie_in_rank_needs_the_same_nonzero_only() -> None:

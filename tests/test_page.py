@@ -291,6 +291,7 @@ def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(run_fold
     assert "by &lt;b&gt;hand&lt;/b&gt;; odd</td>" in page and '<th scope="row">tiny</th>' in page
     assert "<Example>" not in page and "MNIST, 98 %" not in page
     assert "<td>not reproducible</td>" in page  # its card names no code, seed and command
+    assert "<td>plain</td>" in page and "<td>open</td>" not in page
 
 
 def test_our_own_entry_on_the_leaderboard_is_ours(tmp_path: Path) -> None:

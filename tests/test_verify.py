@@ -579,7 +579,7 @@ def test_json_is_the_verdict(folder: Path, capsys: pytest.CaptureFixture[str]) -
 def test_the_table_shows_every_figure() -> None:
     verdict = Verdict(
         "PASS", "9 of 9 correct", "a.onnx", "tiny", 9, 9, 9, parameters=1234, nonzero=1000, bits=9999, nodes=12,
-        operators={"Conv": 2}, integers=3, parts={"stored": 999, "places": 1}, losses={"wide": 0.25}, one_by_one=4,
+        operators={"Conv": 2}, integers=3, parts={"stored": 999, "places": 1}, division="open", losses={"wide": 0.25}, one_by_one=4,
         batch=5, flags=("look here",), sha256="ab", metadata={"author": "me"}, drawing=("network",),
     )  # fmt: skip
     text = verdict_table(verdict)
@@ -588,6 +588,7 @@ def test_the_table_shows_every_figure() -> None:
         "1,234",
         "1,000",
         "999 stored, 1 places",
+        "open",
         "9,999",
         "12",
         "2 Conv",

@@ -75,8 +75,9 @@ class Descent:
     ) -> None:  # fmt: skip
         self.recipe, self.train, self.seed = recipe, train, seed
         self.techniques = techniques_of(recipe)
-        self.network = Network.parse(recipe.network, train.pixels.shape[1:])
+        self.network = Network.parse(recipe.network, train.pixels.shape[1:], recipe.seen_in)
         self.core = core or engine(self.network)
+        self.seen = self.core.seen(train.pixels)
         self.targets = soft_targets(train.labels, teacher, recipe.distil)
         size = self.network.size
         self.weights = initialise(self.network, self.rng("start")).astype(np.float64)
@@ -144,7 +145,7 @@ class Descent:
         # The Fisher matrix of many parameters is taken from fewer images, in bounded time.
         images = min(recipe.fisher_images, int(25e9 / len(self.alive) ** 2), len(self.train))
         rows = self.rng("rows").permutation(len(self.train))[:images]
-        curvature = fisher(self.core, whole, self.alive, self.train.pixels, rows, self.rng("labels"))
+        curvature = fisher(self.core, whole, self.alive, self.seen, rows, self.rng("labels"))
         kept_weights = self.average[self.alive]
         if recipe.removal == "surgeon":
             moved, kept = operate(kept_weights, curvature, count, recipe.damping)
@@ -164,9 +165,10 @@ class Descent:
     def _train(self, step: Epoch) -> float:
         recipe = self.recipe
         order = self._order()
-        pixels, targets = self.train.pixels, self.targets
-        if recipe.augment.on:
-            pixels = augmented(pixels, order, recipe.augment, self.rng("augment"))
+        pixels, targets = self.seen, self.targets
+        if recipe.augment.on:  # first transformed, then brought into form
+            changed = augmented(self.train.pixels, order, recipe.augment, self.rng("augment"))
+            pixels = self.core.seen(changed)
             targets, order = targets[order], np.arange(len(order))
         if recipe.optimiser == "diagonal" or len(self.alive) > recipe.full_below:
             return self._adam(step, pixels, targets, order)

@@ -29,7 +29,7 @@ def descend(
     """One descent, kept in .golf: the arrays parameters and mask [snapshots, n], and a record for each
     snapshot.
     """
-    core = engine(data.network(recipe.network))
+    core = engine(data.network(recipe.network, recipe.seen_in))
 
     def compute(state: Path) -> longwork.Piece:
         descent = Descent(recipe, train, seed)
@@ -63,7 +63,7 @@ def run(config: Config, row: str) -> None:
     section: DescentSettings = config.settings(row)
     if section.recipe.distil:
         raise GolfError(f"params.yaml: {row}.recipe.distil: only `golf handbook` has a teacher to learn from")
-    network = data.network(section.recipe.network)
+    network = data.network(section.recipe.network, section.recipe.seen_in)
     train, heldout = data.read("train"), data.read("heldout")
     results = longwork.in_parallel(
         config.rows[row].seeds,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ Mask = NDArray[np.bool_]
 
 
 def fisher(
-    core: Engine, parameters: NDArray[np.float32], alive: NDArray[np.int64], pixels: NDArray[np.uint8],
+    core: Engine, parameters: NDArray[np.float32], alive: NDArray[np.int64], pixels: NDArray[Any],
     rows: NDArray[np.int64], rng: np.random.Generator,
 ) -> Matrix:  # fmt: skip
     """The Fisher matrix [k, k] over the k parameters `alive`, from the images in `rows`.

@@ -27,6 +27,7 @@ class State(Protocol):
 
     recipe: Recipe
     train: data.Split
+    seen: NDArray[Any]  # the images of `train` as the layers see them
     targets: NDArray[Any]
     core: Engine
     epoch: int

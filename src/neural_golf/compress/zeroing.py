@@ -77,7 +77,8 @@ def run(config: Config, row: str) -> None:
     """Zero every run of the source row, with every judge and in every order that params.yaml names."""
     source = str(config.rows[row].of)
     section = config.prune
-    expected = data.network(config.settings(source).network)
+    trained = config.settings(source)
+    expected = data.network(trained.network, trained.seen_in)
     dense = read_checkpoint(MODELS / f"{source}.safetensors", network=expected)
     network = dense.network
     core = engine(network)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from neural_golf.base.errors import GolfError
+from neural_golf.net.form import Form
 from neural_golf.net.spec import Network
 
-__all__ = ["Augment", "Recipe", "readable"]
+__all__ = ["Augment", "Canonical", "Formed", "Recipe", "readable"]
 
 Count = Annotated[int, Field(ge=1)]
 Zero = Annotated[int, Field(ge=0)]
@@ -52,10 +62,39 @@ class Augment(BaseModel):
         return any((self.shift, self.turn, self.scale, self.elastic))
 
 
-class Recipe(BaseModel):
-    """The settings of one descent: a field for each part of it, and techniques by name."""
+class Canonical(BaseModel):
+    """The canonical form of an image (`net.form.Form`): the spreads that it aims at, as shares of half the
+    image, and how far it goes there. With an exponent of 1 every image gets them; towards 0 it keeps its own.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    width: Annotated[float, Field(gt=0, le=1)] = Form.width
+    height: Annotated[float, Field(gt=0, le=1)] = Form.height
+    width_exponent: Annotated[float, Field(gt=0, le=1)] = Form.width_exponent
+    height_exponent: Annotated[float, Field(gt=0, le=1)] = Form.height_exponent
+
+
+class Formed(BaseModel):
+    """Settings with a network that may see images in a form."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    form: Canonical | None = None
+
+    @property
+    def seen_in(self) -> Form | None:
+        """The form in which the network sees images, if in any."""
+        return Form(**self.form.model_dump()) if self.form else None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings without a form have the digests that they had before there were forms."""
+        found: dict[str, Any] = handler(self)
+        return {key: value for key, value in found.items() if key != "form" or value is not None}
+
+
+class Recipe(Formed):
+    """The settings of one descent: a field for each part of it, and techniques by name."""
+
     network: tuple[str, ...]
     batch: Count
     dense_epochs: Count  # before the first weight is removed

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from neural_golf.config.recipe import Augment, Recipe, readable
+from neural_golf.config.recipe import Augment, Formed, Recipe, readable
 
 __all__ = [
     "Blog",
@@ -146,7 +146,7 @@ class Reference(Section):
     _check = field_validator("network")(readable)
 
 
-class Training(Section):
+class Training(Formed, Section):
     """A network trained by Adam with a step-wise falling learning rate.
 
     Either all of batch, learning_rate, step and gamma are given, or none of them, and then the study chooses.

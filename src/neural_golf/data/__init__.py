@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, read_json, read_tensors, write_json
 from neural_golf.engine import Engine
+from neural_golf.net.form import Form
 from neural_golf.net.spec import Network
 
 __all__ = ["FOLDER", "Facts", "Split", "digest", "facts", "network", "read", "score", "write_facts"]
@@ -89,10 +90,13 @@ def digest() -> str:
     return facts().digest
 
 
-def network(spec: Sequence[str]) -> Network:
-    """A spec as a network for this run's data. Raises GolfError where shape or classes do not fit."""
+def network(spec: Sequence[str], form: Form | None = None) -> Network:
+    """A spec as a network for this run's data, which sees images in a form if it is given one.
+
+    Raises GolfError where shape or classes do not fit.
+    """
     found = facts()
-    made = Network.parse(spec, found.shape)
+    made = Network.parse(spec, found.shape, form)
     if made.classes != len(found.classes):
         raise GolfError(
             f"network {', '.join(spec)}: it has {made.classes} outputs, but {found.dataset} has "

@@ -96,3 +96,13 @@ def warp(
     threads: int,
     instructions: str,
 ) -> None: ...
+def bring_into_form(
+    images: Pixels,
+    index: Integers | None,
+    form: tuple[float, float, float, float, float],
+    scale: float,
+    shift: float,
+    out: Floats,
+    threads: int,
+    instructions: str,
+) -> None: ...

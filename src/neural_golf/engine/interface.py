@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
+from neural_golf.engine.form import canonical
 from neural_golf.net.spec import Network
 
 __all__ = ["Engine", "Floats", "Integers", "Mask", "Progress"]
@@ -62,14 +63,23 @@ class Engine(ABC):
 
     # What the project calls.
 
+    def seen(self, images: Pixels) -> Pixels:
+        """Images as the layers see them: where the network has a form, uint8 images in it, as float32.
+
+        Every method does so by itself, with the rows that it needs; do it before where images are shown
+        often. float32 images are taken for such as are seen already.
+        """
+        return self._shown(self._images(images), None)[0]
+
     def logits(self, parameters: Floats, images: Pixels, index: Integers | None = None) -> Floats:
         """Scores before softmax, float32 [n, classes]."""
         images = self._images(images)
-        return self._logits(self._parameters(parameters), images, self._index(index, images))
+        shown, index = self._shown(images, self._index(index, images))
+        return self._logits(self._parameters(parameters), shown, index)
 
     def correct(self, parameters: Floats, images: Pixels, labels: Integers) -> int:
         """How many of the N images get their label; of equal logits the first one counts."""
-        images = self._images(images)
+        images = self.seen(images)
         labels = self._labels(labels, images)
         return self._correct(self._parameters(parameters), images, labels)
 
@@ -93,6 +103,7 @@ class Engine(ABC):
         if not len(targets):
             raise GolfError("engine: the mean loss of no images does not exist")
         self._mask(mask)
+        images, index = self._shown(images, index)
         return self._loss_gradient(self._parameters(parameters), images, targets, index, smoothing, mask)
 
     def micro_gradients(
@@ -115,6 +126,7 @@ class Engine(ABC):
         if micro_batch < 1 or len(targets) % micro_batch:
             raise GolfError(f"engine: {len(targets)} images do not make whole micro-batches of {micro_batch}")
         self._mask(mask)
+        images, index = self._shown(images, index)
         return self._micro_gradients(self._parameters(parameters), images, targets, index, micro_batch, mask)
 
     def adam_epoch(
@@ -169,8 +181,10 @@ class Engine(ABC):
         if mask is not None:
             for vector in (parameters, m, v):
                 vector[~mask] = 0.0
+        images, shown = self._shown(images, index)
+        assert shown is not None
         return self._adam_epoch(
-            parameters, m, v, step, images, targets, index, batch, rates, betas, eps, mask, smoothing
+            parameters, m, v, step, images, targets, shown, batch, rates, betas, eps, mask, smoothing
         )
 
     def zero_one_by_one(
@@ -190,7 +204,7 @@ class Engine(ABC):
         called after each zero that stays, after every `every` candidates and at the end. To resume,
         pass the masked parameters and the candidates that are left: no other state exists.
         """
-        images = self._images(images)
+        images = self.seen(images)
         labels = self._labels(labels, images)
         candidates = self._candidates(candidates)
         parameters = self._parameters(parameters).copy()
@@ -200,7 +214,7 @@ class Engine(ABC):
         self, parameters: Floats, candidates: Integers, images: Pixels, labels: Integers
     ) -> tuple[Integers, NDArray[np.float64]]:
         """What each candidate is worth: (correct [k], mean loss [k]) with that one alone at zero."""
-        images = self._images(images)
+        images = self.seen(images)
         labels = self._labels(labels, images)
         return self._zero_alone(self._parameters(parameters), self._candidates(candidates), images, labels)
 
@@ -319,6 +333,15 @@ class Engine(ABC):
         if images.shape[1:] not in (shape, (pixels,)):
             raise GolfError(f"engine: images of shape {images.shape}, not [N, {', '.join(map(str, shape))}]")
         return np.ascontiguousarray(images)
+
+    def _shown(self, images: Pixels, index: Integers | None) -> tuple[Pixels, Integers | None]:
+        """What `seen` makes of images[index], and the index of these rows."""
+        form, shape = self.network.form, self.network.in_shape
+        if form is None or images.dtype != np.uint8:
+            return images, index
+        maps = images.reshape(-1, *shape)
+        rows = canonical(maps, form, index, mean=self.mean, std=self.std, threads=self.threads)
+        return rows, None if index is None else np.arange(len(rows))
 
     @staticmethod
     def _index(index: Integers | None, images: Pixels) -> Integers | None:

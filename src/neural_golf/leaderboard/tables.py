@@ -56,7 +56,17 @@ def _json(table: Table) -> dict[str, object]:
     """A table as the plain values of leaderboard.json."""
 
     def values(entry: Entry) -> dict[str, object]:
-        kept = ("verdict", "reason", "nonzero", "parameters", "bits", "nodes", "correct", "sha256")
+        kept = (
+            "verdict",
+            "reason",
+            "division",
+            "nonzero",
+            "parameters",
+            "bits",
+            "nodes",
+            "correct",
+            "sha256",
+        )
         verdict = entry.verdict.as_dict()
         told = {"reproducible": entry.reproducible, "card": _plain(entry.card), "flags": entry.flags}
         return {"entry": entry.name, **told, **{k: verdict[k] for k in kept}}
@@ -99,9 +109,9 @@ def render(entries: Sequence[Entry | Broken]) -> str:
 
 def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
     lines = [
-        "| rank | entry | non-zero | parameters | bits | nodes | correct | chosen on | author | method "
-        "| look at |",
-        "|--:|---|--:|--:|--:|--:|--:|---|---|---|---|",
+        "| rank | entry | division | non-zero | parameters | bits | nodes | correct | chosen on | author "
+        "| method | look at |",
+        "|--:|---|---|--:|--:|--:|--:|--:|---|---|---|---|",
     ]
     for rank, entry in rows:
         card, verdict, challenge = entry.card, entry.verdict, entry.challenge
@@ -112,6 +122,7 @@ def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
         cells = [
             str(rank),
             f"[{markdown(entry.name)}]({challenge}/{entry.name}/{MODEL})",
+            str(verdict.division),
             f"**{verdict.nonzero:,}**",
             f"{verdict.parameters:,}",
             f"{verdict.bits:,}",

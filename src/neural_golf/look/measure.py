@@ -30,6 +30,7 @@ __all__ = [
     "losses",
     "nearest_mean",
     "samples",
+    "shown",
     "strokes",
     "tuning",
     "worth",
@@ -43,8 +44,10 @@ def activations(
 ) -> dict[str, NDArray[np.float32]]:
     """The output of layers, by name (default all), for images; both are [n, channels, height, width].
 
-    uint8 images are divided by 255; float32 images are taken as they are.
+    uint8 images are brought into the network's form, if it has one, and divided by 255; float32 images are
+    taken as they are.
     """
+    pixels = shown(subject, pixels)
     names = [layer.name for layer in subject.network.layers]
     wanted = names if layers is None else layers
     last = 1 + max(names.index(name) for name in wanted)
@@ -59,6 +62,11 @@ def activations(
         name: np.ascontiguousarray(np.concatenate(some, axis=-1).transpose(3, 0, 1, 2))
         for name, some in parts.items()
     }
+
+
+def shown(subject: Subject, pixels: Array) -> Array:
+    """Images as the layers see them: uint8 ones of a network with a form in it, as float32."""
+    return engine(subject.network).seen(pixels)
 
 
 def convolutions(network: Network) -> list[tuple[int, int]]:
@@ -166,7 +174,8 @@ def tuning(subject: Subject, settings: Strokes, digits: Split) -> list[Tuning]:
     maps = activations(subject, pictures.reshape(-1, *network.in_shape), [name])[name]
     changes = np.abs(maps - blank).mean(axis=(2, 3)).reshape(len(angles), -1, maps.shape[1]).mean(axis=1)
     answers = activations(subject, digits.pixels, [name])[name]
-    ink = _patch_means(digits.pixels[:, 0] / 255, network.layers[conv])
+    seen = shown(subject, digits.pixels)[:, 0]
+    ink = _patch_means(seen / 255 if seen.dtype == np.uint8 else seen, network.layers[conv])
     turned = np.exp(2j * np.deg2rad(angles))
     found = []
     for channel in range(maps.shape[1]):

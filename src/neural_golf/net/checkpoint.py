@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_tensors
+from neural_golf.net.form import Form
 from neural_golf.net.parameters import masked
 from neural_golf.net.spec import Network
 
@@ -51,6 +52,7 @@ class Run:
 class Checkpoint:
     """The runs of one row of the ladder: one network, trained or pruned once per run.
 
+    network: its form, if it has one, is that of the images which it was trained on and must be shown.
     parameters: float32 [runs, n], for inputs in [0, 1] (the normalisation is folded in).
     masks: bool [runs, n], False where a parameter was pruned.
     runs: one record per run.
@@ -81,17 +83,20 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     metadata = {
         "network": json.dumps(network.spec), "shape": json.dumps(network.in_shape), "runs": json.dumps(runs)
     }  # fmt: skip
+    if network.form:
+        metadata["form"] = json.dumps(asdict(network.form))
     write_tensors(path, tensors, metadata)
 
 
 def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
     """Read a checkpoint.
 
-    Raises GolfError if the file is none, or has another architecture than `network`.
+    Raises GolfError if the file is none, or has another architecture or form than `network`.
     """
     tensors, metadata = read_tensors(path)
     try:
-        found = Network.parse(json.loads(metadata["network"]), tuple(json.loads(metadata["shape"])))
+        form = Form(**json.loads(metadata["form"])) if "form" in metadata else None
+        found = Network.parse(json.loads(metadata["network"]), tuple(json.loads(metadata["shape"])), form)
         runs = tuple(Run(**run) for run in json.loads(metadata["runs"]))
     except (KeyError, ValueError, TypeError):
         raise GolfError(
@@ -100,6 +105,11 @@ def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
     if network is not None and found.spec != network.spec:
         raise GolfError(
             f"{path} is of another architecture: {', '.join(found.spec)}; expected {', '.join(network.spec)} "
+            "(`snakemake` makes it anew)"
+        )
+    if network is not None and found.form != network.form:
+        raise GolfError(
+            f"{path} has seen images in another form: {found.form}; expected {network.form} "
             "(`snakemake` makes it anew)"
         )
     parameters = np.empty((len(runs), found.size), np.float32)

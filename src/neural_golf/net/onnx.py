@@ -6,6 +6,7 @@ parameters of the spec.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,6 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from neural_golf import __version__
 from neural_golf.base.errors import GolfError
+from neural_golf.net.form import Form
+from neural_golf.net.formed import FORM_OPSET, form_nodes
 from neural_golf.net.layers import KINDS
 from neural_golf.net.spec import Network
 from neural_golf.net.turned import turned_nodes
@@ -22,6 +25,7 @@ from neural_golf.net.turned import turned_nodes
 __all__ = ["model_proto", "unpack"]
 
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last years
+FORM_IR_VERSION = 9  # the first one that knows FORM_OPSET
 
 
 def model_proto(
@@ -31,12 +35,16 @@ def model_proto(
 
     Input `image`: float32 [batch, channels, height, width] in [0, 1], where 0 is background. Output
     `logits`: float32 [batch, classes], one number per class. parameters: [n]; zeros are exact and positive.
+    If the network has a form, the graph begins with it, and its output is called `form`.
     """
     named = network.unpack(parameters + np.float32(0))  # −0.0 + 0.0 = +0.0
     nodes: list[onnx.NodeProto] = []
     current = "image"
-    constants: dict[str, onnx.TensorProto] = {}  # integers only: shapes and axes
+    constants: dict[str, onnx.TensorProto] = {}  # shapes and axes, and what the form needs
     orbit, biases = 1, set()
+    if network.form:
+        nodes, found, current = form_nodes(network.form, network.in_shape, current)
+        constants = {tensor.name: tensor for tensor in found}
     for layer in network.layers:
         if layer.orbit > 1:
             made, integers = turned_nodes(layer, current, among=orbit)
@@ -52,6 +60,8 @@ def model_proto(
             nodes.append(helper.make_node(operator, inputs, [current], name, **attributes))
     if current != "logits":  # the last layer puts out maps: [batch, classes, 1, 1]
         nodes.append(helper.make_node("Flatten", [current], ["logits"]))
+    if network.form:
+        _number_outputs(nodes)
     planes = {name for name in named if name.endswith(".slope")} | biases
     initializers = [
         numpy_helper.from_array(np.ascontiguousarray(a.reshape(-1, 1, 1) if n in planes else a), n)
@@ -67,11 +77,19 @@ def model_proto(
     )
     model = helper.make_model(
         graph, producer_name="neural-golf", producer_version=__version__,
-        opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", FORM_OPSET if network.form else OPSET)],
+        ir_version=FORM_IR_VERSION if network.form else IR_VERSION,
     )  # fmt: skip
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _number_outputs(nodes: list[onnx.NodeProto]) -> None:
+    """Since operator set 18 a Split says how many parts it makes."""
+    for node in nodes:
+        if node.op_type == "Split" and all(a.name != "num_outputs" for a in node.attribute):
+            node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
 
 
 def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
@@ -82,7 +100,8 @@ def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
         raise GolfError(f"{name} has no `network` in its metadata, so its layers cannot be named")
     _, channels, height, width = (size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim)
     spec = [words.strip() for words in props["network"].split(",")]
-    network = Network.parse(spec, (channels, height, width))
+    form = Form(**json.loads(props["form"])) if "form" in props else None
+    network = Network.parse(spec, (channels, height, width), form)
     shapes = {tensor.name: tensor.shape for tensor in network.tensors}
     named = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     reshaped = {key: value.reshape(shapes[key]) for key, value in named.items() if key in shapes}

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
+from neural_golf.net.form import Form
 from neural_golf.net.kind import Layer, Reading, Tensor
 from neural_golf.net.layers import parse_layer
 from neural_golf.net.orbits import POSITIONS, in_all_positions
@@ -34,6 +35,7 @@ class Network:
     spec: tuple[str, ...]
     layers: tuple[Layer, ...]
     tensors: tuple[Tensor, ...]
+    form: Form | None = None  # in which it sees every image, or None for images as they are
 
     @property
     def size(self) -> int:
@@ -49,7 +51,9 @@ class Network:
         return self.layers[0].in_shape
 
     @staticmethod
-    def parse(spec: Sequence[str], in_shape: tuple[int, int, int] = (1, 28, 28)) -> Network:
+    def parse(
+        spec: Sequence[str], in_shape: tuple[int, int, int] = (1, 28, 28), form: Form | None = None
+    ) -> Network:
         """Resolve names, shapes and parameter offsets of a spec.
 
         >>> blog = ["conv 4 k4", "prelu", "maxpool 2", "conv 5 k3", "prelu", "maxpool 2",
@@ -72,7 +76,9 @@ class Network:
                 f"network {list(spec)}: its last layer must give one number per class (linear or gap), "
                 f"not {shape}"
             )
-        return Network(tuple(spec), tuple(layers), tuple(tensors))
+        if form and min(in_shape[1:]) < 2:
+            raise GolfError(f"network {list(spec)}: images of {in_shape} are too small for a form")
+        return Network(tuple(spec), tuple(layers), tuple(tensors), form)
 
     def unpack(self, vector: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
         """The vector [n] as named tensors (views, in layer order)."""
@@ -103,7 +109,7 @@ class Network:
         as many positions, its channels change places as they would in an image so turned (group
         convolution, Cohen & Welling 2016, arXiv:1602.07576).
         """
-        plain = Network.parse([_without(text, POSITIONS) for text in self.spec], self.in_shape)
+        plain = Network.parse([_without(text, POSITIONS) for text in self.spec], self.in_shape, self.form)
         source = np.empty(plain.size, np.int64)
         orbit = 1  # the channels of the current map come in so many positions
         for layer, full in zip(self.layers, plain.layers, strict=True):

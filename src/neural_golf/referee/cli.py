@@ -84,6 +84,7 @@ def verdict_table(verdict: Verdict) -> str:
         rows += [
             ("non-zero parameters", f"{verdict.nonzero:,}"),
             ("  of which", ", ".join(f"{n:,} {what}" for what, n in verdict.parts.items()) or None),
+            ("division", verdict.division),
             ("parameters", f"{verdict.parameters:,}"),
             ("bits", f"{verdict.bits:,}"),
             ("nodes", f"{verdict.nodes:,}"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -49,6 +50,7 @@ class Count:
     parts: dict[str, int]
     halves: int = 0  # numbers of 8 bits or fewer that do not fit into 4
     flags: tuple[str, ...] = ()
+    division: Literal["plain", "open"] = "plain"  # open: it reads images where the image says
 
 
 def count(model: onnx.ModelProto, limits: Limits = LIMITS) -> Count:
@@ -62,7 +64,9 @@ def inspect(model: onnx.ModelProto, limits: Limits = LIMITS) -> Folded:
 
 
 def meetings(folded: Folded) -> Iterator[tuple[str, Numbers]]:
-    """The constants that meet the image, as they count: a quantised one minus its zero point."""
+    """The constants that meet the image, as they count: a quantised one minus its zero point, and coordinates
+    as the matrix of their AffineGrid.
+    """
     constants = folded.constants
     for node in folded.nodes:
         if all(name in constants for name in node.output if name):  # depends on the number of images only
@@ -71,7 +75,8 @@ def meetings(folded: Folded) -> Iterator[tuple[str, Numbers]]:
         shapes |= _MEETS_NOTHING.get(node.op_type, set())
         for at, name in enumerate(node.input):
             if name in constants and at not in shapes:
-                yield name, _as_it_counts(node, at, constants)
+                numbers = _as_it_counts(node, at, constants)
+                yield name, numbers.of.matrix if numbers.of else numbers
 
 
 def _as_it_counts(node: onnx.NodeProto, at: int, constants: Mapping[str, Numbers]) -> Numbers:
@@ -116,6 +121,7 @@ def add_up(folded: Folded, extra: Sequence[Numbers] = (), standing: int = 0) -> 
         integers=folded.integers,
         parts={name: n for name, n in parts.items() if n},
         halves=_halves(folded, [*met, *folded.scales, *extra]),
+        division="open" if any(node.op_type == "GridSample" for node in folded.nodes) else "plain",
     )
 
 

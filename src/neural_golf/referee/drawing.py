@@ -46,6 +46,8 @@ def _drawn(folded: Folded, *, constants: bool) -> tuple[list[str], list[str]]:
             numbers = folded.constants.get(name)
             if constants and numbers is not None and name not in made and numbers.values.dtype != "int64":
                 made[name] = f"c{len(made)}"
+                if numbers.of:  # they count as the matrix of their AffineGrid
+                    numbers = numbers.of.matrix
                 shape = " by ".join(map(str, numbers.values.shape)) or "one number"
                 filled = int((numbers.values != 0).sum())
                 boxes.append(f'{made[name]}["{filled:,} of {numbers.values.size:,}, {shape}"]')

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from neural_golf.referee.norms import fold_normalisation
-from neural_golf.referee.numbers import Identities, Numbers, moved
+from neural_golf.referee.numbers import Coordinates, Identities, Numbers, moved
 from neural_golf.referee.places import integers_of, places_of, stretched
 from neural_golf.referee.reading import Model
 from neural_golf.referee.rules import LIMITS, Limits, Refused, describe, quoted
@@ -184,7 +184,7 @@ class _Folding:
             check_constant_node(node, operands, shapes, self.shapes)
             outputs = self._fold_node(node, shapes)
         named = [name for name in node.output if name]
-        self.places += places_of(node, inputs, outputs, data)
+        self.places += places_of(node, inputs, outputs, data, self.model.input_shape)
         if data:
             images = [a for a, o in zip(inputs, operands, strict=True) if a is not None and o and o.data]
             self.places += stretched(node, images, outputs)
@@ -217,12 +217,13 @@ class _Folding:
         inputs = [self.constants[name] if name else None for name in node.input]
         per_batch = any(n is not None and n.per_batch for n in inputs)
         made = self._outputs(node, inputs, shapes, per_batch)
+        runs = per_batch or any(n.of for n in made)  # coordinates are made when it runs, of what counts
         for name, numbers in zip((n for n in node.output if n), made, strict=True):
             values = numbers.values
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 raise Refused(f"{describe(node)} makes NaN or infinity of constants")
             self._constant(name, numbers)
-        if per_batch:
+        if runs:
             self.nodes.append(node)
         return [numbers.values for numbers in made]
 
@@ -246,7 +247,9 @@ class _Folding:
                 ]
                 return self.runner.run(node, fixed)
 
-            return moved(moving, run, per_batch)
+            made = moved(moving, run, per_batch)
+            of = first.of
+            return [replace(n, of=of) if of and of.whole(n.ids) else n for n in made]
         values = [None if n is None else n.values for n in inputs]
         if any(v is not None and v.dtype == _BFLOAT16 for v in values):
             raise Refused(f"{describe(node)} computes on constants in bfloat16; store them as float32")
@@ -261,6 +264,9 @@ class _Folding:
                 [self.runner.run(node, [_rounded(v, shift) for v in values])[0] for shift in SHIFTS]
             )
             return [self._named(first.seen_as(outputs[0], on_grids))]
+        if node.op_type == "AffineGrid":
+            grid = self.identities.new(outputs[0], TensorProto.FLOAT, per_batch)
+            return [replace(grid, of=Coordinates(first, grid.ids.reshape(-1, grid.ids.shape[-1])))]
         return [self.identities.new(v, helper.np_dtype_to_tensor_dtype(v.dtype), per_batch) for v in outputs]
 
     def _named(self, numbers: Numbers) -> Numbers:
@@ -299,15 +305,19 @@ def _needed(model: Model, given: set[str]) -> tuple[list[int], set[str]]:
 
 
 def _check_size(node: onnx.NodeProto, inputs: Sequence[Array | None], limit: int) -> None:
-    """Expand, Tile and Pad can ask for any size: it is looked at before they run. Raises Refused."""
+    """Expand, Tile, Pad and AffineGrid can ask for any size: look before they run. Raises Refused."""
     first, second = inputs[0], inputs[1] if len(inputs) > 1 else None
-    if first is None or second is None or node.op_type not in ("Expand", "Tile", "Pad"):
+    if first is None or second is None or node.op_type not in ("Expand", "Tile", "Pad", "AffineGrid"):
         return
     ints = [int(i) for i in second.ravel()]
     sizes = list(first.shape)
     if node.op_type == "Expand":
         sizes = [1] * (len(ints) - len(sizes)) + sizes
         size = math.prod(max(a, b) for a, b in zip(sizes, [1] * (len(sizes) - len(ints)) + ints, strict=True))
+    elif node.op_type == "AffineGrid":
+        if len(ints) not in (4, 5) or min(ints) < 1:
+            raise Refused(f"{describe(node)} asks for a grid of a size that there is not")
+        size = math.prod([first.shape[0], *ints[2:], len(ints) - 2])
     elif node.op_type == "Tile":
         size = math.prod(sizes) * math.prod(abs(i) for i in ints)
     else:

@@ -10,9 +10,26 @@ from numpy.typing import NDArray
 
 from neural_golf.referee.tensors import BITS, SHIFTS, Array, unsigned_zero
 
-__all__ = ["Identities", "Numbers", "moved"]
+__all__ = ["Coordinates", "Identities", "Numbers", "moved"]
 
 Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """What AffineGrid makes of constants: it counts as its matrix, as long as it stays whole.
+
+    `ids`: the identities of x [places] and of y, and of z where there are three: [places, 2 or 3].
+    """
+
+    matrix: Numbers
+    ids: Ids
+
+    def whole(self, ids: Ids) -> bool:
+        """Whether these are all coordinates, or all x or all y, each once, in whatever order."""
+        found = np.sort(ids, axis=None)
+        parts = (self.ids, *self.ids.T)
+        return any(found.size == part.size and (found == np.sort(part, axis=None)).all() for part in parts)
 
 
 @dataclass(frozen=True)
@@ -26,10 +43,11 @@ class Numbers:
     ids: Ids
     per_batch: bool = False  # whether its shape depends on how many images there are
     coarse: Array | None = None  # [grids, ...]: its values on the grids of the precision probe, where known
+    of: Coordinates | None = None  # whose coordinates these are, where they are whole
 
     def seen_as(self, values: Array, coarse: Array | None = None) -> Numbers:
         """The same numbers with other values of the same shape."""
-        return Numbers(unsigned_zero(values), self.ids, self.per_batch, coarse)
+        return Numbers(unsigned_zero(values), self.ids, self.per_batch, coarse, self.of)
 
 
 class Identities:

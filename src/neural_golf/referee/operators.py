@@ -26,6 +26,8 @@ _ADVICE = {
     "ConstantOfShape": ": PyTorch pads without it if it exports with dynamo=True",
     **dict.fromkeys(_COMPARISONS, ": write it with Relu, Clip, Max and Min"),
 }
+# How GridSample may read: nearest rounds numbers, and reflection takes them apart, as Round and Mod would.
+_READS = {"mode": ("linear", "bilinear"), "padding_mode": ("zeros", "border")}
 _AT_LEAST_ONE = {"group", "strides", "dilations", "kernel_shape"}
 
 
@@ -81,6 +83,10 @@ def counted_attributes(node: onnx.NodeProto, schema: defs.OpSchema) -> list[floa
                     raise Refused(f"the attribute {name} of {describe(node)} must be 1 or more")
                 continue
             case AttributeProto.STRING | AttributeProto.STRINGS:
+                how = attribute.s.decode("ascii", "replace")
+                if node.op_type == "GridSample" and how not in _READS[name]:
+                    allowed = " or ".join(_READS[name])
+                    raise Refused(f"the {name} of {describe(node)} is {quoted(how)}, not {allowed}")
                 continue
             case AttributeProto.TENSOR if node.op_type == "Constant":
                 continue

@@ -42,8 +42,12 @@ _AXES = {"Slice": 3, "Squeeze": 1, "Unsqueeze": 1, "Pad": 3, "ReduceSum": 1, "Re
          "ReduceMin": 1, "ReduceL2": 1}  # fmt: skip
 
 
-def places_of(node: onnx.NodeProto, inputs: Inputs, outputs: Sequence[Array], data: bool) -> int:
-    """How many integers of a node choose places. `data`: whether it works on what depends on the image."""
+def places_of(
+    node: onnx.NodeProto, inputs: Inputs, outputs: Sequence[Array], data: bool, image: Sequence[int]
+) -> int:
+    """How many integers of a node choose places. `data`: whether it works on what depends on the image, which
+    has the shape `image`.
+    """
     given = attributes(node)
     match node.op_type:
         case "Slice":
@@ -56,6 +60,8 @@ def places_of(node: onnx.NodeProto, inputs: Inputs, outputs: Sequence[Array], da
             return len(sizes) if len(set(sizes)) > 1 else 0
         case "Expand" | "Tile" if data and inputs[0] is not None:
             return _stretched(inputs[0].shape, outputs[0].shape)
+        case "AffineGrid":  # coordinates for other images than the ones that there are
+            return sum(size not in (1, *image) for size in _ints(inputs, 1)[2:])
         case "AveragePool" | "LpPool":
             return _padded(given, inputs[0], outputs[0])
         case "Gather" if data:

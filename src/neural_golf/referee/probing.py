@@ -215,11 +215,14 @@ def standing_elements(network: Network, real: Array, noise: Array, known: set[st
     """
     constants = network.folded.constants
     meets = []
+    tables: set[str] = set()  # what GridSample reads: constants times one number are a table, too
     for node in network.folded.nodes:
         names = [n for n in node.input if n and n not in constants and n not in known]
         if node.op_type in _MEETS and len(names) > 1:
             meets.append((node.output[0], names))
-    wanted = {n for _, names in meets for n in names}
+        if node.op_type == "GridSample" and node.input[0] in names:
+            tables.add(node.input[0])
+    wanted = {n for _, names in meets for n in names} | tables
     if not wanted:
         return 0
     low: dict[str, Any] = {}

@@ -28,7 +28,8 @@ _OF_TWO = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
 
 def products(folded: Folded) -> int:
     """The cost of all products and quotients of two activations: the elements of the smaller, per image,
-    beyond 64, and all of them where each is repeated for the other. x·x and x·f(x) are free.
+    beyond 64, and all of them where each is repeated for the other. x·x and x·f(x) are free. A GridSample is
+    a product too, of what it reads and its grid, or the matrix that AffineGrid makes the grid of.
 
     Raises Refused for too many, because a product of exponentials is a sum: they are wires, too.
     """
@@ -40,6 +41,9 @@ def products(folded: Folded) -> int:
             wires.more(1)
             one, other, out = (folded.sample[n] for n in (*names, node.output[0]))
             cost += _cost(one, other, out, folded.model.batch or 1)
+    for k, (read, grid) in enumerate(_resamplings(folded)):
+        wires.more(int(k > 0))  # the first one is free
+        cost += max(0, min(read.size, grid.size) // (folded.model.batch or 1) - FREE)
     return cost
 
 
@@ -57,6 +61,17 @@ def _of_two(folded: Folded) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
         names = [n for n in node.input if n and n not in folded.constants]
         if node.op_type in ("Mul", "Div") and len(names) == 2:
             yield node, names
+
+
+def _resamplings(folded: Folded) -> Iterator[tuple[Array, Array]]:
+    """For each GridSample whose grid depends on the image: what it reads, and its grid or what AffineGrid
+    makes the grid of.
+    """
+    matrices = {node.output[0]: node.input[0] for node in folded.nodes if node.op_type == "AffineGrid"}
+    for node in folded.nodes:
+        if node.op_type == "GridSample" and node.input[1] not in folded.constants:
+            grid = matrices.get(node.input[1], node.input[1])
+            yield folded.sample[node.input[0]], folded.sample[grid]
 
 
 def _roots(folded: Folded) -> dict[str, _Root]:

@@ -65,7 +65,7 @@ OPERATORS = frozenset(
     BatchNormalization InstanceNormalization LayerNormalization GroupNormalization RMSNormalization
     MeanVarianceNormalization LRN LpNormalization
     Reshape Flatten Transpose Squeeze Unsqueeze Concat Split Slice Pad Identity Shape Gather Expand Tile
-    Cast DepthToSpace SpaceToDepth Dropout Constant
+    Cast DepthToSpace SpaceToDepth Dropout Constant AffineGrid GridSample
     QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul ConvInteger MatMulInteger
     """.split()  # noqa: SIM905 (a list of words reads better than a list of strings)
 )

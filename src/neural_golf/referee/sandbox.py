@@ -80,6 +80,7 @@ class AnswerCount(_Strict):
     parts: dict[_Text, _Number]
     halves: _Number
     flags: list[_Text]
+    division: Literal["plain", "open"]
 
 
 class Answer(_Strict):

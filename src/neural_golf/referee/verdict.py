@@ -63,6 +63,7 @@ class Verdict:
     one_by_one: int = 0  # images that were run alone; the others in batches
     batch: int = 1
     flags: tuple[str, ...] = ()
+    division: Literal["plain", "open"] | None = None  # open: it resamples, as the image says
     sha256: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()  # protections of the sandbox that this system does not give

@@ -173,6 +173,8 @@ def check_data_node(node: onnx.NodeProto, operands: Sequence[Operand | None], sh
             o, z = operands[factor], operands[zero] if zero < len(operands) else None
             if o is not None and z is not None and z.data and not o.data:
                 raise Refused(f"a weight of {describe(node)} depends on the image ({quoted(z.name)})")
+    if node.op_type == "GridSample" and (o := operands[0]) is not None and not o.data:
+        raise Refused(f"{describe(node)} looks up stored numbers ({quoted(o.name)}) where the image says")
     pair = _ONE_OF.get(node.op_type)
     if pair and all((o := operands[at]) is not None and o.data for at in pair):
         raise Refused(f"both factors of {describe(node)} depend on the image")

@@ -16,6 +16,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.base.files import MODELS, read_json, write_bytes, write_json
 from neural_golf.config import Config
 from neural_golf.net.checkpoint import Checkpoint, Run, read_checkpoint
+from neural_golf.net.formed import form_numbers
 from neural_golf.net.onnx import model_proto
 
 __all__ = ["Exported", "read_exported", "run"]
@@ -66,7 +67,7 @@ def run(config: Config) -> None:
             path = (SMALL if len(content) <= config.verify.max_bytes else LARGE) / f"{name}.onnx"
             write_bytes(path, content)
             digest = hashlib.sha256(content).hexdigest()
-            size, nonzero = checkpoint.network.size, int(np.count_nonzero(baked))
+            size, nonzero = _counts(checkpoint, baked)
             files.append(Exported(name, row, path.as_posix(), len(content), digest, size, nonzero, record))
     wanted = {file.path for file in files}
     for folder in (SMALL, LARGE):  # DVC wants both; files of other rows and seeds must go
@@ -77,6 +78,13 @@ def run(config: Config) -> None:
     write_exported(files)
 
 
+def _counts(checkpoint: Checkpoint, baked: NDArray[np.float32]) -> tuple[int, int]:
+    """The parameters of a file, and those that are not zero: the network's, and those of its form."""
+    form = checkpoint.network.form
+    more = form_numbers(form) if form else baked[:0]
+    return checkpoint.network.size + len(more), int(np.count_nonzero(baked) + np.count_nonzero(more))
+
+
 def _metadata(
     config: Config, row: str, record: Run, checkpoint: Checkpoint, baked: NDArray[np.float32]
 ) -> dict[str, str]:
@@ -84,6 +92,7 @@ def _metadata(
     bytes.
     """
     facts = data.facts()
+    parameters, nonzero = _counts(checkpoint, baked)
     shape = ", ".join(map(str, checkpoint.network.in_shape))
     chosen_on = {"": "nothing chosen on test images", "heldout": "held-out images", "test": "test images"}
     correct = {k: v for k, v in asdict(record).items() if k.endswith("correct") and v is not None}
@@ -91,8 +100,9 @@ def _metadata(
         "title": f"Neural Golf: {row}",
         "dataset": facts.dataset,
         "network": ", ".join(checkpoint.network.spec),
-        "parameters": str(checkpoint.network.size),
-        "nonzero": str(np.count_nonzero(baked)),
+        **({"form": json.dumps(asdict(form))} if (form := checkpoint.network.form) else {}),
+        "parameters": str(parameters),
+        "nonzero": str(nonzero),
         "seed": str(record.seed),
         "chosen_on": chosen_on[record.judge],
         "recorded": json.dumps(correct),

@@ -29,6 +29,7 @@ class Entry:
     method: str
     flags: tuple[str, ...]
     reproducible: bool = False  # whether its card names the code, the seed and the command
+    division: str = "plain"  # open: it resamples, as the image says
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
         Entry(
             row["rank"], plain(row["entry"]), row["nonzero"], row["parameters"], row["correct"],
             row["card"]["chosen_on"], plain(row["card"]["author"]), plain(row["card"]["method"]),
-            tuple(map(plain, row["flags"])), row.get("reproducible", False),
+            tuple(map(plain, row["flags"])), row.get("reproducible", False), row.get("division", "plain"),
         )
         for row in rows
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TypedDict
 from neural_golf.config.sections import Record
 from neural_golf.look.findings import Findings
 from neural_golf.look.subject import Subject
+from neural_golf.net.formed import form_numbers
 from neural_golf.net.layers import KINDS
 from neural_golf.results.result import Result, by_variant, representative
 
@@ -33,11 +34,14 @@ class Shown:
 
     @property
     def numbers(self) -> list[tuple[str, str]]:
-        """The non-zero parameters of each tensor that has any, as text."""
+        """The non-zero parameters of each tensor that has any, and of the form, as text."""
         found = []
         for tensor in self.subject.network.tensors:
             values = self.subject.parameters[tensor.slice]
             found.append((tensor.name, " ".join(short(value) for value in values[values != 0])))
+        if self.subject.network.form:
+            values = form_numbers(self.subject.network.form)
+            found.append(("form", " ".join(short(value) for value in values[values != 0])))
         return [(name, text) for name, text in found if text]
 
 
@@ -70,8 +74,13 @@ class Runnable(TypedDict):
 
 def runnable(subject: Subject) -> Runnable:
     """What the page's script needs in order to run a network and to light its layers."""
-    layers = [layer for layer in subject.network.layers if not KINDS[layer.kind].training]
+    network = subject.network
+    layers = [layer for layer in network.layers if not KINDS[layer.kind].training]
     told = [Lit(name=x.name, label=x.name, title=KINDS[x.kind].title, shape=x.out_shape) for x in layers]
+    if network.form:  # the graph's first nodes make it of the drawing, here as anywhere
+        told.insert(
+            0, Lit(name="form", label="form", title="the image brought into form", shape=network.in_shape)
+        )
     # The scores are the file's output, and one strip rather than one square per class.
     told[-1] = Lit(
         name="logits", label=told[-1]["label"], title=told[-1]["title"], shape=(1, 1, subject.network.classes)

@@ -62,11 +62,12 @@ def fit(
     if path and path.exists():
         saved, metadata = read_tensors(path)
         parameters, moments, first = saved["parameters"], [saved["m"], saved["v"]], int(metadata["epochs"])
+    pixels = core.seen(train.pixels)
     steps = -(-len(train) // settings.batch)
     for epoch in range(first, settings.epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
         loss = core.adam_epoch(
-            parameters, moments[0], moments[1], epoch * steps, train.pixels, train.labels, order,
+            parameters, moments[0], moments[1], epoch * steps, pixels, train.labels, order,
             batch=settings.batch, lr=learning_rate(settings, epoch),
         )  # fmt: skip
         if not np.isfinite(parameters).all():

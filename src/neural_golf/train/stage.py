@@ -28,7 +28,7 @@ def run(config: Config, row: str) -> None:
     """Train the row's network once per seed. Settings that its section leaves open come from the study."""
     section: Training = config.settings(row)
     facts = data.facts()
-    network = data.network(section.network)
+    network = data.network(section.network, section.seen_in)
     chosen = section.chosen or read_json(METRICS / "tune.json")["best"]
     settings = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **chosen)
     train, heldout = data.read("train"), data.read("heldout")
@@ -52,7 +52,12 @@ def run(config: Config, row: str) -> None:
             return {"parameters": parameters}, {"run": asdict(record), "curve": curve}
 
         key = longwork.folder(
-            row, network=network.spec, settings=asdict(settings), seed=seed, data=facts.digest
+            row,
+            network=network.spec,
+            settings=asdict(settings),
+            seed=seed,
+            data=facts.digest,
+            **({"form": asdict(network.form)} if network.form else {}),
         )
         tensors, found = longwork.finished(key, compute)
         return tensors["parameters"], Run(**found["run"]), found["curve"]

@@ -30,7 +30,7 @@ class ActiveSampling(Technique):
         hard = int(self.share * n)
         if not hard:
             return order
-        logits = state.core.logits(state.whole(state.average), state.train.pixels).astype(np.float64)
+        logits = state.core.logits(state.whole(state.average), state.seen).astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         wrong = 1 - odds[np.arange(n), state.train.labels] / odds.sum(axis=1)
         drawn = rng.choice(n, hard, p=(wrong + 1e-6) / (wrong + 1e-6).sum())

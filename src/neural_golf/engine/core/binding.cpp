@@ -5,9 +5,11 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "core.hpp"
+#include "form.hpp"
 
 namespace py = pybind11;
 using golf::Core, golf::Images, golf::Targets;
@@ -101,6 +103,19 @@ PYBIND11_MODULE(_core, module) {
                         grid ? grid->data() + i * 2 * knots * knots : nullptr, knots, padded[size_t(worker)].data(),
                         to + i * image + c * pixels);
     });
+  });
+
+  module.def("bring_into_form", [](const py::array& data, const Index& index, const std::array<double, 5>& form,
+                                   float scale, float shift, Array<float>& out, int threads,
+                                   const std::string& instructions) {
+    const golf::Kernels* kernels = golf::choose_kernels(instructions.c_str());
+    if (!kernels) throw golf::Error("engine: no instruction set '" + instructions + "' here");
+    const Images in = images(data, index);
+    const int channels = int(data.shape(1)), height = int(data.shape(2)), width = int(data.shape(3));
+    const golf::Form wanted{form[0], form[1], form[2], form[3], form[4]};
+    float* to = out.mutable_data();
+    py::gil_scoped_release free;
+    golf::bring_into_form(*kernels, wanted, in, channels, height, width, scale, shift, threads, to);
   });
 
   module.attr("interface") = 3;  // compiled.py tells what for

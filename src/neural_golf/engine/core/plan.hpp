@@ -125,6 +125,10 @@ struct Kernels {
   // One image [height][width] warped (warp.inc); padded is scratch of (height + 3) * (width + 3) bytes.
   void (*warp)(const uint8_t* image, int height, int width, const float* affine, const float* grid, int knots,
                uint8_t* padded, uint8_t* out);
+  // Of one image in its canonical form (form.inc): sums of its ink by columns, and its pixels.
+  void (*moments)(const float* ink, int height, int pitch, float* columns);
+  void (*resample)(const float* padded, int height, int width, const float* affine, float scale, float shift,
+                   float* out);
   int64_t (*peak)(int64_t rounds, float* sink);  // for the benchmark
 };
 
