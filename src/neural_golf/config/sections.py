@@ -345,6 +345,7 @@ class Pack(Section):
     batch: Count
     fisher_images: Count
     step_images: Count
+    price: Annotated[float, Field(ge=0)]
     sweeps: Annotated[int, Field(ge=0)]
     tries: Count
     twins: Annotated[int, Field(ge=0)]

@@ -28,6 +28,7 @@ __all__ = [
     "contents",
     "decode",
     "encode",
+    "level_bits",
     "near_scale",
     "told_scales",
     "write",
@@ -101,8 +102,10 @@ def decode(content: bytes) -> tuple[Network, Vector]:
 
 def contents(network: Network, parameters: Vector) -> Contents:
     """What the file of a network says; see `encode`."""
-    network, parameters = as_packed(network, parameters)
+    if not np.isfinite(parameters).all():
+        raise GolfError("a number of the network is NaN or infinite")
     _check_size(network)
+    network, parameters = as_packed(network, parameters)
     levels, scales = np.zeros(network.size, np.int64), []
     for tensor, told in zip(network.tensors, told_scales(network, parameters != 0), strict=True):
         values = parameters[tensor.slice]
@@ -206,7 +209,7 @@ def _levels(coder: Coder, network: Network, levels: Levels, there: NDArray[np.bo
     most = 1 + Numbers(coder).code(int(np.abs(levels).max(initial=1)) - 1, "most", {3: 32, 7: 32})
     if most > MOST_LEVEL:
         raise GolfError(f"a level above {MOST_LEVEL}")
-    sizes = Model([4 if 2 <= size <= most // 2 + 1 else 1 for size in range(1, most + 1)], 1)
+    sizes = Model(first_sizes(most), 1)
     signs = Model([4, 4], 1)
     for place, level in zip(places, levels[places].tolist(), strict=True):
         size = 1 + coder.adaptive(abs(level) - 1, sizes)
@@ -214,7 +217,27 @@ def _levels(coder: Coder, network: Network, levels: Levels, there: NDArray[np.bo
     return found
 
 
+def first_sizes(most: int) -> list[int]:
+    """How frequent each size from 1 to `most` is before the first: in a pruned network few are very small."""
+    return [4 if 2 <= size <= most // 2 + 1 else 1 for size in range(1, most + 1)]
+
+
+def level_bits(levels: Levels) -> float:
+    """What the sizes of these levels cost in a file, in bits (zeros nothing); their order does not matter.
+
+    With adaptive frequencies that begin with s_i and end with s_i + c_i the cost is
+    log2 [Γ(Σs + Σc) / Γ(Σs)] − Σ log2 [Γ(s_i + c_i) / Γ(s_i)].
+    """
+    counts = np.bincount(np.abs(levels))[1:].tolist()
+    first = first_sizes(len(counts))
+    nats = math.lgamma(sum(first) + sum(counts)) - math.lgamma(sum(first))
+    nats -= sum(math.lgamma(s + c) - math.lgamma(s) for s, c in zip(first, counts, strict=True))
+    return nats / math.log(2)
+
+
 def _check_size(network: Network) -> None:
+    if not network.size:
+        raise GolfError("the network has no numbers")
     if network.size > MOST_NUMBERS:
         raise GolfError(
             f"{network.size:,} numbers, zeros included; a .golf file has at most {MOST_NUMBERS:,}"

@@ -21,7 +21,7 @@ from neural_golf.compress.surgeon import fisher, operate
 from neural_golf.config.sections import Pack
 from neural_golf.engine import Engine
 from neural_golf.net.spec import Network
-from neural_golf.packed.file import near_scale, told_scales
+from neural_golf.packed.file import level_bits, near_scale, told_scales
 
 __all__ = ["Quantised", "Search", "nearest", "without_biases"]
 
@@ -46,7 +46,7 @@ def nearest(values: Matrix, most: int) -> Matrix:
     return np.asarray(sign * np.clip(np.rint(np.abs(values)), 1, most))
 
 
-def round_one(w: Matrix, inverse: Matrix, q: int, value: float) -> None:
+def round_one(w: Matrix, inverse: NDArray[Any], q: int, value: float) -> None:
     """Set weight q to a value for good and move the others, as the surgeon does; changes w and H⁻¹.
 
     With w_q ← v the others follow by δw = − (w_q − v) / [H⁻¹]_qq · H⁻¹ e_q, at a cost of
@@ -190,18 +190,19 @@ class Search:
         return float((np.log(np.exp(logits).sum(axis=1)) - right).mean())
 
     def _steps(self, path: Path | None) -> Quantised:
-        """Single weights one level up or down, as long as the loss on training images falls.
+        """Single weights one level up or down, as long as loss + price · bits falls on training images.
 
         The gradient g and the Fisher matrix's diagonal say which steps are worth a try: those with the
-        smallest g δ + ½ h δ². A step over 0 goes from 1 to −1.
+        smallest g δ + ½ h δ² + price · bits. A step over 0 goes from 1 to −1.
         """
+        price = self.settings.price
         levels = np.rint(self.levels())
         rows = np.sort(self.rng("steps").permutation(len(self.train))[: self.settings.step_images])
         scale = self.scales[self.owner]
         mask = np.zeros(self.network.size, bool)
         mask[self.alive] = True
-        loss = self._loss(levels * scale, rows)
-        first, steps = loss, 0
+        loss = self._loss(levels * scale, rows) + price * level_bits(levels.astype(np.int64))
+        first = loss
         for sweep in range(self.settings.sweeps):
             self.weights = levels * scale
             h = np.diag(self._fisher())
@@ -209,24 +210,36 @@ class Search:
                 self.whole(self.weights), self.train.pixels, self.labels, rows, 0.0, mask
             )
             g = gradient[self.alive]
-            tries = []
+            tries: list[tuple[float, int, float]] = []
+            bits = level_bits(levels.astype(np.int64))
+
+            def cost(q: int, value: float, levels: Matrix = levels, bits: float = bits) -> float:
+                trial = levels.astype(np.int64)
+                trial[q] = int(value)
+                return level_bits(trial) - bits
+
             for way in (-1.0, 1.0):
                 new = levels + way
                 new = np.where(new == 0, way, new)
                 move = (new - levels) * scale
                 gain = np.where(np.abs(new) <= self.most, g * move + 0.5 * h * move**2, np.inf)
-                tries += [(float(gain[q]), q, float(new[q])) for q in range(len(levels))]
+                tries += [
+                    (float(gain[q]) + price * cost(q, new[q]), q, float(new[q]))
+                    for q in range(len(levels))
+                    if np.isfinite(gain[q])
+                ]
             taken = 0
             for expected, q, value in sorted(tries)[: self.settings.tries]:
-                if not np.isfinite(expected):
+                if expected > 0:
                     break
                 trial = levels.copy()
                 trial[q] = value
-                found = self._loss(trial * scale, rows)
+                found = self._loss(trial * scale, rows) + price * level_bits(trial.astype(np.int64))
                 if found < loss:
                     levels, loss, taken = trial, found, taken + 1
-            steps += taken
-            self.say(f"sweep {sweep + 1}: {taken} steps of one level, loss {loss:.4f} after {first:.4f}")
+            self.say(
+                f"sweep {sweep + 1}: {taken} steps of one level, loss and price {loss:.4f} after {first:.4f}"
+            )
             if not taken:
                 break
         self.weights = levels * scale
