@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import onnx
@@ -14,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import bytes_tables
+import plain_golf
 from neural_golf.base.errors import GolfError
 from neural_golf.net.onnx import unpack
 from neural_golf.net.plain import Plain
@@ -102,6 +105,20 @@ def test_a_file_is_as_long_as_the_bits_of_its_symbols(made: tuple[Network, Vecto
     bound = sum(math.log2(math.comb(t.size, int((values[t.slice] != 0).sum()))) for t in network.tensors)
     counts = sum(math.log2((t.size + 8) * (math.log(t.size + 9) - math.log(8)) + 2) for t in network.tensors)
     assert bound <= bits["positions"] + 1e-6 <= bound + counts + 1
+
+
+@quick
+@given(networks)
+def test_a_decoder_that_was_written_from_the_page_reads_the_same(made: tuple[Network, Vector]) -> None:
+    network, values = made
+    layers, numbers = plain_golf.read(encode(network, values))
+    assert [kind for kind, _ in layers] == [layer.kind for layer in network.layers]
+    assert [x for tensor in numbers for x in tensor] == [Fraction(float(x)) for x in values]
+
+
+def test_the_tables_of_the_page_are_those_of_the_code() -> None:
+    text = bytes_tables.PAGE.read_text(encoding="utf-8")
+    assert bytes_tables.written(text) == text
 
 
 def test_sizes_cost_what_adaptive_frequencies_cost() -> None:
