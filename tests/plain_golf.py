@@ -86,7 +86,8 @@ def read(content: bytes) -> tuple[list[tuple[str, dict[str, int]]], list[list[Fr
         before = "a pool" if kind.endswith("pool") else before
     tensors = sizes_of(layers, shape)
     counts = [
-        d.symbol([(1 << 20) // (k + 8) for k in range(what == "bias", n + 1)]) + (what == "bias")
+        d.symbol([1 + 4096 * n // (n + (k - math.isqrt(4 * n)) ** 2) for k in range(what == "bias", n + 1)])
+        + (what == "bias")
         for what, n in tensors
     ]
     there = [places(d, k, n) for (_, n), k in zip(tensors, counts, strict=True)]

@@ -103,8 +103,9 @@ def test_a_file_is_as_long_as_the_bits_of_its_symbols(made: tuple[Network, Vecto
     bits = bill(network, values)
     assert len(encode(network, values)) <= math.ceil(sum(bits.values()) / 8) + 1
     bound = sum(math.log2(math.comb(t.size, int((values[t.slice] != 0).sum()))) for t in network.tensors)
-    counts = sum(math.log2((t.size + 8) * (math.log(t.size + 9) - math.log(8)) + 2) for t in network.tensors)
-    assert bound <= bits["positions"] + 1e-6 <= bound + counts + 1
+    assert (
+        bound <= bits["positions"] + 1e-6 <= bound + sum(4 + 1.5 * math.log2(t.size) for t in network.tensors)
+    )
 
 
 @quick

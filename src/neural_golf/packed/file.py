@@ -178,15 +178,15 @@ def _shape(coder: Coder, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _places(coder: Coder, network: Network, there: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which numbers are not 0. First the count k of each tensor, with a probability in proportion to
-    1 / (k + 8); then its numbers in their order, each with the share of those left that are not 0. All
+    """Which numbers are not 0. First the count k of each tensor, most likely about 2 √n of its n numbers
+    (`count_sizes`); then the numbers in their order, each with the share of those left that are not 0. All
     arrangements of k among n are then equally likely, and cost log2 C(n, k) bits.
     """
     counts = []
     for tensor in network.tensors:
         least = int(tensor.name.endswith(".bias"))  # a layer whose biases are all 0 has none
-        sizes = ((1 << 20) // (np.arange(least, tensor.size + 1) + 8)).tolist()
-        counts.append(least + coder.interval(int(there[tensor.slice].sum()) - least, sizes))
+        count = int(there[tensor.slice].sum()) - least
+        counts.append(least + coder.interval(count, count_sizes(tensor.size)[least:]))
     found = np.zeros(network.size, np.bool_)
     for tensor, ones in zip(network.tensors, counts, strict=True):
         wanted = there[tensor.slice].tolist()
@@ -215,6 +215,12 @@ def _levels(coder: Coder, network: Network, levels: Levels, there: NDArray[np.bo
         size = 1 + coder.adaptive(abs(level) - 1, sizes)
         found[place] = -size if coder.adaptive(int(level < 0), signs) else size
     return found
+
+
+def count_sizes(n: int) -> list[int]:
+    """How frequent each k from 0 to n is: Cauchy's distribution with the middle 2 √n and the width √n."""
+    away = np.arange(n + 1) - math.isqrt(4 * n)
+    return list((1 + (n << 12) // (n + away**2)).tolist())
 
 
 def first_sizes(most: int) -> list[int]:
