@@ -189,14 +189,14 @@ def _places(coder: Coder, network: Network, there: NDArray[np.bool_]) -> NDArray
         counts.append(least + coder.interval(count, count_sizes(tensor.size)[least:]))
     found = np.zeros(network.size, np.bool_)
     for tensor, ones in zip(network.tensors, counts, strict=True):
-        wanted = there[tensor.slice].tolist()
-        for place, bit in enumerate(wanted):
-            left = tensor.size - place
+        left = tensor.size
+        for place, bit in enumerate(there[tensor.slice].tolist(), tensor.offset):
             if not ones:
                 break
             if coder.bit(bit, ones, left):
-                found[tensor.offset + place] = True
+                found[place] = True
                 ones -= 1
+            left -= 1
     return found
 
 

@@ -7,6 +7,7 @@ but for the last bytes: among 2 ** b twins one is found that happens to end b bi
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -80,6 +81,7 @@ def _move(
         vector[layer.bias.slice] = vector[layer.bias.slice][channels] * np.repeat(signs, orbit)
 
 
+@cache
 def _positions(orbit: int) -> NDArray[np.int64]:
     """table[a, h]: the position that a kernel which is stored in position a has where another has h."""
     if orbit == 1:
