@@ -343,6 +343,7 @@ class Pack(Section):
     epochs: Annotated[int, Field(ge=0)]
     rate: Positive
     batch: Count
+    augment: Augment = Augment()
     fisher_images: Count
     step_images: Count
     price: Annotated[float, Field(ge=0)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base.files import read_tensors, write_tensors
+from neural_golf.compress.augmentation import augmented
 from neural_golf.compress.optimiser import FullAdam
 from neural_golf.compress.surgeon import fisher, operate
 from neural_golf.config.sections import Pack
@@ -70,6 +71,7 @@ class Search:
     ) -> None:  # fmt: skip
         self.core, self.train, self.settings, self.most, self.say = core, train, settings, most, say
         self.network = core.network
+        self.pixels = train.pixels
         self.labels = train.labels.astype(np.int64)
         self.alive = np.flatnonzero(parameters)
         self.weights = parameters[self.alive].astype(np.float64)
@@ -112,9 +114,7 @@ class Search:
 
     def _fisher(self) -> Matrix:
         rows = self.rng("rows").permutation(len(self.train))[: self.settings.fisher_images]
-        found = fisher(
-            self.core, self.whole(self.weights), self.alive, self.train.pixels, rows, self.rng("labels")
-        )
+        found = fisher(self.core, self.whole(self.weights), self.alive, self.pixels, rows, self.rng("labels"))
         size = len(found)
         return np.asarray(found + (1e-3 * np.trace(found) / size + 1e-12) * np.eye(size))
 
@@ -170,21 +170,23 @@ class Search:
         rates = np.linspace(settings.rate, 0, settings.epochs * len(starts))
         for epoch in range(settings.epochs):
             order = rng.permutation(len(self.train))
+            pixels, labels = self.pixels, self.labels
+            if settings.augment.on:
+                pixels = augmented(self.train.pixels, order, settings.augment, rng)
+                labels, order = labels[order], np.arange(len(order))
             if not full.steps:
                 rows = order[: len(order) // MICRO * MICRO]
-                first = self.core.micro_gradients(
-                    self.whole(self.weights), self.train.pixels, self.labels, rows, MICRO, mask
-                )
+                first = self.core.micro_gradients(self.whole(self.weights), pixels, labels, rows, MICRO, mask)
                 full.warm(first[:, self.alive[free]], batch / MICRO)
             for number, k in enumerate(starts):
                 _, gradient = self.core.loss_gradient(
-                    self.whole(self.weights), self.train.pixels, self.labels, order[k : k + batch], 0.0, mask
+                    self.whole(self.weights), pixels, labels, order[k : k + batch], 0.0, mask
                 )
                 rate = rates[epoch * len(starts) + number]
                 self.weights[free] -= rate * full.direction(gradient[self.alive[free]])
 
     def _loss(self, weights: Matrix, rows: Whole) -> float:
-        logits = self.core.logits(self.whole(weights), self.train.pixels, rows).astype(np.float64)
+        logits = self.core.logits(self.whole(weights), self.pixels, rows).astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         right = logits[np.arange(len(rows)), self.labels[rows]]
         return float((np.log(np.exp(logits).sum(axis=1)) - right).mean())
@@ -207,7 +209,7 @@ class Search:
             self.weights = levels * scale
             h = np.diag(self._fisher())
             _, gradient = self.core.loss_gradient(
-                self.whole(self.weights), self.train.pixels, self.labels, rows, 0.0, mask
+                self.whole(self.weights), self.pixels, self.labels, rows, 0.0, mask
             )
             g = gradient[self.alive]
             tries: list[tuple[float, int, float]] = []
