@@ -70,7 +70,7 @@ class Decoder:
 def read(content: bytes) -> tuple[list[tuple[str, dict[str, int]]], list[list[Fraction]]]:
     """The layers with their fields, and the numbers of each tensor."""
     d = Decoder(content)
-    assert d.symbol([255, 1]) == 0
+    assert d.symbol([15, 1]) == 0
     assert d.symbol([12, 10, 1, 1]) == 0
     shape = [d.number("shape", {}) for _ in range(3)] if d.symbol([63, 1]) else [1, 28, 28]
     layers: list[tuple[str, dict[str, int]]] = []

@@ -185,7 +185,7 @@ def test_an_empty_file_and_a_very_long_one_are_refused() -> None:
 def said(spec: tuple[str, ...], shape: tuple[int, int, int] = (1, 28, 28)) -> bytes:
     """The beginning of a file that has this spec: nothing about it is looked at."""
     writer = Writer()
-    writer.interval(0, (255, 1))
+    writer.interval(0, (15, 1))
     writer.interval(0, packed.FORMS)
     packed._shape(writer, shape)
     grammar.layers(writer, spec)

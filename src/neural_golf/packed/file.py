@@ -146,7 +146,7 @@ class _Meter(Writer):
 
 def _contents(coder: Coder, given: Contents | None) -> Contents:
     """Write what is given, or read it."""
-    if coder.interval(0, (255, 1)):
+    if coder.interval(0, (15, 1)):
         raise GolfError("it is of a later version")
     if coder.interval(0, FORMS):
         raise GolfError("its images are in a form of a later version")
