@@ -13,7 +13,7 @@ import yaml
 
 from neural_golf import cli, config, data, workflow
 from neural_golf.leaderboard import enter
-from neural_golf.leaderboard.entries import MODEL, load_card
+from neural_golf.leaderboard.entries import MODELS, load_card
 from neural_golf.net.checkpoint import read_checkpoint
 from neural_golf.net.onnx import model_proto
 from neural_golf.referee.challenge import load_challenge
@@ -70,7 +70,7 @@ def test_the_command_of_a_card_makes_the_entered_network_again(
                 and Variant(row, record.judge, record.order, record.size).name == entry.name
             )
             again = model_proto(checkpoint.network, checkpoint.baked(number), {})
-            assert again.graph == onnx.load(entry / MODEL).graph, entry.name
+            assert again.graph == onnx.load(entry / MODELS["nonzero"]).graph, entry.name
 
 
 def test_a_workspace_is_made_again_by_its_own_command(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_our_cards_say_how_the_networks_are_made_again(path: Path) -> None:
     card = load_card(path)
     if card.author != settings.ladder.author:
         pytest.skip("somebody else's")
-    told = {entry.key: entry.value for entry in onnx.load(path.parent / MODEL).metadata_props}
+    told = {entry.key: entry.value for entry in onnx.load(path.parent / MODELS["nonzero"]).metadata_props}
     assert card.seed == int(told["seed"]) and card.code == enter.CODE
     if card.command is None:
         return

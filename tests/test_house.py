@@ -15,8 +15,8 @@ SRC = ROOT / "src/neural_golf"
 
 # From top to bottom: a room may import those that stand below it, and only those.
 FLOORS = (
-    "cli", "workflow", "site", "leaderboard", "look", "experiments", "results", "compress", "train", "bench",
-    "data", "config", "referee", "engine", "net", "base",
+    "cli", "workflow", "site", "leaderboard", "look", "experiments", "results", "quantise", "compress", "train", "bench",
+    "data", "config", "referee", "engine", "packed", "net", "base",
 )  # fmt: skip
 ONLY = {"referee": {"base"}, "base": set(), "config": {"net", "base"}}
 MOST_LINES = 400

@@ -417,7 +417,9 @@ def folder(tmp_path: Path, noise: Digits) -> Path:
 
 
 def test_the_packaged_challenges_are_valid() -> None:
-    assert challenge_names() == ["fashion-mnist-85", "fashion-mnist-90", "mnist-98", "mnist-99"]
+    assert challenge_names() == [
+        "fashion-mnist-85", "fashion-mnist-90", "mnist-98", "mnist-98-bytes", "mnist-99", "mnist-99-bytes"
+    ]  # fmt: skip
     for name in challenge_names():
         found = load_challenge(name)
         assert found.name == name and found.images == 10_000

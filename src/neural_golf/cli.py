@@ -166,6 +166,10 @@ def _parser() -> argparse.ArgumentParser:
     leaderboard.add_enter_arguments(
         add("enter", "put our own networks on the leaderboard", leaderboard.run_enter)
     )
+    _add_pack_arguments(
+        add("pack", "write a network as a .golf file of few bytes", _pack),
+        add("unpack", "write the ONNX file that a .golf file stands for", _unpack),
+    )
     add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
@@ -176,6 +180,18 @@ def _parser() -> argparse.ArgumentParser:
         if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
             add(name, text, _row_or_workspace)
     return parser
+
+
+def _add_pack_arguments(pack: argparse.ArgumentParser, unpack: argparse.ArgumentParser) -> None:
+    pack.add_argument("file", type=Path, help="an ONNX file of this project, or one of its checkpoints")
+    pack.add_argument(
+        "--run", dest="which", metavar="NAME", help="a checkpoint's network, such as golf98-200-2"
+    )
+    why = "the share of the held-out images that must be right afterwards, such as 0.978"
+    pack.add_argument("--keep", type=float, required=True, metavar="SHARE", help=why)
+    pack.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .golf file")
+    unpack.add_argument("file", type=Path, help="the .golf file")
+    unpack.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ONNX file")
 
 
 def _rows_and_workspaces() -> list[tuple[str, str]]:
@@ -243,6 +259,18 @@ def _needs(*modules: str) -> None:
     for name in modules:
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(name=name)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from neural_golf.quantise.command import run_pack
+
+    return run_pack(options)
+
+
+def _unpack(options: argparse.Namespace) -> int:
+    from neural_golf.quantise.command import run_unpack
+
+    return run_unpack(options)
 
 
 def _bench(options: argparse.Namespace) -> int:

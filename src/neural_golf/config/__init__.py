@@ -23,6 +23,7 @@ from neural_golf.config.sections import (
     Handbook,
     Interpret,
     Ladder,
+    Pack,
     Page,
     Prune,
     Reference,
@@ -43,7 +44,7 @@ SETTINGS: dict[str, type[Section]] = {
     "descent": DescentSettings,
 }
 # Commands of `golf` that are no section: no row and no workspace may have these names.
-COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "stage", "submit"})
+COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "stage", "submit", "unpack"})
 
 
 class Config(Section):
@@ -56,6 +57,7 @@ class Config(Section):
     prune: Prune
     handbook: Handbook
     search: Search
+    pack: Pack
     verify: Verify
     ladder: Ladder
     interpret: Interpret

@@ -24,6 +24,7 @@ __all__ = [
     "Handbook",
     "Interpret",
     "Ladder",
+    "Pack",
     "Page",
     "Prune",
     "Record",
@@ -331,6 +332,32 @@ class Interpret(Section):
     worst: Count
     strokes: Strokes
     excite: Excite
+
+
+class Pack(Section):
+    """How `golf pack` turns weights into whole numbers."""
+
+    levels: Annotated[tuple[Annotated[int, Field(ge=1, le=255)], ...], Field(min_length=1)]
+    biases: Literal["drop", "keep"]
+    rounds: Count
+    epochs: Annotated[int, Field(ge=0)]
+    rate: Positive
+    batch: Count
+    augment: Augment = Augment()
+    fisher_images: Count
+    step_images: Count
+    price: Annotated[float, Field(ge=0)]
+    sweeps: Annotated[int, Field(ge=0)]
+    tries: Count
+    twins: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+    @field_validator("levels")
+    @classmethod
+    def _ascend(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if list(levels) != sorted(set(levels)):
+            raise ValueError("the numbers of levels must ascend, because the first that is enough is taken")
+        return levels
 
 
 class Page(Section):

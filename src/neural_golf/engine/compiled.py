@@ -17,7 +17,7 @@ from neural_golf.net.spec import Network
 
 __all__ = ["Compiled", "instruction_sets"]
 
-INTERFACE = 3  # raised by one, here and in binding.cpp, whenever what passes between the two changes
+INTERFACE = 4  # raised by one, here and in binding.cpp, whenever what passes between the two changes
 if getattr(_core, "interface", 1) != INTERFACE:
     raise GolfError("the compiled core is older or newer than the code: `pip install -e .` builds it again")
 

@@ -26,8 +26,11 @@ __all__ = [
 
 def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf submit`."""
-    parser.description = "Verify an ONNX file and, if it passes, write it and its card into the leaderboard."
-    parser.add_argument("file", type=Path, help="the ONNX file")
+    parser.description = (
+        "Verify an ONNX file (or, where bytes are ranked, a .golf file) and, if it passes, write it and its "
+        "card into the leaderboard."
+    )
+    parser.add_argument("file", type=Path, help="the ONNX file, or the .golf file")
     parser.add_argument("--name", required=True, help="the entry's folder: a-z, 0-9, dot, dash, underscore")
     parser.add_argument(
         "--card",

@@ -29,7 +29,8 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
     settings = config.load(workspace / "params.yaml")
     known = _workspaces(Path("params.yaml"))
     variants = by_variant(read_results(workspace / VERIFIED))
-    challenges = [c for c in map(load_challenge, challenge_names()) if c.dataset == settings.data.dataset]
+    known_ones = (c for c in map(load_challenge, challenge_names()) if c.score == "nonzero")
+    challenges = [c for c in known_ones if c.dataset == settings.data.dataset]
     if not challenges:
         yield f"nothing of {workspace} is entered: there is no challenge on {settings.data.dataset}"
     for challenge in challenges:

@@ -1,4 +1,4 @@
-"""The leaderboard: leaderboard/<challenge>/<entry>/ with model.onnx and card.yaml, and tables made from them.
+"""The leaderboard: leaderboard/<challenge>/<entry>/ with the model and card.yaml, and tables made from them.
 
 A card says who made the network, how, and what chose it; it never says how good it is. Every table is written
 from a fresh verdict on every entry. Entries that were chosen on the test images are marked and ranked apart.
@@ -29,10 +29,11 @@ from neural_golf.referee.challenge import Challenge, load_challenge
 from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.sandbox import open_untrusted
 from neural_golf.referee.strict import read_strict
+from neural_golf.referee.unpacking import is_packed
 from neural_golf.referee.verdict import LIMITS, Limits, Verdict, verify, verify_many
 
 __all__ = [
-    "MODEL",
+    "MODELS",
     "Broken",
     "Card",
     "Entry",
@@ -52,7 +53,8 @@ _Link = Annotated[str, Field(max_length=300, pattern=rf"^{_URL}$")]
 _Code = Annotated[str, Field(max_length=300, pattern=rf"^({_URL}|{_PATH}(/{_PATH})*/?)$")]
 _Seed = Annotated[int, Field(ge=0, lt=1 << 64)]
 _ENTRY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-MODEL, _CARD = "model.onnx", "card.yaml"
+MODELS = {"nonzero": "model.onnx", "bytes": "model.golf"}  # by what the challenge makes small
+_CARD = "card.yaml"
 
 
 class Card(BaseModel):
@@ -87,6 +89,12 @@ class Entry:
     name: str
     card: Card
     verdict: Verdict
+    score: Literal["nonzero", "bytes"] = "nonzero"  # what the challenge makes small
+
+    @property
+    def scored(self) -> int:
+        """What it is ranked by."""
+        return getattr(self.verdict, self.score) or 0
 
     @property
     def ranked(self) -> bool:
@@ -108,10 +116,10 @@ class Entry:
             *(flag for what, text in told.items() for flag in suspicions(what, text)),
         ]
 
-    def order(self) -> tuple[int, int, int, str]:
-        """Fewest non-zero first, then fewest parameters, then most correct."""
+    def order(self) -> tuple[int, int, int, int, str]:
+        """What the challenge makes small first, then fewest non-zero, fewest parameters, most correct."""
         v = self.verdict
-        return (v.nonzero or 0, v.parameters or 0, -(v.correct or 0), self.name)
+        return (self.scored, v.nonzero or 0, v.parameters or 0, -(v.correct or 0), self.name)
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,8 @@ def submit(
     folder = root / challenge.name / name
     if folder.exists() and not replace:
         raise GolfError(f"submit: {folder} exists already; choose another name, or add --replace")
+    if is_packed(file) and challenge.score != "bytes":
+        raise GolfError(f"submit: {challenge.name} takes ONNX files; `golf unpack` makes one of this file")
     verdict = verify(file, *test_set, challenge, limits=limits)
     if verdict.verdict != "PASS":
         raise GolfError(f"submit: {verdict.path} is not an entry of {challenge.name}: {verdict.reason}")
@@ -177,14 +187,14 @@ def submit(
     made = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
     try:
         made.chmod(0o755)
-        (made / MODEL).write_bytes(data)
+        (made / MODELS[challenge.score]).write_bytes(data)
         (made / _CARD).write_text(card_text(card), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return Entry(challenge.name, name, card, verdict)
+    return Entry(challenge.name, name, card, verdict, challenge.score)
 
 
 def _read(path: Path, limits: Limits) -> bytes:
@@ -211,13 +221,14 @@ def verified_entries(
         if folder.is_symlink():
             raise GolfError(f"leaderboard: {_shown(folder)} is a symbolic link")
         challenge = load_challenge(folder.name)
-        whole, broken = _read_entries(challenge.name, _folders(folder))
-        files = [entry / MODEL for entry in whole]
+        model = MODELS[challenge.score]
+        whole, broken = _read_entries(challenge.name, _folders(folder), model)
+        files = [entry / model for entry in whole]
         verdicts = verify_many(files, *test_set(challenge), challenge, limits=limits, fresh=True)
         passed = []
         for (entry, card), verdict in zip(whole.items(), verdicts, strict=True):
             if verdict.verdict == "PASS":
-                passed.append(Entry(challenge.name, entry.name, card, verdict))
+                passed.append(Entry(challenge.name, entry.name, card, verdict, challenge.score))
             else:
                 broken.append(Broken(challenge.name, entry.name, verdict.verdict, verdict.reason))
         passed.sort(key=Entry.order)
@@ -226,13 +237,15 @@ def verified_entries(
     return found
 
 
-def _read_entries(challenge: str, folders: Sequence[Path]) -> tuple[dict[Path, Card], list[Broken]]:
+def _read_entries(
+    challenge: str, folders: Sequence[Path], model: str
+) -> tuple[dict[Path, Card], list[Broken]]:
     """The cards of what can be an entry, by its folder, and the rest."""
     whole: dict[Path, Card] = {}
     broken = []
     for folder in folders:
         try:
-            whole[folder] = _card_of(folder)
+            whole[folder] = _card_of(folder, model)
         except NoVerdict:
             raise
         except GolfError as error:
@@ -240,7 +253,7 @@ def _read_entries(challenge: str, folders: Sequence[Path]) -> tuple[dict[Path, C
     return whole, broken
 
 
-def _card_of(folder: Path) -> Card:
+def _card_of(folder: Path, model: str) -> Card:
     """The card of an entry. Raises GolfError for an odd folder, and as `load_card` does."""
     if not _ENTRY.fullmatch(folder.name):
         raise GolfError("its name must be of a-z, 0-9, dot, dash, and underscore")
@@ -250,8 +263,8 @@ def _card_of(folder: Path) -> Card:
         inside = list(islice(folder.iterdir(), 3))
     except OSError as error:
         raise GolfError(f"it cannot be read: {error.strerror}") from error
-    if {p.name for p in inside} != {MODEL, _CARD} or any(p.is_symlink() for p in inside):
-        raise GolfError(f"it must hold {MODEL} and {_CARD} and nothing else")
+    if {p.name for p in inside} != {model, _CARD} or any(p.is_symlink() for p in inside):
+        raise GolfError(f"it must hold {model} and {_CARD} and nothing else")
     return _card(folder / _CARD)
 
 

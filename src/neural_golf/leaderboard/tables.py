@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neural_golf.base.files import write_bytes
-from neural_golf.leaderboard.entries import MODEL, Broken, Card, Entry
+from neural_golf.leaderboard.entries import MODELS, Broken, Card, Entry
 from neural_golf.leaderboard.words import address, markdown, plain
 from neural_golf.referee.challenge import Challenge, load_challenge
 
@@ -44,10 +44,10 @@ def tables(entries: Sequence[Entry | Broken]) -> dict[str, Table]:
 
 
 def _ranks(entries: Iterable[Entry]) -> tuple[tuple[int, Entry], ...]:
-    """Ranks from 1; entries with as many non-zero parameters share one."""
+    """Ranks from 1; entries with as many non-zero parameters (or bytes) share one."""
     found: list[tuple[int, Entry]] = []
     for position, entry in enumerate(entries, 1):
-        tie = found and found[-1][1].verdict.nonzero == entry.verdict.nonzero
+        tie = found and found[-1][1].scored == entry.scored
         found.append((found[-1][0] if tie else position, entry))
     return tuple(found)
 
@@ -56,23 +56,17 @@ def _json(table: Table) -> dict[str, object]:
     """A table as the plain values of leaderboard.json."""
 
     def values(entry: Entry) -> dict[str, object]:
-        kept = (
-            "verdict",
-            "reason",
-            "division",
-            "nonzero",
-            "parameters",
-            "bits",
-            "nodes",
-            "correct",
-            "sha256",
-        )
+        size = ("bytes",) if table.challenge.score == "bytes" else ()
+        counts = ("nonzero", "parameters", "bits", "nodes", "correct")
+        kept = ("verdict", "reason", "division", *size, *counts, "sha256")
         verdict = entry.verdict.as_dict()
         told = {"reproducible": entry.reproducible, "card": _plain(entry.card), "flags": entry.flags}
         return {"entry": entry.name, **told, **{k: verdict[k] for k in kept}}
 
+    score = {"score": table.challenge.score} if table.challenge.score != "nonzero" else {}
     return {
         "title": table.challenge.title,
+        **score,
         "dataset": table.challenge.dataset,
         "threshold": table.challenge.threshold,
         "images": table.challenge.images,
@@ -108,10 +102,13 @@ def render(entries: Sequence[Entry | Broken]) -> str:
 
 
 def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
+    score = rows[0][1].score
+    ranked = ["bytes"] if score == "bytes" else []
+    heads = [*ranked, "non-zero", "parameters", "bits", "nodes", "correct"]
+    words = ["chosen on", "author", "method", "look at"]
     lines = [
-        "| rank | entry | division | non-zero | parameters | bits | nodes | correct | chosen on | author "
-        "| method | look at |",
-        "|--:|---|---|--:|--:|--:|--:|--:|---|---|---|---|",
+        f"| {' | '.join(['rank', 'entry', 'division', *heads, *words])} |",
+        f"|--:|---|---|{'--:|' * len(heads)}{'---|' * len(words)}",
     ]
     for rank, entry in rows:
         card, verdict, challenge = entry.card, entry.verdict, entry.challenge
@@ -121,9 +118,9 @@ def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
         look_at = [*entry.flags, *([] if entry.reproducible else [_not_reproducible(card)])]
         cells = [
             str(rank),
-            f"[{markdown(entry.name)}]({challenge}/{entry.name}/{MODEL})",
+            f"[{markdown(entry.name)}]({challenge}/{entry.name}/{MODELS[score]})",
             str(verdict.division),
-            f"**{verdict.nonzero:,}**",
+            *([f"**{verdict.bytes:,}**", f"{verdict.nonzero:,}"] if ranked else [f"**{verdict.nonzero:,}**"]),
             f"{verdict.parameters:,}",
             f"{verdict.bits:,}",
             f"[{verdict.nodes}]({_GRAPHS}#{challenge}-{entry.name})",

@@ -65,7 +65,7 @@ class Challenge(_Strict):
     images: Annotated[int, Field(ge=1, le=1_000_000)]
     classes: Annotated[int, Field(ge=2, le=256)] = 10
     threshold: Annotated[int, Field(ge=1)]
-    score: Literal["nonzero"]
+    score: Literal["nonzero", "bytes"]  # what is made small: the non-zero parameters, or the .golf file
     rules: Literal[2] = RULES_VERSION
 
     @model_validator(mode="after")

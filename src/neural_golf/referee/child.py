@@ -34,10 +34,13 @@ from neural_golf.referee.lifeline import Forks, die_with
 from neural_golf.referee.reading import read
 from neural_golf.referee.rules import Limits, Refused
 from neural_golf.referee.scoring import TestImages, count_with_images, hints, predict
+from neural_golf.referee.unpacking import prepare, unpacked
 
 __all__ = ["BATCHES", "COUNT", "ENDED", "HINTS", "SCORE", "isolate", "judge", "limit", "main"]
 
-COUNT, SCORE, BATCHES, HINTS = b"c", b"s", b"b", b"h"
+prepare()
+
+COUNT, SCORE, BATCHES, HINTS = b"c", b"s", b"b", b"h"  # in capitals, of a file that has to be unpacked first
 _NEW_NETWORK, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38  # <linux/sched.h>, <linux/prctl.h>
 # The wait status of the fork, its peak resident memory (KiB on Linux), and its seconds of processor time.
 ENDED = struct.Struct("<iqd")
@@ -70,7 +73,7 @@ def main(socket_fd: int, images_fd: int, shape: tuple[int, ...], limits: Limits)
                 for standard in (0, 1, 2):
                     os.dup2(null, standard)
                 missing = unshared + limit(limits)
-                answer = judge(file_fd, None if request == COUNT else images, limits, request)
+                answer = judge(file_fd, None if request.lower() == COUNT else images, limits, request)
                 _write(answer_fd, json.dumps(answer | {"missing": missing}).encode())
             finally:
                 os._exit(0)
@@ -118,8 +121,10 @@ def limit(limits: Limits) -> list[str]:
 def judge(file_fd: int, images: TestImages | None, limits: Limits, request: bytes = SCORE) -> dict[str, Any]:
     """Read, count and (with images) score one file. It never raises, because a refusal is an answer too.
 
-    With HINTS it is run on some images as other tools have their pixels, and not scored.
+    With HINTS it is run on some images as other tools have their pixels, and not scored. With a request in
+    capitals the file is a packed one.
     """
+    packed, request = request.isupper(), request.lower()
     answer: dict[str, Any] = {}
     try:
         data = b""
@@ -128,7 +133,7 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, request: byte
         answer["sha256"] = hashlib.sha256(data).hexdigest()
         if len(data) > limits.file_bytes:
             raise Refused(f"the file is larger than {limits.file_bytes} bytes")
-        model = parse(data)
+        model = parse(unpacked(data) if packed else data)
         answer["metadata"] = _metadata(model)
         source = read(model, limits)
         if images is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from neural_golf.base.errors import GolfError
 from neural_golf.referee.challenge import challenge_names, load_challenge, load_test_set
 from neural_golf.referee.exits import EXIT_CODES, NO_VERDICT, UNWRITTEN, complain, written
+from neural_golf.referee.unpacking import is_packed
 from neural_golf.referee.verdict import Verdict, verify
 
 __all__ = [
@@ -31,10 +32,12 @@ _CHALLENGE = "mnist-98"
 def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf verify`."""
     parser.description = (
-        "Score an ONNX file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED, 3: no verdict, 64: the "
-        "command is wrongly written, 74: the verdict cannot be written, 128 and more: a signal."
+        "Score an ONNX or .golf file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED, 3: no verdict, 64: "
+        "the command is wrongly written, 74: the verdict cannot be written, 128 and more: a signal."
     )
-    parser.add_argument("file", nargs="?", type=_a_name, help="the ONNX file; it may come from a stranger")
+    parser.add_argument(
+        "file", nargs="?", type=_a_name, help="the ONNX or .golf file; it may come from a stranger"
+    )
     add_challenge(parser, ", or a .yaml file")
     add_data(parser)
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
@@ -78,6 +81,8 @@ def run_verify(args: argparse.Namespace) -> int:
 def verdict_table(verdict: Verdict) -> str:
     """A verdict for people: one line that states it, and then one row for each figure."""
     rows = [("file", verdict.path), ("challenge", verdict.challenge), ("sha256", verdict.sha256)]
+    if is_packed(verdict.path) and verdict.bytes is not None:
+        rows.append(("bytes", f"{verdict.bytes:,}"))
     if verdict.correct is not None:
         rows.append(("correct", f"{verdict.correct:,} of {verdict.images:,}"))
     if verdict.parameters is not None:

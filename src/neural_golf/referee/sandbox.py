@@ -35,6 +35,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.referee.drawing import LINE
 from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.rules import LIMITS, Limits, Refused
+from neural_golf.referee.unpacking import is_packed
 
 __all__ = ["PATIENCE", "Answer", "Sandbox", "open_untrusted"]
 
@@ -84,7 +85,9 @@ class AnswerCount(_Strict):
 
 
 class Answer(_Strict):
-    """What the child says about one file. The parent adds `peak_kib`, the peak of its resident memory."""
+    """What the child says about one file. The parent adds `peak_kib`, the peak of its resident memory, and
+    `bytes`, the file's length.
+    """
 
     refused: _Text | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -99,6 +102,7 @@ class Answer(_Strict):
     batch: _Number = 1
     missing: list[_Text] = []
     peak_kib: _Number = 0
+    bytes: _Number | None = None
 
     def decode(self, n: int) -> NDArray[np.uint8]:
         """The classes [n]. Raises Refused where the child did not send that many."""
@@ -202,7 +206,9 @@ class Sandbox:
         except Refused as refusal:
             return Answer(refused=str(refusal))
         try:
-            return self._ask(descriptor, request)
+            size = os.fstat(descriptor).st_size
+            answer = self._ask(descriptor, request.upper() if is_packed(path) else request)
+            return answer.model_copy(update={"bytes": size})
         except Refused as refusal:
             self.stop()  # whatever happened in there, the next file gets a new child
             return Answer(refused=str(refusal))

@@ -28,6 +28,7 @@ from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.hints import hint
 from neural_golf.referee.rules import LIMITS, RULES_VERSION, Limits, Refused, probing_order
 from neural_golf.referee.sandbox import Answer, Sandbox
+from neural_golf.referee.unpacking import PACKED, is_packed
 
 __all__ = [
     "LIMITS",
@@ -65,6 +66,7 @@ class Verdict:
     flags: tuple[str, ...] = ()
     division: Literal["plain", "open"] | None = None  # open: it resamples, as the image says
     sha256: str | None = None
+    bytes: int | None = None  # the file's length, which challenges of bytes rank
     metadata: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()  # protections of the sandbox that this system does not give
     rules: int = RULES_VERSION
@@ -133,6 +135,11 @@ def verify_many(
             idle.put(made)
 
         def judge(path: str | os.PathLike[str]) -> Answer:
+            if challenge is not None and challenge.score == "bytes" and not is_packed(path):
+                name, (suffix,) = challenge.name, PACKED
+                return Answer(
+                    refused=f"{name} ranks {suffix} files, and its name does not end so (`golf pack`)"
+                )
             sandbox = idle.get()
             try:
                 answer = sandbox.judge(path, probes)
@@ -171,6 +178,7 @@ def _verdict(
     halves = 0
     known: dict[str, Any] = {
         "sha256": answer.sha256,
+        "bytes": answer.bytes,
         "metadata": dict(answer.metadata),
         "missing": tuple(answer.missing),
         "drawing": tuple(answer.drawing),

@@ -73,7 +73,7 @@ def challenges(path: Path, dataset: str) -> list[Challenge]:
             _entries(table["ranked"]), _entries(table["chosen_on_test"]),
         )
         for name, table in tables.items()
-        if table["dataset"] == dataset
+        if table["dataset"] == dataset and table.get("score", "nonzero") == "nonzero"
     ]  # fmt: skip
 
 

@@ -118,7 +118,7 @@ PYBIND11_MODULE(_core, module) {
     golf::bring_into_form(*kernels, wanted, in, channels, height, width, scale, shift, threads, to);
   });
 
-  module.attr("interface") = 3;  // compiled.py tells what for
+  module.attr("interface") = 4;  // compiled.py tells what for
 
   py::class_<Core>(module, "Core")
       .def(py::init([](const std::vector<py::tuple>& layers, int parameters, const std::optional<Array<int>>& source,

@@ -1,0 +1,1 @@
+"""Weights as small whole numbers, and the command `golf pack`."""

@@ -1,0 +1,151 @@
+"""`golf pack` and `golf unpack`: a network into a file of few bytes, and back."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_golf import config, data
+from neural_golf.base import longwork
+from neural_golf.base.errors import GolfError
+from neural_golf.base.files import write_bytes
+from neural_golf.config.sections import Pack
+from neural_golf.engine import engine
+from neural_golf.net.checkpoint import read_checkpoint
+from neural_golf.net.onnx import unpack
+from neural_golf.net.spec import Network
+from neural_golf.packed import SUFFIX, decode, encode
+from neural_golf.packed.file import MOST_BYTES, as_packed, bill, contents, told_scales, write
+from neural_golf.packed.graph import to_onnx
+from neural_golf.quantise.search import Quantised, Search, without_biases
+from neural_golf.quantise.twins import twin
+
+__all__ = ["run_pack", "run_unpack"]
+
+Vector = NDArray[np.float32]
+
+
+def run_unpack(args: argparse.Namespace) -> int:
+    """Run `golf unpack`; returns 0. Raises GolfError for what is no canonical file."""
+    try:
+        with args.file.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise GolfError(f"{args.file} cannot be read: {error.strerror}") from None
+    try:
+        made = to_onnx(content)
+    except GolfError as error:
+        raise GolfError(f"{args.file}: {error}") from None
+    write_bytes(args.output, made)
+    print(f"{args.file}: {len(content):,} bytes; written to {args.output}")
+    return 0
+
+
+def run_pack(args: argparse.Namespace) -> int:
+    """Run `golf pack`; returns 0. Raises GolfError where no number of levels keeps what is asked for."""
+    if not 0 < args.keep < 1:
+        raise GolfError(f"--keep {args.keep:g} should be a share between 0 and 1, such as 0.978")
+    if args.output.suffix != SUFFIX:
+        raise GolfError(f"{args.output} should end in {SUFFIX}")
+    settings = config.load().pack
+    network, parameters = _read(args.file, args.which)
+    train, heldout = data.read("train"), data.read("heldout")
+    if train.pixels.shape[1:] != network.in_shape:
+        raise GolfError(f"{args.file} is for images of another shape than this run's data")
+    core = engine(network)
+    labels = heldout.labels.astype(np.int64)
+    before = core.correct(parameters, heldout.pixels, labels) / len(heldout)
+    print(f"{args.file}: {np.count_nonzero(parameters)} weights, {before:.4f} of the held-out images right")
+    if settings.biases == "drop":
+        parameters = without_biases(core, parameters, train, settings)
+    network, parameters = as_packed(network, parameters)
+    core, best = engine(network), (0.0, 0)
+    for most in settings.levels:
+        quantised = _quantise(network, parameters, train, settings, most)
+        made = _canonical(network, quantised)
+        share = core.correct(made, heldout.pixels, labels) / len(heldout)
+        size = len(encode(network, made))
+        print(f"levels up to {most}: {share:.4f} of the held-out images right, {size} bytes", flush=True)
+        if share >= args.keep:
+            _write(args.output, network, made, settings)
+            return 0
+        best = max(best, (share, most))
+    raise GolfError(
+        f"no number of levels keeps {args.keep:g} of the held-out images right; "
+        f"the best are levels up to {best[1]}, with {best[0]:.4f}"
+    )
+
+
+def _read(path: Path, run: str | None) -> tuple[Network, Vector]:
+    """The network of an ONNX file or of one run of a checkpoint."""
+    if path.suffix == ".safetensors":
+        checkpoint = read_checkpoint(path)
+        names = [one.name(path.stem) for one in checkpoint.runs]
+        if run is None and len(names) == 1:
+            run = names[0]
+        if run not in names:
+            raise GolfError(f"{path} has no network {run!r}; name one with --run, such as {names[0]}")
+        return checkpoint.network, checkpoint.baked(names.index(run))
+    if run is not None:
+        raise GolfError("--run goes with a checkpoint (.safetensors)")
+    try:
+        content = path.read_bytes()
+        network, parameters = unpack(content, str(path))
+    except OSError as error:
+        raise GolfError(f"{path} cannot be read: {error.strerror}") from None
+    except GolfError:
+        raise
+    except Exception as error:  # protobuf and onnx have errors of their own
+        raise GolfError(f"{path} is no ONNX file of this project ({type(error).__name__})") from None
+    return network, parameters
+
+
+def _quantise(
+    network: Network, parameters: Vector, train: data.Split, settings: Pack, most: int
+) -> Quantised:  # fmt: skip
+    """One search, kept in .golf."""
+    kept = settings.model_dump(exclude={"levels", "twins", "biases"})
+    key = longwork.folder(
+        "pack", spec=network.spec, parameters=parameters.tobytes().hex(), settings=kept, most=most,
+        data=data.digest(),
+    )  # fmt: skip
+
+    def compute(state: Path) -> longwork.Piece:
+        def say(text: str) -> None:
+            longwork.say("pack", f"levels up to {most}", text)
+
+        found = Search(engine(network), parameters, train, settings, most, say).run(state)
+        return {"levels": found.levels, "scales": found.scales}, {}
+
+    tensors, _ = longwork.finished(key, compute)
+    return Quantised(tensors["levels"], tensors["scales"])
+
+
+def _canonical(network: Network, quantised: Quantised) -> Vector:
+    """The parameters [n]: levels times scales, or levels without common divisors where no scale is told."""
+    made = quantised.levels.astype(np.float64)
+    told = told_scales(network, quantised.levels != 0)
+    for tensor, scale, scaled in zip(network.tensors, quantised.scales, told, strict=True):
+        if scaled:
+            made[tensor.slice] *= scale
+        else:
+            made[tensor.slice] /= max(1, int(np.gcd.reduce(quantised.levels[tensor.slice])))
+    return made.astype(np.float32)
+
+
+def _write(path: Path, network: Network, parameters: Vector, settings: Pack) -> None:
+    """Write the smallest file among a network's twins, and say what it is made of."""
+    rng = np.random.default_rng([settings.seed, *b"twins"])
+    found = contents(network, parameters)
+    content = write(found)
+    for _ in longwork.progress(range(settings.twins), desc="twins"):
+        levels = twin(network, found.levels, rng)
+        content = min(content, write(replace(found, levels=levels)), key=len)
+    made, values = decode(content)
+    write_bytes(path, content)
+    parts = ", ".join(f"{bits:.0f} bits {name}" for name, bits in bill(made, values).items() if bits)
+    print(f"{path}: {len(content)} bytes ({parts}), {np.count_nonzero(values)} weights")
