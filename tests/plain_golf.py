@@ -71,7 +71,11 @@ def read(content: bytes) -> tuple[list[tuple[str, dict[str, int]]], list[list[Fr
     """The layers with their fields, and the numbers of each tensor."""
     d = Decoder(content)
     assert d.symbol([15, 1]) == 0
-    assert d.symbol([12, 10, 1, 1]) == 0
+    form = d.symbol([12, 10, 1, 1])
+    assert form < 3
+    if form == 2:
+        for _ in range(4):
+            d.number("form", {})
     shape = [d.number("shape", {}) for _ in range(3)] if d.symbol([63, 1]) else [1, 28, 28]
     layers: list[tuple[str, dict[str, int]]] = []
     before = "(at the start)"

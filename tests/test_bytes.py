@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import bytes_tables
 import plain_golf
 from neural_golf.base.errors import GolfError
+from neural_golf.net.form import Form
 from neural_golf.net.onnx import unpack
 from neural_golf.net.plain import Plain
 from neural_golf.net.spec import Network
@@ -50,7 +51,12 @@ SPECS = [
     ),
     ("conv 20 k7", "norm", "abs", "maxpool 4", "dropout 0.5", "conv 10 k1", "gap"),
     ("conv 100 k2", "leaky 0.125", "maxpool 9", "linear 3"),
-]
+    (
+        "conv 8 k5 nobias turns mirrors", "abs", "maxpool 2", "conv 8 k3 same nobias turns mirrors", "abs",
+        "maxpool 2 s1", "conv 16 k3 d2 nobias turns mirrors", "abs", "avgpool 3 s2", "linear 10 nobias",
+    ),
+]  # fmt: skip
+FORMS = (None, Form(), Form(0.3, 0.4, 1.0, 0.25))
 quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -72,7 +78,7 @@ def whole(
 ) -> tuple[Network, NDArray[np.int64]]:
     """A network as a file has it, and whole numbers up to `most`, of which a share is not 0."""
     rng = np.random.default_rng(seed)
-    network = Network.parse(spec, shape)
+    network = Network.parse(spec, shape, FORMS[seed % 3])
     values = rng.integers(-most, most + 1, network.size) * (rng.random(network.size) < share)
     network, values = as_packed(network, values.astype(np.float32))
     return network, values.astype(np.int64)
@@ -332,7 +338,7 @@ def test_twins_compute_the_same(spec: tuple[str, ...], rng: np.random.Generator)
 
 def test_the_committed_network_is_far_from_its_bound_only_by_what_the_layers_cost() -> None:
     """golf98's topology with 200 weights of 4 bits: positions, sizes and signs are within 5 % of the entropy."""
-    network, values = drawn(GOLF98, 200 / 1689, 8, 2)
+    network, values = drawn(GOLF98, 200 / 1689, 8, 3)
     levels = contents(network, values).levels
     sizes = np.unique(np.abs(levels[levels != 0]), return_counts=True)[1]
     k = sizes.sum()

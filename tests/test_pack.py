@@ -20,6 +20,7 @@ from neural_golf.leaderboard import enter, entries
 from neural_golf.leaderboard.entries import Broken, Card, Entry, submit, verified_entries
 from neural_golf.leaderboard.tables import render, tables, write_tables
 from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
+from neural_golf.net.form import Form
 from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
@@ -90,6 +91,17 @@ def test_a_file_is_scored_as_the_network_that_it_stands_for(
     )  # fmt: skip
     refused = verify(other, IMAGES, labels, challenge("bytes"))
     assert refused.verdict == "REFUSED" and "mnist-98-bytes ranks .golf files" in refused.reason
+
+
+def test_a_file_whose_images_are_in_form_is_scored_like_any_other(tmp_path: Path) -> None:
+    plain, values = small()
+    network = Network.parse(plain.spec, plain.in_shape, Form())
+    path = tmp_path / "a.golf"
+    path.write_bytes(encode(network, values))
+    labels = engine(network).logits(values, IMAGES).argmax(1)
+    verdict = verify(path, IMAGES, labels, challenge("bytes"))
+    assert (verdict.verdict, verdict.division) == ("PASS", "open"), verdict.reason
+    assert len(path.read_bytes()) <= len(encode(plain, values)) + 1
 
 
 HOSTILE: dict[str, Callable[[bytes], bytes]] = {
@@ -185,8 +197,8 @@ def test_the_leaderboard_ranks_by_bytes(
         (1, "smaller", len(content)), (2, "larger", len(larger))
     ]  # fmt: skip
     text = render(found)
-    assert "| rank | entry | bytes | non-zero |" in text
-    assert f"| 1 | [smaller](mnist-98-bytes/smaller/model.golf) | **{len(content)}** |" in text
+    assert "| rank | entry | division | bytes | non-zero |" in text
+    assert f"| 1 | [smaller](mnist-98-bytes/smaller/model.golf) | plain | **{len(content)}** |" in text
     write_tables(found, tmp_path / "board")
     assert board.challenges(tmp_path / "board/leaderboard.json", "mnist") == []  # the page has no bytes yet
 

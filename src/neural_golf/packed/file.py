@@ -165,7 +165,34 @@ def _contents(coder: Coder, given: Contents | None) -> Contents:
         index = given.scales[number] if given else 0
         scales.append(coder.uniform(index, len(MANTISSAS) * len(EXPONENTS)) if told else 0)
     coder.mark()
-    return Contents(shape, spec, levels, tuple(scales))
+    return Contents(form, shape, spec, levels, tuple(scales))
+
+
+def _network(spec: Sequence[str], shape: Sequence[int], form: Sequence[int]) -> Network:
+    made = Form(*(number / 1000 for number in form)) if form else None
+    return Network.parse(spec, (shape[0], shape[1], shape[2]), made)
+
+
+def _thousandths(form: Form | None) -> tuple[int, ...]:
+    """A form's numbers. Raises GolfError where they are no thousandths."""
+    numbers = astuple(form) if form else ()
+    whole = tuple(round(number * 1000) for number in numbers)
+    exact = all(made / 1000 == number for made, number in zip(whole, numbers, strict=True))
+    if not exact or not all(0 <= made < 65536 for made in whole):
+        raise GolfError(f"a .golf file has a form's numbers in thousandths, so it cannot say {form}")
+    return whole
+
+
+def _form(coder: Coder, form: Sequence[int]) -> tuple[int, ...]:
+    """The form of the images: one symbol where there is none, or the usual one."""
+    usual = _thousandths(Form())
+    kind = coder.interval(0 if not form else 1 if tuple(form) == usual else 2, FORMS)
+    if kind == 3:
+        raise GolfError("its images are in a form of a later version")
+    if kind == 2:
+        numbers = Numbers(coder)
+        return tuple(numbers.code(number, "form", {}) for number in (form or usual))
+    return usual if kind else ()
 
 
 def _shape(coder: Coder, shape: Sequence[int]) -> tuple[int, ...]:

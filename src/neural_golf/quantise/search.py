@@ -71,7 +71,7 @@ class Search:
     ) -> None:  # fmt: skip
         self.core, self.train, self.settings, self.most, self.say = core, train, settings, most, say
         self.network = core.network
-        self.pixels = train.pixels
+        self.pixels = core.seen(train.pixels)
         self.labels = train.labels.astype(np.int64)
         self.alive = np.flatnonzero(parameters)
         self.weights = parameters[self.alive].astype(np.float64)
@@ -172,7 +172,8 @@ class Search:
             order = rng.permutation(len(self.train))
             pixels, labels = self.pixels, self.labels
             if settings.augment.on:
-                pixels = augmented(self.train.pixels, order, settings.augment, rng)
+                changed = augmented(self.train.pixels, order, settings.augment, rng)
+                pixels = self.core.seen(changed)
                 labels, order = labels[order], np.arange(len(order))
             if not full.steps:
                 rows = order[: len(order) // MICRO * MICRO]
