@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
+from neural_golf.net.form import Form
 from neural_golf.net.kind import Tensor
 from neural_golf.net.spec import Network
 from neural_golf.packed.coder import Coder, Model, Reader, Writer
@@ -43,7 +44,7 @@ MOST_NUMBERS = 1 << 18  # of a network, zeros included
 MOST_LEVEL = 255
 VERSION = 1
 USUAL_SHAPE = (1, 28, 28)
-FORMS = (12, 10, 1, 1)  # how frequent: images as they are; in canonical form; two that are free
+FORMS = (12, 10, 1, 1)  # how frequent: images as they are; in the usual form; in another one; later ones
 
 # Kinds through which a factor goes as it is: without biases, scales of weights decide nothing.
 HOMOGENEOUS = {"conv", "linear", "relu", "abs", "leaky", "prelu", "maxpool", "avgpool", "gap"}
@@ -56,6 +57,7 @@ EXPONENTS = range(-40, 24)
 class Contents:
     """What a file says: levels [n], and for each tensor its scale as an index, or 0 where there is none."""
 
+    form: tuple[int, ...]  # thousandths; empty for images as they are
     shape: tuple[int, ...]
     spec: tuple[str, ...]
     levels: Levels
@@ -69,7 +71,7 @@ def as_packed(network: Network, parameters: Vector) -> tuple[Network, Vector]:
     """
     named = network.unpack(parameters)
     biases = [layer.bias is not None and bool(named[layer.bias.name].any()) for layer in network.layers]
-    made = Network.parse(usual_spec(network.spec, biases), network.in_shape)
+    made = Network.parse(usual_spec(network.spec, biases), network.in_shape, network.form)
     return made, made.pack({t.name: np.asarray(named[t.name], np.float32) for t in made.tensors})
 
 
@@ -90,7 +92,7 @@ def decode(content: bytes) -> tuple[Network, Vector]:
         raise GolfError(f"a .golf file has 1 to {MOST_BYTES:,} bytes, not {len(content):,}")
     try:
         found = _contents(Reader(content), None)
-        network = Network.parse(found.spec, (found.shape[0], found.shape[1], found.shape[2]))
+        network = _network(found.spec, found.shape, found.form)
         parameters = _values(network, found)
         again = encode(network, parameters)
     except GolfError as error:
@@ -112,7 +114,7 @@ def contents(network: Network, parameters: Vector) -> Contents:
         scale, index = _scale(tensor, values) if told else (Fraction(1), 0)
         levels[tensor.slice] = _whole(tensor, values, scale)
         scales.append(index)
-    return Contents(network.in_shape, network.spec, levels, tuple(scales))
+    return Contents(_thousandths(network.form), network.in_shape, network.spec, levels, tuple(scales))
 
 
 def write(found: Contents) -> bytes:
@@ -148,11 +150,10 @@ def _contents(coder: Coder, given: Contents | None) -> Contents:
     """Write what is given, or read it."""
     if coder.interval(0, (15, 1)):
         raise GolfError("it is of a later version")
-    if coder.interval(0, FORMS):
-        raise GolfError("its images are in a form of a later version")
+    form = _form(coder, given.form if given else ())
     shape = _shape(coder, given.shape if given else USUAL_SHAPE)
     spec = layers(coder, given.spec if given else ())
-    network = Network.parse(spec, (shape[0], shape[1], shape[2]))
+    network = _network(spec, shape, form)
     _check_size(network)
     coder.mark()
     levels = given.levels if given else np.zeros(network.size, np.int64)

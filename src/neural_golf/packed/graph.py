@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 from neural_golf.net.onnx import model_proto
 from neural_golf.packed.file import decode
 
@@ -15,5 +18,7 @@ def to_onnx(content: bytes) -> bytes:
     """
     network, parameters = decode(content)
     told = {"network": ", ".join(network.spec), "packed": f"{len(content)} bytes"}
+    if network.form:
+        told["form"] = json.dumps(asdict(network.form))
     made: bytes = model_proto(network, parameters, told).SerializeToString(deterministic=True)
     return made
