@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from neural_golf.data import stage
 
 ROOT = Path(__file__).parent.parent
 Digits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+# A shell ignores Ctrl-C for what it runs in the background, and processes hand that on: the tests send it to some.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

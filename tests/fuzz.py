@@ -45,7 +45,7 @@ from neural_golf.referee.sandbox import Sandbox
 from neural_golf.referee.scoring import TestImages, count_with_images
 from wrapping import honest
 
-HANG_SECONDS = 5  # of processor time, so that a busy machine makes no finding
+HANG_SECONDS = 10  # of processor time, so that a busy machine makes no finding
 IMAGES = 200  # real ones, on which the oracle's networks are counted
 
 # The table of docs/rules.md.

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/rules.md from the tests that prove them: python tests/rules_table.py"""
+"""Writes the tables of docs/rules.md and docs/versions.md from the tests that prove them: python tests/rules_table.py"""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from neural_golf.referee.counting import count
 from neural_golf.referee.rules import OPERATORS
 from test_counting import COUNTED
 
-RULES = Path(__file__).parents[1] / "docs" / "rules.md"
+DOCS = Path(__file__).parents[1] / "docs"
+RULES, COMPARED = DOCS / "rules.md", DOCS / "versions.md"
 VERDICTS = Path(__file__).parent / "attacking"  # version1.json and version2.json, by `attacks.py --json`
 
 
@@ -31,14 +32,13 @@ def verdicts(version: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def attacks() -> str:
-    """A row for each reason, and the attacks that it stops, with the figures of both versions."""
-    before, now = verdicts(1), verdicts(2)
-    stopped: dict[str, list[str]] = {}
-    for name, found in now.items():
-        stopped.setdefault(_stopped_by(found), []).append(f"{name} ({_figures(found, before[name])})")
-    rows = ["| what stops it | what is tried (real weights; counted by version 1, and now) |", "|---|---|"]
-    return "\n".join([*rows, *(f"| {reason} | {'; '.join(names)} |" for reason, names in stopped.items())])
+def stopped() -> str:
+    """A row for each reason, and the attacks that it stops."""
+    found: dict[str, list[str]] = {}
+    for name, verdict in verdicts(2).items():
+        found.setdefault(_stopped_by(verdict), []).append(name)
+    rows = ["| what stops it | what is tried |", "|---|---|"]
+    return "\n".join([*rows, *(f"| {reason} | {'; '.join(names)} |" for reason, names in found.items())])
 
 
 def _stopped_by(found: dict[str, Any]) -> str:
@@ -46,30 +46,44 @@ def _stopped_by(found: dict[str, Any]) -> str:
         if found["count"] >= found["real"]:
             return "they are counted"
         return "few answers are right" if found["holds"] else "nothing"
+    return "refused: " + re.sub(r"^\d+(?= wires)|\d+(?= image)|(?<=loses )[\d.]+", "N", _reason(found))
+
+
+def _reason(found: dict[str, Any]) -> str:
     reason = re.sub(r" \(?'[^']*'\)?", "", found["reason"])  # names of tensors
     reason = reason.split(", so ")[0].split(": [ONNX")[0].split(": and")[0]
-    reason = re.sub(r"^\d+(?= wires)|\d+(?= image)|(?<=loses )[\d.]+", "N", reason)
-    return "refused: " + reason.replace("|", "\\|").replace("*", "\\*")
+    return reason.replace("|", "\\|").replace("*", "\\*")
 
 
-def _figures(found: dict[str, Any], before: dict[str, Any]) -> str:
-    real = "any" if found["real"] >= 1_000_000 else f"{found['real']:,}"  # where no count would do
-    said = "refused" if before["verdict"] == "REFUSED" else f"{before['count']:,}"
+def attacks() -> str:
+    """Each attack with what both versions said."""
+    before, now = verdicts(1), verdicts(2)
+    rows = ["| attack | real weights | version 1 | right | version 2 | right |", "|---|--:|---|--:|---|--:|"]
+    for name, found in now.items():
+        real = "any" if found["real"] >= 1_000_000 else f"{found['real']:,}"  # where no count would do
+        said = " | ".join(_said(verdict) for verdict in (before[name], found))
+        rows.append(f"| {name} | {real} | {said} |")
+    return "\n".join(rows)
+
+
+def _said(found: dict[str, Any]) -> str:
     if found["verdict"] == "REFUSED":
-        return f"{real}; {said}"
-    right = "" if found["count"] >= found["real"] else f", {found['correct']:,} of 10,000 right"
-    return f"{real}; {said}, {found['count']:,}{right}"
+        return f"refused: {_reason(found)} | "
+    return f"counts {found['count']:,} | {found['correct']:,}"
 
 
 def operators() -> str:
     return f"{len(OPERATORS)} operators: " + ", ".join(sorted(OPERATORS)) + "."
 
 
-def filled(text: str) -> str:
-    """The page with its generated parts written anew."""
+def filled(page: Path) -> str:
+    """A page with its generated parts written anew."""
     from strangers import strangers
 
-    parts = {"counted": counted, "attacks": attacks, "strangers": strangers, "operators": operators}
+    parts = {"counted": counted, "stopped": stopped, "operators": operators}
+    if page == COMPARED:
+        parts = {"attacks": attacks, "strangers": strangers}
+    text = page.read_text(encoding="utf-8")
     for name, make in parts.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         assert text.count(begin) == text.count(end) == 1
@@ -80,4 +94,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    RULES.write_text(filled(RULES.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (RULES, COMPARED):
+        page.write_text(filled(page), encoding="utf-8")

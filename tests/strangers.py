@@ -187,21 +187,11 @@ def now(kind: Kind) -> str:
 
 
 def strangers() -> str:
-    """The table of docs/rules.md: what the versions see differently, and lists of the rest."""
-    rows = ["| kind of file | version 1 said | now |", "|---|---|---|"]
-    passed: dict[int, list[str]] = {}
-    refused = []
+    """The table of docs/versions.md."""
+    rows = ["| kind of file | version 1 | version 2 |", "|---|---|---|"]
     for name, kind in KINDS.items():
         said = VERSION_1[name].replace("|", "\\|").replace("*", "\\*")
-        if said == now(kind):
-            passed.setdefault(kind.count, []).append(name)
-        elif said.startswith("refused") and kind.verdict == "REFUSED":
-            refused.append(name)
-        else:
-            rows.append(f"| {name} | {said} | {now(kind)} |")
-    rows += ["", "These pass as before:", ""]
-    rows += [f"- with {count:,}: {'; '.join(names)}" for count, names in sorted(passed.items())]
-    rows += ["", f"These are refused as before, and the verdict says what helps: {'; '.join(refused)}."]
+        rows.append(f"| {name} | {said} | {now(kind)} |")
     return "\n".join(rows)
 
 

@@ -179,3 +179,15 @@ def test_a_network_that_inverts_raw_pixels_is_told(tmp_path: Path, digits: Digit
 def test_a_file_that_passes_gets_no_hint(tmp_path: Path, digits: Digits, linear: Linear) -> None:
     found = judged(tmp_path, digits, *linear)
     assert found.verdict == "PASS" and re.fullmatch(r"\d+ of 1797 correct, 1689 needed", found.reason)
+
+
+def test_the_verdict_tells_of_another_order(tmp_path: Path) -> None:
+    images = np.zeros((1000, 1, 28, 28), np.uint8)
+    images[np.arange(1000), 0, 0, LABELS] = 255
+    weight = np.zeros((784, 10), np.float32)
+    weight[np.arange(10), (np.arange(10) + 1) % 10] = 1
+    path = tmp_path / "net.onnx"
+    path.write_bytes(linear_net(weight, np.zeros(10, np.float32)).SerializeToString())
+    challenge = load_challenge("mnist-98").model_copy(update={"images": 1000, "threshold": 900})
+    found = verify(path, images, LABELS, challenge)
+    assert found.verdict == "FAIL" and "0 for 9, 1 for 0" in found.reason

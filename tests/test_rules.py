@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import fuzz
 import rules_table
 from attacks import ATTACKS
 from neural_golf.referee import frame, products, scoring
 from neural_golf.referee.exits import EXIT_CODES, NO_VERDICT, UNWRITTEN
 from neural_golf.referee.folding import MOVES
 from neural_golf.referee.rules import LIMITS, OPSETS, RULES_VERSION
-from rules_table import RULES, filled
+from rules_table import COMPARED, RULES, filled
 
 TEXT = RULES.read_text(encoding="utf-8") if RULES.exists() else ""
 
 
-def test_the_tables_are_those_of_the_tests() -> None:
-    assert filled(TEXT) == TEXT, "run: python tests/rules_table.py"
+@pytest.mark.parametrize("page", [RULES, COMPARED], ids=lambda page: page.stem)
+def test_the_tables_are_those_of_the_tests(page: Path) -> None:
+    assert filled(page) == page.read_text(encoding="utf-8"), "run: python tests/rules_table.py"
+
+
+def test_the_fuzzer_was_run_over_these_rules() -> None:
+    table = fuzz.PLACE.search(TEXT)
+    assert table is not None
+    assert all(line in table[0] for line in [*fuzz.HEADER, *fuzz.NAMES.values()])
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -30,7 +40,7 @@ def test_every_attack_is_told_with_what_each_version_said(version: int) -> None:
         f"# The rules, version {RULES_VERSION}",
         f"at most {LIMITS.file_bytes >> 20} MiB",
         f"at most {LIMITS.nodes} nodes",
-        f"at most {LIMITS.wires} inputs beyond",
+        f"at most {LIMITS.wires} wires",
         f"up to {LIMITS.integers} integers",
         f"a number up to {frame.BATCH:,}",
         f"operator sets {OPSETS[0]} to {OPSETS[-1]}",

@@ -90,6 +90,13 @@ def _failed(words: Sequence[str], error: Exception) -> int:
         close_output()
         _complain(words, f"the output cannot be written: {error.strerror}")
         return UNWRITTEN
+    if (
+        isinstance(error, OSError)
+        and error.filename is not None
+        and words[:1] in (["submit"], ["leaderboard"])
+    ):
+        _complain(words, f"{error.filename} cannot be read or written: {error.strerror}")
+        return UNWRITTEN
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("neural_golf"):
         extra = "torch" if error.name in ("torch", "torchvision") else "train"
         hint = f"pip install '.[{extra}]' in the project's folder"

@@ -151,7 +151,24 @@ def _card(path: Path) -> Card:
         first = error.errors()[0]
         loc = first["loc"][:1] if first["loc"][:1] == ("seed",) else first["loc"]  # else the kind of seed too
         where = ".".join(map(str, loc)) or "card"
-        raise GolfError(f"{ascii(where)[1:-1]}: {first['msg']}") from error
+        raise GolfError(
+            f"{ascii(where)[1:-1]}: {_plainly(first['type'], first['loc'], first['msg'])}"
+        ) from error
+
+
+def _plainly(kind: str, where: Sequence[object], words: str) -> str:
+    """What is wrong with a field of a card, where pydantic says it in its own language."""
+    if kind == "extra_forbidden":
+        return f"no such key; a card has {', '.join(Card.model_fields)}"
+    if kind == "model_type":
+        return "it must have lines of the form `key: value`"
+    if kind == "string_pattern_mismatch":
+        path = " or a path of this repository" if where[0] == "code" else ""
+        links = where[0] in ("code", "links")
+        return (
+            f"it must be an https link{path}" if links else "it must be one line without control characters"
+        )
+    return words
 
 
 def submit(

@@ -130,7 +130,7 @@ def _find(challenge: Challenge, file: DataFile, folders: Sequence[Path]) -> NDAr
         try:
             return read_idx(path, file.md5)
         except GolfError as error:
-            wrong = error
+            wrong = GolfError(f"{error}, or name the folder of the {challenge.dataset} files with --data")
     raise wrong or GolfError(
         f"data: no {file.name} in {', '.join(map(str, folders))}; download the published "
         f"{challenge.dataset} test files there, run `golf data`, or name their folder with --data"

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from neural_golf.base.errors import GolfError
 from neural_golf.referee.challenge import Challenge
 from neural_golf.referee.exits import NoVerdict
-from neural_golf.referee.hints import hint
+from neural_golf.referee.hints import hint, order_hint
 from neural_golf.referee.rules import LIMITS, RULES_VERSION, Limits, Refused, probing_order
 from neural_golf.referee.sandbox import Answer, Sandbox
 from neural_golf.referee.unpacking import PACKED, is_packed
@@ -201,7 +201,7 @@ def _verdict(
             if flag and halves:  # two numbers of 4 bits may be in each
                 known |= {what: known[what] + halves for what in ("nonzero", "parameters")}
                 known["parts"]["counted twice"] = halves
-            better = _better(answer, classes, labels)
+            better = _order(classes, labels) or _better(answer, classes, labels)
         except Refused as refusal:
             refused = str(refusal)
     passed = correct is not None and (threshold is None or correct >= threshold)
@@ -258,6 +258,11 @@ def _better(answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integ
         part = order[: len(found)]
         right[name] = int((found == labels[part]).sum())
     return hint(right, int((classes[part] == labels[part]).sum()), len(part))
+
+
+def _order(found: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> str | None:
+    """Whether the file has its classes in another order."""
+    return order_hint(found, labels, 1 + int(max(found.max(), labels.max())))
 
 
 def _precision(losses: Mapping[str, float]) -> tuple[str | None, str | None]:
