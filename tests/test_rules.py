@@ -27,6 +27,12 @@ def test_the_fuzzer_was_run_over_these_rules() -> None:
     table = fuzz.PLACE.search(TEXT)
     assert table is not None
     assert all(line in table[0] for line in [*fuzz.HEADER, *fuzz.NAMES.values()])
+    rows = [
+        line.split(" | ")
+        for line in table[0].splitlines()
+        if line.startswith(tuple(f"| {n} |" for n in fuzz.NAMES.values()))
+    ]
+    assert [row[4:7] for row in rows] == [["0", "0", "0"]] * len(fuzz.NAMES)  # crashes, hangs, wrong counts
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -241,7 +241,12 @@ DRAFTS: dict[str, Attack] = {
     },
     **{
         f"the signs of zeros, {what}": Attack(
-            lambda minus=minus: turning_zeros(minus), PRELU, reason="the batch", harmless=800
+            lambda minus=minus: turning_zeros(minus),
+            PRELU,
+            reason="the batch",
+            like="prelu",
+            agree=0.95,
+            harmless=800,
         )
         for what, minus in (
             ("too small for float16", too_small_for_half),
@@ -252,7 +257,8 @@ DRAFTS: dict[str, Attack] = {
         f"off in batches of {images}, {name}": Attack(
             lambda images=images, name=name: off_in_batches_of(images, name),
             filled(name),
-            reason="the batch|same for every image|NaN",
+            reason="depends on the batch",
+            like=name,
         )
         for images in (1, 50, 64, 250)
         for name in ("prelu", "golf98-heldout-200")
