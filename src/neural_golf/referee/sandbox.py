@@ -329,9 +329,6 @@ class Sandbox:
 
     def stop(self) -> None:
         """End the child process. The next file gets a new one."""
-        if self._control is not None:
-            self._control.close()
-            self._control = None
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -339,6 +336,9 @@ class Sandbox:
             if self._process.stderr is not None:
                 self._process.stderr.close()
             self._process = None
+        if self._control is not None:  # last, since a child that sees it closed ends by itself, in its own way
+            self._control.close()
+            self._control = None
 
 
 def _import_roots() -> list[str]:
