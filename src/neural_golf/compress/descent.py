@@ -105,6 +105,8 @@ class Descent:
         while self.epoch < len(self.plan):
             step = self.plan[self.epoch]
             self._resize(step)
+            for technique in self.techniques:
+                technique.before_epoch(self, step)
             loss = self._train(step)
             if not np.isfinite(self.weights).all():
                 raise GolfError(
@@ -135,10 +137,8 @@ class Descent:
         return mask
 
     def _resize(self, step: Epoch) -> None:
-        """Bring the network to the size of this epoch, after what the techniques do."""
+        """Bring the network to the size of this epoch."""
         recipe = self.recipe
-        for technique in self.techniques:
-            technique.before_epoch(self, step)
         if step.size >= len(self.alive):
             return
         whole, count = self.whole(self.average), len(self.alive) - step.size
@@ -210,7 +210,7 @@ class Descent:
             first = self.core.micro_gradients(self.whole(self.weights), pixels, targets, rows, 16, mask)
             self.full.warm(first[:, self.alive], batch / 16)
         starts = range(0, len(order) - batch + 1, batch) or range(1)
-        total, penalty = 0.0, recipe.penalty * (step.rate[0] == step.rate[1])  # no price while it settles
+        total, penalty = 0.0, 0.0 if step.settles else recipe.penalty
         for k, rate in zip(starts, np.linspace(*step.rate, len(starts)), strict=True):
             rows = order[k : k + batch]
             loss, gradient = self.core.loss_gradient(

@@ -17,6 +17,11 @@ class Epoch:
     rate: tuple[float, float]  # first and last step
     snapshot: bool = False
 
+    @property
+    def settles(self) -> bool:
+        """Whether the rate falls, so that the network comes to rest for a snapshot."""
+        return self.rate[0] != self.rate[1]
+
 
 def plan(recipe: Recipe, full: int) -> list[Epoch]:
     """The epochs after the dense ones, from `full` parameters down to the last size.

@@ -51,7 +51,9 @@ class Technique(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def before_epoch(self, state: State, step: Epoch) -> None:
-        """Called before weights are removed for this epoch."""
+        """Called once weights have been removed for this epoch, before any image of it is seen. The network
+        may be left larger than the plan says, if `step` does not settle: the next removal takes as many more.
+        """
 
     def order(self, state: State, order: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """The images of an epoch, in their order [n]; `rng` drew it."""

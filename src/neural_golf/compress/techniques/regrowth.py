@@ -18,20 +18,23 @@ __all__ = ["Regrowth"]
 
 
 class Regrowth(Technique):
-    """That share of the weights is given back, at 0; the next removals decide anew."""
+    """That share of the weights is given back, at 0, in every so many epochs of the full-matrix phase.
+
+    They are trained for an epoch, in which the network is larger than the plan says. The next removal then
+    takes as many more and decides anew. While a snapshot settles, nothing is given back.
+    """
 
     share: Annotated[float, Field(gt=0, lt=1)]
     every: Annotated[int, Field(ge=1)] = 4  # epochs
 
     def before_epoch(self, state: State, step: Epoch) -> None:
         count = int(self.share * step.size)
-        if state.full is None or step.snapshot or state.epoch % self.every or not count:
+        full_again = step.size + count <= state.recipe.full_below  # larger ones are trained by plain Adam
+        if state.full is None or step.settles or state.epoch % self.every or not count or not full_again:
             return
         rows = state.rng("regrow").permutation(len(state.train))
         rows = rows[: len(rows) // 8 * 8]
-        gradients = state.core.micro_gradients(
-            state.whole(state.average), state.train.pixels, state.targets, rows, 8
-        )
+        gradients = state.core.micro_gradients(state.whole(state.average), state.seen, state.targets, rows, 8)
         found, second = regain(gradients, state.alive, count, state.recipe.damping, 8)
         together = np.concatenate([state.alive, found])
         order = np.argsort(together)
