@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import json
@@ -34,6 +35,11 @@ SECONDS = 10  # for one file, on a busy machine
 PEAK = 1 << 20  # KiB of resident memory: 1 GiB, a third of the address space it may ask for
 IMAGES = np.random.default_rng(3).integers(0, 256, (40, 1, 28, 28), np.uint8)
 LABELS = np.zeros(40, np.uint8)
+
+
+def said(classes: np.ndarray) -> str:
+    """Classes as the child sends them."""
+    return base64.b64encode(classes.tobytes()).decode()
 
 
 @pytest.fixture(scope="module")
@@ -431,6 +437,14 @@ print(verify("good.onnx", np.zeros((2, 1, 28, 28), np.uint8), np.zeros(2, np.uin
         b'{"drawing": ["click n0 href \\"https://example.org\\""]}',
         b'{"drawing": ["n0([\\"<script>\\"])"]}',
         b'{"drawing": ["image --> n0\\nclick n0"]}',
+        *(
+            json.dumps({"classes": said(LABELS), "probes": probes}).encode()
+            for probes in (
+                {"strange": [said(1 - LABELS)]},
+                {"strange": said(1 - LABELS)},
+                {"wide": [said(np.tile(LABELS, 2))]},
+            )
+        ),
         b"x" * (9 << 20),
     ],
     ids=lambda text: ascii(text[:40]),

@@ -151,7 +151,7 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, request: byte
             found = predict(folded, images, limits.classes, request == SCORE)
             answer |= {"ties": found.ties, "one_by_one": found.one_by_one, "batch": found.batch}
             answer["classes"] = _packed(found.classes)
-            answer["probes"] = {k: _packed(v) for k, v in found.probes.items()}
+            answer["probes"] = {k: [*map(_packed, grids)] for k, grids in found.probes.items()}
     except Refused as refusal:
         answer["refused"] = str(refusal)
     except MemoryError:
