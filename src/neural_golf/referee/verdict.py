@@ -28,7 +28,7 @@ from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.hints import hint, order_hint
 from neural_golf.referee.rules import LIMITS, RULES_VERSION, Limits, Probe, Refused, probing_order
 from neural_golf.referee.sandbox import Answer, Sandbox
-from neural_golf.referee.unpacking import PACKED, is_packed
+from neural_golf.referee.unpacking import SUFFIX, is_packed
 
 __all__ = [
     "LIMITS",
@@ -136,10 +136,8 @@ def verify_many(
 
         def judge(path: str | os.PathLike[str]) -> Answer:
             if challenge is not None and challenge.score == "bytes" and not is_packed(path):
-                name, (suffix,) = challenge.name, PACKED
-                return Answer(
-                    refused=f"{name} ranks {suffix} files, and its name does not end so (`golf pack`)"
-                )
+                why = f"{challenge.name} ranks {SUFFIX} files, and its name does not end so (`golf pack`)"
+                return Answer(refused=why)
             sandbox = idle.get()
             try:
                 answer = sandbox.judge(path, probes)
