@@ -484,20 +484,6 @@ def test_a_child_that_died_between_two_files_is_started_again(tmp_path: Path) ->
         assert made.judge(tmp_path / "good.onnx").refused is None
 
 
-def test_fresh_gives_every_file_a_child_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "good.onnx").write_bytes(good())
-    started: list[object] = []
-    popen = sandbox_module.subprocess.Popen
-    monkeypatch.setattr(
-        sandbox_module.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k)
-    )
-    for fresh, children in ((False, 1), (True, 3)):
-        started.clear()
-        found = verify_many([tmp_path / "good.onnx"] * 3, IMAGES, LABELS, fresh=fresh)
-        assert [v.verdict for v in found] == ["PASS"] * 3
-        assert len(started) == children
-
-
 def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "good.onnx").write_bytes(good())
     monkeypatch.setattr(sandbox_module, "_BOOT", "raise SystemExit('no onnxruntime here')")

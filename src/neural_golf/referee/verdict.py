@@ -102,17 +102,15 @@ def verify_many(
     *,
     limits: Limits = LIMITS,
     jobs: int = 1,
-    fresh: bool = False,
     probes: bool = True,
 ) -> list[Verdict]:
     """Score several files, each as `verify` does, in its own limited fork of a child process.
 
-    `jobs` child processes work side by side. The verdicts come in the order of the paths. With `fresh` each
-    file gets a new child process. This is slower, and it is right for files of several strangers: a file that
-    takes over its fork can then reach no verdict but its own. Without `probes` a file is run only once, in
-    batches. This is right for our own files, and for more images of a file that was probed. It does not find
-    a network that looks at the other images of its batch, that makes constants from the image, or that hides
-    something in the last bits of its parameters.
+    `jobs` child processes work side by side. The verdicts come in the order of the paths. For files of
+    several strangers `verify` is right: there, a file that takes over its fork can reach no verdict but its
+    own. Without `probes` a file is run only once, in batches. This is right for our own files, and for more
+    images of a file that was probed. It does not find a network that looks at the other images of its batch,
+    that makes constants from the image, or that hides something in the last bits of its parameters.
 
     Raises GolfError and NoVerdict as `verify` does: with one file that has no verdict, none has.
     """
@@ -145,8 +143,6 @@ def verify_many(
                     answer = answer.model_copy(update={"hints": sandbox.hints(path).hints})
                 return answer
             finally:
-                if fresh:
-                    sandbox.stop()
                 idle.put(sandbox)
 
         with ThreadPoolExecutor(len(sandboxes)) as pool:
