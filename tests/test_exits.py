@@ -89,7 +89,8 @@ def shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
         ("$GOLF verify absent.onnx --challenge mnist-97 2>/dev/full", 3, ""),
         ("$GOLF verify '' 2>/dev/full", USAGE, ""),
         ("ulimit -n 10; $GOLF verify good.onnx $ABOUT", 3, ""),
-        ("$GOLF submit good.onnx --name a --card absent.yaml", 1, "the file cannot be opened"),
+        ("$GOLF submit good.onnx --name a --card absent.yaml", 3, "the file cannot be opened"),
+        ("$GOLF leaderboard --leaderboard absent", 3, "absent: it is not a folder"),
     ],
 )  # fmt: skip
 def test_every_way_to_end_has_its_code(folder: Path, line: str, code: int, said: str) -> None:
@@ -154,9 +155,10 @@ def test_a_package_that_is_missing_is_no_verdict(folder: Path) -> None:
     assert run.stderr.startswith("golf verify: onnx is not installed")
 
 
-def test_the_help_names_the_codes(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["verify", "submit"])
+def test_the_help_names_the_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.main(["verify", "--help"])
+        cli.main([command, "--help"])
     assert end.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     for part in (

@@ -18,7 +18,9 @@ FLOORS = (
     "cli", "workflow", "site", "leaderboard", "look", "experiments", "results", "quantise", "compress", "train", "bench",
     "data", "config", "referee", "engine", "packed", "net", "base",
 )  # fmt: skip
-ONLY = {"referee": {"base"}, "base": set(), "config": {"net", "base"}}
+ONLY = {"referee": {"base", "packed"}, "base": set(), "config": {"net", "base"}, "packed": {"net", "base"}}
+# Modules that import by a name that they put together, which no reader of imports sees: tables of commands and recipes.
+BY_NAME = {"cli.py", "compress/technique.py"}
 MOST_LINES = 400
 MARKER = re.compile(rb"^\s*(<{7}|>{7}|\|{7}) ", re.MULTILINE)  # of a merge
 # `results` and above, where a value has a type; and the modules whose values are still to be given one.
@@ -115,6 +117,40 @@ def test_every_room_has_its_place_on_one_list() -> None:
 
 def test_arrows_run_down() -> None:
     assert wrong_arrows(SRC) == []
+
+
+def test_the_referee_has_one_way_out_of_its_room() -> None:
+    """What unpacks a `.golf` file; all the rest it knows by itself."""
+    arrows = [
+        (path.relative_to(SRC).as_posix(), target.relative_to(SRC).as_posix())
+        for path in modules(SRC / "referee")
+        for target in imports(path, SRC)
+        if room(target, SRC) not in ("referee", "base")
+    ]
+    assert sorted(arrows) == [
+        ("referee/unpacking.py", "packed/__init__.py"),
+        ("referee/unpacking.py", "packed/graph.py"),
+    ]
+
+
+def by_name(src: Path) -> set[str]:
+    """Modules that mention importlib's import_module or __import__."""
+    return {
+        path.relative_to(src).as_posix()
+        for path in modules(src)
+        if re.search(r"\bimport_module\b|\b__import__\b", path.read_text())
+    }
+
+
+def test_nothing_is_imported_past_the_rules() -> None:
+    assert by_name(SRC) == BY_NAME
+
+
+def test_an_import_by_name_is_found(small: Path) -> None:
+    (small / "referee/cli.py").write_text(
+        "import importlib\nimportlib.import_module('neural_golf.net.spec')\n"
+    )
+    assert by_name(small) == {"referee/cli.py"}
 
 
 def test_no_modules_import_one_another() -> None:

@@ -20,7 +20,8 @@ from neural_golf.base.errors import GolfError
 from neural_golf.leaderboard import cli, entries
 from neural_golf.leaderboard.entries import Broken, Card, Entry, load_card, submit, verified_entries
 from neural_golf.leaderboard.tables import outdated, render, render_graphs, tables, write_tables
-from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
+from neural_golf.referee import cli as referee
+from neural_golf.referee.challenge import Challenge, challenge_names, load_challenge, load_test_set
 from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.sandbox import Sandbox
 from neural_golf.referee.verdict import Verdict
@@ -37,12 +38,15 @@ TEST_SET: TestSet = (IMAGES, np.full(20, 9, np.uint8))
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Challenge:
-    """mnist-98 with 20 images, wherever it is loaded."""
-    made = load_challenge("mnist-98").model_copy(update={"images": 20, "threshold": 20})
-    monkeypatch.setattr(entries, "load_challenge", lambda name: made.model_copy(update={"name": name}))
-    monkeypatch.setattr(cli, "load_challenge", lambda name: made)
+    """mnist-98 with 20 images; where the leaderboard loads a challenge, each has as many."""
+
+    def load(name: str) -> Challenge:
+        return load_challenge(name).model_copy(update={"images": 20, "threshold": 20})
+
+    monkeypatch.setattr(entries, "load_challenge", load)
+    monkeypatch.setattr(cli, "load_challenge", load)
     monkeypatch.setattr(cli, "load_test_set", lambda *_: TEST_SET)
-    return made
+    return load("mnist-98")
 
 
 @pytest.fixture
@@ -198,6 +202,7 @@ def test_what_strangers_wrote_is_escaped() -> None:
 
 
 ODD = "it must hold model.onnx and card.yaml and nothing else"
+THERE_ARE = f"there are {', '.join(challenge_names())}"
 NAME = "its name must be of a-z, 0-9, dot, dash, and underscore"
 
 
@@ -253,7 +258,39 @@ def spoil(folder: Path, how: str) -> tuple[str, str]:
         case "a name that is not text":
             os.rename(folder, os.fsencode(folder.parent) + b"/\xff")  # noqa: PTH104 (bytes)
             return r"\udcff", NAME
+        case "a file beside the entries":
+            (folder.parent / "notes.txt").write_text("hello")
+            return "notes.txt", "it is not a folder"
+        case "a file beside the challenges":
+            (folder.parents[1] / "notes.txt").write_text("hello")
+            return "notes.txt", f"challenge 'notes.txt' does not exist; {THERE_ARE}"
+        case "a folder of no challenge":
+            (folder.parents[1] / "mnist-97").mkdir()
+            return "mnist-97", f"challenge 'mnist-97' does not exist; {THERE_ARE}"
+        case "a folder that is a challenge's file elsewhere":
+            (folder.parents[1] / "x.yaml").mkdir()
+            return "x.yaml", f"challenge 'x.yaml' does not exist; {THERE_ARE}"
+        case "a folder of colours":
+            (folder.parents[1] / "\x1b[31m\u202e").mkdir()
+            shown = r"\x1b[31m\u202e"
+            return shown, f"challenge '{shown}' does not exist; {THERE_ARE}"
+        case "a challenge that points elsewhere":
+            (folder.parents[1] / "mnist-99").symlink_to(folder.parent)
+            return "mnist-99", "it is a symbolic link"
+        case "a challenge that is a file":
+            (folder.parents[1] / "mnist-99").write_text("hello")
+            return "mnist-99", "it is not a folder"
     raise AssertionError(how)
+
+
+BESIDE = [
+    "a file beside the challenges",
+    "a folder of no challenge",
+    "a folder that is a challenge's file elsewhere",
+    "a folder of colours",
+    "a challenge that points elsewhere",
+    "a challenge that is a file",
+]
 
 
 @pytest.mark.parametrize(
@@ -272,11 +309,17 @@ def spoil(folder: Path, how: str) -> tuple[str, str]:
         "a card with an alias",
         "a name in capitals and colours",
         "a name that is not text",
+        "a file beside the entries",
+        *BESIDE,
     ],
 )
 def test_one_bad_entry_is_shown_and_the_others_stay(
     tmp_path: Path, enter: Callable[..., Entry], how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Each is told in one line, also what lies beside the challenges; no folder's name is ever a path."""
+    (tmp_path / "x.yaml").write_text(
+        load_challenge("mnist-98").model_copy(update={"name": "x"}).model_dump_json()
+    )
     enter("first")
     enter("second", zeros=1)
     shown = spoil(tmp_path / "board/mnist-98/first", how)
@@ -287,11 +330,14 @@ def test_one_bad_entry_is_shown_and_the_others_stay(
     assert "**BROKEN**: " in text and "<b>" not in text and "\x1b" not in text and "\u202e" not in text
     root = ["--leaderboard", str(tmp_path / "board")]
     assert command("leaderboard", *root) == 1
-    told = json.loads((tmp_path / "board/leaderboard.json").read_text())["mnist-98"]["broken"]
-    assert told == [{"entry": shown[0], "verdict": "BROKEN", "reason": shown[1]}]
+    told = json.loads((tmp_path / "board/leaderboard.json").read_text())
+    assert list(told) == ["mnist-98"]
+    here = [] if how in BESIDE else [{"entry": shown[0], "verdict": "BROKEN", "reason": shown[1]}]
+    assert told["mnist-98"]["broken"] == here
     assert outdated(found, tmp_path / "board") == []  # the tables are these, and yet:
     assert command("leaderboard", "--check", *root) == 1
-    assert f"BROKEN: mnist-98/{shown[0]}: {shown[1]}\n" in capsys.readouterr().out
+    place = shown[0] if how in BESIDE else f"mnist-98/{shown[0]}"
+    assert f"BROKEN: {place}: {shown[1]}\n" in capsys.readouterr().out
 
 
 def test_an_entry_without_a_verdict_stops_everything(
@@ -318,24 +364,46 @@ def test_an_entry_without_a_verdict_stops_everything(
         capsys.readouterr()
         assert golf.main([*words, *more]) == 3
         said = capsys.readouterr()
-        assert said == ("", "golf leaderboard: verify: no verdict: this machine is too busy\n")
+        assert said.out == ""
+        judged, why = said.err.splitlines()
+        assert judged == "leaderboard mnist-98/first: PASS, 1 of 2 entries judged"
+        assert why == "golf leaderboard: verify: no verdict: this machine is too busy"
     assert {p.name: p.read_bytes() for p in (tmp_path / "board").iterdir() if p.is_file()} == before
 
 
-def test_a_challenge_is_one_of_the_projects_and_its_folder_is_never_a_path(tmp_path: Path) -> None:
-    """A folder x.yaml beside a file x.yaml in the folder above reads neither."""
-    for name in ("x.yaml", "mnist-97", "mnist-98.yaml", "\x1b[31m"):
-        root = tmp_path / f"board {name}"
-        (root / name).mkdir(parents=True)
-        with pytest.raises(GolfError) as caught:
-            verified_entries(root, lambda _: TEST_SET)
-        assert str(caught.value).startswith(f"challenge {name!a} does not exist; there are ")
-        assert "\n" not in str(caught.value)
-    root = tmp_path / "board with a link"
-    root.mkdir()
-    (root / "mnist-99").symlink_to(tmp_path)
-    with pytest.raises(GolfError, match="mnist-99 is a symbolic link"):
-        verified_entries(root, lambda _: TEST_SET)
+def test_a_leaderboard_that_is_no_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("hello")
+    for name in ("file", "absent"):
+        with pytest.raises(GolfError, match=rf"leaderboard: .*{name}: it is not a folder"):
+            verified_entries(tmp_path / name, lambda _: TEST_SET)
+
+
+def test_what_is_judged_is_told_at_once(
+    tmp_path: Path,
+    enter: Callable[..., Entry],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A line on standard error for each entry, before the next one is begun; in a child process of its own."""
+    for zeros, name in enumerate(("first", "second", "third")):
+        enter(name, zeros=zeros)
+    (tmp_path / "board/mnist-98/second/model.onnx").write_bytes(b"bad")
+    said: list[str] = []
+    start = Sandbox._launch
+
+    def launch(self: Sandbox) -> object:
+        said.append(capsys.readouterr().err)
+        return start(self)
+
+    monkeypatch.setattr(Sandbox, "_launch", launch)
+    capsys.readouterr()
+    board(tmp_path)
+    assert said == [
+        "",
+        "leaderboard mnist-98/first: PASS, 1 of 3 entries judged\n",
+        "leaderboard mnist-98/second: REFUSED, 2 of 3 entries judged\n",
+    ]
+    assert capsys.readouterr().err == "leaderboard mnist-98/third: PASS, 3 of 3 entries judged\n"
 
 
 def test_submit_knows_only_the_projects_challenges(
@@ -345,8 +413,79 @@ def test_submit_knows_only_the_projects_challenges(
     (tmp_path / "easy.yaml").write_text(json.dumps(tree))
     (tmp_path / "card.yaml").write_text(json.dumps(CARD))
     words = ["--name", "a", "--card", str(tmp_path / "card.yaml"), "--challenge", str(tmp_path / "easy.yaml")]
-    assert golf.main(["submit", str(tmp_path / "a.onnx"), *words]) == 1
-    assert "easy.yaml' does not exist; there are fashion" in capsys.readouterr().err
+    assert golf.main(["submit", str(tmp_path / "a.onnx"), *words]) == 3
+    assert f"easy.yaml' does not exist; {THERE_ARE}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "told"),
+    [
+        (mean_net().SerializeToString(), 0, ""),
+        (mean_net(constants={"w": -W10}).SerializeToString(), 1, "0 of 20 correct, 20 needed"),
+        (b"bad", 2, "does not parse"),
+        (None, 2, "the file cannot be opened"),
+    ],
+    ids=["PASS", "FAIL", "REFUSED", "absent"],
+)
+def test_submit_ends_as_verify_does(
+    tmp_path: Path,
+    small: Challenge,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | None,
+    code: int,
+    told: str,
+) -> None:
+    for name in ("load_challenge", "load_test_set"):
+        monkeypatch.setattr(referee, name, lambda *_, name=name, **__: getattr(cli, name)("mnist-98"))
+    if content is not None:
+        (tmp_path / "a.onnx").write_bytes(content)
+    (tmp_path / "card.yaml").write_text(json.dumps(CARD))
+    words = [str(tmp_path / "a.onnx"), "--challenge", "mnist-98"]
+    more = ["--name", "a", "--card", str(tmp_path / "card.yaml"), "--leaderboard", str(tmp_path / "board")]
+    assert golf.main(["verify", *words]) == code
+    assert golf.main(["submit", *words, *more]) == code
+    said = capsys.readouterr().err
+    assert said == "" if code == 0 else said.startswith("golf submit: submit: a.onnx is no") and told in said
+    assert (tmp_path / "board").exists() is (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("card", "author: Field required"),
+        ("name", "must be of a-z"),
+        ("twice", "exists already"),
+        ("busy", "this machine is too busy"),
+        ("data", "no t10k-images-idx3-ubyte.gz in absent"),
+        ("fault", "KeyError"),
+    ],
+)
+def test_submit_without_a_verdict_ends_with_3(
+    tmp_path: Path,
+    enter: Callable[..., Entry],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wrong: str,
+    told: str,
+) -> None:
+    """As `golf verify` does: 1 is a file that fails, and nothing else."""
+    enter("first")
+    (tmp_path / "card.yaml").write_text(json.dumps({} if wrong == "card" else CARD))
+    name = {"name": "A", "twice": "first"}.get(wrong, "second")
+
+    def judge(self: Sandbox, path: Path, probes: bool = True) -> object:
+        raise NoVerdict("verify: no verdict: this machine is too busy") if wrong == "busy" else KeyError("x")
+
+    if wrong in ("busy", "fault"):
+        monkeypatch.setattr(Sandbox, "judge", judge)
+    if wrong == "data":
+        monkeypatch.setattr(cli, "load_test_set", load_test_set)
+    words = ["submit", str(tmp_path / "in.onnx"), "--name", name, "--card", str(tmp_path / "card.yaml")]
+    words += ["--leaderboard", str(tmp_path / "board"), "--data", "absent"]
+    assert golf.main(words) == 3
+    assert told in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "board/mnist-98").iterdir()] == ["first"]
 
 
 # Whether an entry can be made again

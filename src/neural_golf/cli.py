@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Besides a command's own codes there are 3 where a file gets no verdict, `USAGE` for a command that is
     wrongly written, 74 where the output cannot be written, and 128 and its number for a signal. `golf verify
-    FILE` never ends with 0, 1 or 2 unless that is the verdict.
+    FILE` and `golf submit` never end with 0, 1 or 2 unless that is the verdict.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -109,8 +109,8 @@ def _failed(words: Sequence[str], error: Exception) -> int:
 
 
 def _judges(words: Sequence[str]) -> bool:
-    """Whether it is `golf verify FILE`, whose exit code is a verdict."""
-    return words[:1] == ["verify"] and len(words) > 1
+    """Whether its exit code is a verdict: of `golf verify FILE`, `golf submit` and `golf leaderboard`."""
+    return words[:1] in (["submit"], ["leaderboard"]) or (words[:1] == ["verify"] and len(words) > 1)
 
 
 def _complain(words: Sequence[str], text: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from onnx import ModelProto, TensorProto
 
+from attacking.eight import Stored, take_pairs_apart
 from attacking.layers import close_layer, open_layer
 from attacking.packing import nearest
 from attacking.surgery import Attack, F, Surgery, filled
@@ -54,32 +55,10 @@ def sizes_of_nothing(each: int = 11, levels: int = 31) -> ModelProto:
     return s.built()
 
 
-Stored = Callable[[Surgery, np.ndarray, np.ndarray], str]
-
-
 def two_in_one(stored: Stored) -> ModelProto:
-    """As `two_in_eight` of attacking/eight.py, with the numbers made as `stored` does: [1, inputs, outputs, 1]."""
+    """The rest of the file is free or in 32 bits."""
     s = Surgery("baseline")
-    one = s.const([1.0])
-    two, half, sixteen = s.add("Add", one, one), s.const([0.5]), s.const([16.0])
-    thresholds = s.const(16.0 * np.arange(-7, 8).reshape(-1, 1, 1, 1, 1))
-    for name in ("conv3", "linear1"):
-        layer = open_layer(s, name, free=True)
-        pairs = layer.outputs // 2
-        x = s.add("Relu", layer.inputs)
-        first, a = nearest(layer.weight[:, :pairs], 16)
-        second, b = nearest(layer.weight[:, pairs:], 16)
-        product = s.add("Mul", x, stored(s, 16 * (first - 8), second))
-        above = s.add("Sub", s.add("Add", product, s.add("Mul", x, half)), s.add("Mul", x, thresholds))
-        steps = s.add("Min", x, s.add("Relu", s.add("Mul", above, two)))
-        high = s.add("ReduceSum", steps, s.ints(0), keepdims=0)
-        eight = s.add("Mul", x, s.const([8.0]))
-        low = s.add("Sub", product, s.add("Mul", s.add("Sub", high, eight), sixteen))
-        middle = s.add("Mul", x, s.const([7.5]))
-        both = s.add("Concat", s.add("Sub", high, middle), s.add("Sub", low, middle), axis=2)
-        close_layer(
-            s, layer, both, s.const(np.concatenate([a, b]).reshape(-1, *[1] * (len(layer.shape) - 1)))
-        )
+    take_pairs_apart(s, stored, free=True)
     return s.built()
 
 

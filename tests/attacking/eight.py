@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from onnx import ModelProto
 
-from attacking.layers import Layer, close_layer, open_layer
+from attacking.layers import close_layer, open_layer
 from attacking.packing import nearest
 from attacking.surgery import Attack, Surgery, filled
 
 PRECISION = "significant"
 BASELINE = filled("baseline")
+
+
+Stored = Callable[[Surgery, np.ndarray, np.ndarray], str]
+Constant = Callable[[Surgery, Any, float], str]  # of whole numbers and what they are multiplied by
 
 
 def narrow(s: Surgery, values: np.ndarray) -> str:
@@ -19,48 +26,61 @@ def narrow(s: Surgery, values: np.ndarray) -> str:
     return exactly(s, np.rint(values / scale), scale)
 
 
-def exactly(s: Surgery, values: np.ndarray, scale: float) -> str:
+def exactly(s: Surgery, values: Any, scale: float) -> str:
     return s.add("DequantizeLinear", s.const(values, np.int8), s.const(scale))
 
 
-def two_in_eight(all_narrow: bool) -> ModelProto:
-    """A number from -128 to 127 is 16 times one weight plus the other. With x > 0, min(x, relu(2 (x v - x t))) is x
-    where v is above the threshold t, and 0 where it is not: fifteen of these add up to x times the first weight.
+def in_32_bits(s: Surgery, values: Any, scale: float = 1.0) -> str:
+    return s.const(np.asarray(values) * scale)
 
-    all_narrow: no number in the file has more than 8 bits.
+
+def take_pairs_apart(
+    s: Surgery,
+    stored: Stored,
+    constant: Constant = in_32_bits,
+    scales: Callable[[Surgery, np.ndarray], str] = in_32_bits,
+    one: Constant = in_32_bits,
+    free: bool = False,
+) -> None:
+    """Two layers, in which a number from -128 to 127 is 16 times one weight plus the other. With x > 0,
+    min(x, relu(2 (x v - x t))) is x where v is above the threshold t, and 0 where it is not: fifteen of these add up
+    to x times the first weight.
+
+    stored: the numbers [1, inputs, outputs, 1] of 16 times the first weights and the second ones, both
+    [inputs, outputs]. constant, scales, one: how the rest is stored. free: as `open_layer` has it.
     """
-    s = Surgery("baseline")
-    one = exactly(s, np.ones(1), 1.0) if all_narrow else s.const([1.0])
-    two, half, sixteen = (s.add("Add", one, one), exactly(s, np.ones(1), 0.5), exactly(s, np.ones(1), 16.0))
-    thresholds = exactly(s, np.arange(-7, 8).reshape(-1, 1, 1, 1, 1), 16.0)
+    unit, half, sixteen = one(s, [1], 1.0), constant(s, [1], 0.5), constant(s, [1], 16.0)
+    two = s.add("Add", unit, unit)
+    thresholds = constant(s, np.arange(-7, 8).reshape(-1, 1, 1, 1, 1), 16.0)
     for name in ("conv3", "linear1"):
-        layer = open_layer(s, name)
+        layer = open_layer(s, name, free)
         pairs = layer.outputs // 2
         x = s.add("Relu", layer.inputs)
         first, a = nearest(layer.weight[:, :pairs], 16)
         second, b = nearest(layer.weight[:, pairs:], 16)
-        number = 16 * (first - 8) + second
-        product = s.add("Mul", x, exactly(s, number[None, :, :, None], 1.0))
+        product = s.add("Mul", x, stored(s, 16 * (first - 8), second))
         above = s.add("Sub", s.add("Add", product, s.add("Mul", x, half)), s.add("Mul", x, thresholds))
         steps = s.add("Min", x, s.add("Relu", s.add("Mul", above, two)))
         high = s.add("ReduceSum", steps, s.ints(0), keepdims=0)  # x (first + 0)
-        # number = 16 first - 128 + second
-        low = s.add(
-            "Sub",
-            product,
-            s.add("Mul", s.add("Sub", high, s.add("Mul", x, exactly(s, np.ones(1), 8.0))), sixteen),
-        )
-        middle = s.add("Mul", x, exactly(s, np.array([15]), 0.5))
+        eight = s.add("Mul", x, constant(s, [1], 8.0))  # the number is 16 first - 128 + second
+        low = s.add("Sub", product, s.add("Mul", s.add("Sub", high, eight), sixteen))
+        middle = s.add("Mul", x, constant(s, [15], 0.5))
         both = s.add("Concat", s.add("Sub", high, middle), s.add("Sub", low, middle), axis=2)
         scale = np.concatenate([a, b]).reshape(-1, *[1] * (len(layer.shape) - 1))
-        close_narrow(s, layer, both, scale)
+        close_layer(s, layer, both, scales(s, scale))
+
+
+def two_in_eight(all_narrow: bool) -> ModelProto:
+    """Both weights of a pair in 8 bits. all_narrow: no number in the file has more."""
+    s = Surgery("baseline")
+    take_pairs_apart(s, in_eight, exactly, narrow, exactly if all_narrow else in_32_bits)
     if all_narrow:
         make_narrow(s)
     return s.built()
 
 
-def close_narrow(s: Surgery, layer: Layer, products: str, scale: np.ndarray) -> None:
-    close_layer(s, layer, products, narrow(s, scale))
+def in_eight(s: Surgery, high: np.ndarray, low: np.ndarray) -> str:
+    return exactly(s, (high + low)[None, :, :, None], 1.0)
 
 
 def make_narrow(s: Surgery) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.leaderboard.entries import Card, Entry, load_card, submit, verified_entries
+from neural_golf.leaderboard.entries import Card, Entry, Failed, load_card, submit, verified_entries
 from neural_golf.leaderboard.tables import outdated, write_tables
 from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
 from neural_golf.referee.cli import add_challenge, add_data, folders, verdict_table
+from neural_golf.referee.exits import ENDS, EXIT_CODES, complain
 
 __all__ = [
     "add_enter_arguments",
@@ -28,7 +29,7 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf submit`."""
     parser.description = (
         "Verify an ONNX file (or, where bytes are ranked, a .golf file) and, if it passes, write it and its "
-        "card into the leaderboard."
+        f"card into the leaderboard. {ENDS}"
     )
     parser.add_argument("file", type=Path, help="the ONNX file, or the .golf file")
     parser.add_argument("--name", required=True, help="the entry's folder: a-z, 0-9, dot, dash, underscore")
@@ -46,11 +47,19 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_submit(args: argparse.Namespace) -> int:
-    """Run `golf submit`; returns 0. Raises GolfError where the file does not pass, and NoVerdict."""
+    """Run `golf submit`; returns the verdict's exit code, which is that of `golf verify`. Raises GolfError
+    where nothing was judged.
+    """
     challenge = load_challenge(args.challenge)
     card: Card = load_card(args.card)
     test_set = load_test_set(challenge, *folders(args))
-    entry = submit(args.file, args.name, card, challenge, test_set, args.leaderboard, replace=args.replace)
+    try:
+        entry = submit(
+            args.file, args.name, card, challenge, test_set, args.leaderboard, replace=args.replace
+        )
+    except Failed as error:
+        complain(f"golf submit: {error}")
+        return EXIT_CODES[error.verdict.verdict]
     print(verdict_table(entry.verdict))
     if card.missing:
         print(f"it will be shown as not reproducible: the card names no {', no '.join(card.missing)}")
@@ -61,7 +70,8 @@ def run_submit(args: argparse.Namespace) -> int:
 def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf leaderboard`."""
     parser.description = (
-        "Verify every entry again and write the leaderboard's README.md, graphs.md and leaderboard.json."
+        "Verify every entry again and write the leaderboard's README.md, graphs.md and leaderboard.json. "
+        "Exit code 1: something is no entry that passes, 3: an entry gets no verdict, and nothing is written."
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if the written tables are not these"
@@ -71,10 +81,11 @@ def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_leaderboard(args: argparse.Namespace) -> int:
-    """Run `golf leaderboard`; returns 1 if an entry does not pass or, with --check, a table is old.
+    """Run `golf leaderboard`; returns 1 if an entry does not pass, if something else lies among them, or,
+    with --check, if a table is old.
 
-    Raises GolfError for a challenge that the project does not have or whose data are not there, and NoVerdict
-    where the referee cannot tell about an entry; then nothing is written.
+    Raises GolfError where a challenge's data are not there, and NoVerdict where the referee cannot tell about
+    an entry; then nothing is written.
     """
 
     def test_set(challenge: Challenge) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -83,7 +94,7 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     entries = verified_entries(args.leaderboard, test_set)
     for entry in entries:
         told = entry.verdict if isinstance(entry, Entry) else entry
-        print(f"{told.verdict}: {entry.challenge}/{entry.name}: {told.reason}")
+        print(f"{told.verdict}: {entry.place}: {told.reason}")
     old = outdated(entries, args.leaderboard)
     if args.check:
         for name in old:

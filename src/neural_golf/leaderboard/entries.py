@@ -2,7 +2,7 @@
 
 A card says who made the network, how, and what chose it; it never says how good it is. Every table is written
 from a fresh verdict on every entry. Entries that were chosen on the test images are marked and ranked apart.
-A folder that is no entry, or whose file does not pass, is shown with the reason; the other entries stay.
+What is no entry, or does not pass, is shown with the reason; the other entries stay.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.leaderboard.words import suspicions
 from neural_golf.referee.challenge import Challenge, load_challenge
@@ -30,13 +31,16 @@ from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.sandbox import open_untrusted
 from neural_golf.referee.strict import read_strict
 from neural_golf.referee.unpacking import is_packed
-from neural_golf.referee.verdict import LIMITS, Limits, Verdict, verify, verify_many
+from neural_golf.referee.verdict import LIMITS, Limits, Verdict, verify
 
 __all__ = [
+    "GRAPHS",
     "MODELS",
+    "TABLES",
     "Broken",
     "Card",
     "Entry",
+    "Failed",
     "TestSet",
     "card_text",
     "load_card",
@@ -54,6 +58,8 @@ _Code = Annotated[str, Field(max_length=300, pattern=rf"^({_URL}|{_PATH}(/{_PATH
 _Seed = Annotated[int, Field(ge=0, lt=1 << 64)]
 _ENTRY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MODELS = {"nonzero": "model.onnx", "bytes": "model.golf"}  # by what the challenge makes small
+GRAPHS = "graphs.md"
+TABLES = ("README.md", GRAPHS, "leaderboard.json")  # what is written beside the challenges
 _CARD = "card.yaml"
 
 
@@ -97,6 +103,11 @@ class Entry:
         return getattr(self.verdict, self.score) or 0
 
     @property
+    def place(self) -> str:
+        """Where it lies in the leaderboard's folder."""
+        return f"{self.challenge}/{self.name}"
+
+    @property
     def ranked(self) -> bool:
         """Whether it competes: not chosen on the test images."""
         return self.card.chosen_on != "test"
@@ -124,12 +135,27 @@ class Entry:
 
 @dataclass(frozen=True)
 class Broken:
-    """A folder of the leaderboard that is no entry, and why, in printable ASCII."""
+    """What is no entry that passes, or lies beside the challenges and is none (`challenge` is None); and why,
+    in printable ASCII.
+    """
 
-    challenge: str
+    challenge: str | None
     name: str
     verdict: Literal["FAIL", "REFUSED", "BROKEN"]
     reason: str
+
+    @property
+    def place(self) -> str:
+        """Where it lies in the leaderboard's folder."""
+        return self.name if self.challenge is None else f"{self.challenge}/{self.name}"
+
+
+class Failed(GolfError):
+    """A file that is no entry, because of the referee's verdict on it."""
+
+    def __init__(self, message: str, verdict: Verdict) -> None:
+        super().__init__(message)
+        self.verdict = verdict
 
 
 def load_card(path: Path) -> Card:
@@ -184,8 +210,8 @@ def submit(
 ) -> Entry:
     """Verify a file and, if it passes, write its entry under root/<challenge>/<name>/.
 
-    Raises GolfError if it does not pass, or if there is such an entry and `replace` is not set, and NoVerdict
-    where the referee cannot tell.
+    Raises Failed if it does not pass, GolfError if there is such an entry and `replace` is not set, and
+    NoVerdict where the referee cannot tell.
     """
     if not _ENTRY.fullmatch(name):
         raise GolfError(f"submit: the entry's name {name!r} must be of a-z, 0-9, dot, dash, and underscore")
@@ -196,7 +222,8 @@ def submit(
         raise GolfError(f"submit: {challenge.name} takes ONNX files; `golf unpack` makes one of this file")
     verdict = verify(file, *test_set, challenge, limits=limits)
     if verdict.verdict != "PASS":
-        raise GolfError(f"submit: {verdict.path} is not an entry of {challenge.name}: {verdict.reason}")
+        why = f"submit: {verdict.path} is not an entry of {challenge.name}: {verdict.reason}"
+        raise Failed(why, verdict)
     data = _read(file, limits)
     if hashlib.sha256(data).hexdigest() != verdict.sha256:
         raise GolfError(f"submit: {verdict.path} changed while it was judged; try again")
@@ -230,43 +257,62 @@ def verified_entries(
 ) -> list[Entry | Broken]:
     """Every entry under `root`, verified now, by challenge and rank; what is no entry follows, by its name.
 
-    Raises GolfError for a challenge that the project does not have, and NoVerdict where the referee cannot
-    tell about one file: then there is no table.
+    Says a line on each as it is judged. Each has a child process of its own: a file that takes over its fork
+    can reach no verdict but its own. Raises GolfError where `root` is no folder, and NoVerdict where the
+    referee cannot tell about one file: then there is no table.
     """
+    challenges, lost = _challenges(root)
+    read = [(challenge, *_read_entries(challenge, folders)) for challenge, folders in challenges]
+    number = sum(len(whole) for _, whole, _ in read)
     found: list[Entry | Broken] = []
-    for folder in _folders(root):
-        if folder.is_symlink():
-            raise GolfError(f"leaderboard: {_shown(folder)} is a symbolic link")
-        challenge = load_challenge(folder.name)
-        model = MODELS[challenge.score]
-        whole, broken = _read_entries(challenge.name, _folders(folder), model)
-        files = [entry / model for entry in whole]
-        verdicts = verify_many(files, *test_set(challenge), challenge, limits=limits, fresh=True)
+    done = 0
+    for challenge, whole, broken in read:
+        images, labels = test_set(challenge)
         passed = []
-        for (entry, card), verdict in zip(whole.items(), verdicts, strict=True):
+        for folder, card in whole.items():
+            model = folder / MODELS[challenge.score]
+            verdict = verify(model, images, labels, challenge, limits=limits)
             if verdict.verdict == "PASS":
-                passed.append(Entry(challenge.name, entry.name, card, verdict, challenge.score))
+                passed.append(Entry(challenge.name, folder.name, card, verdict, challenge.score))
             else:
-                broken.append(Broken(challenge.name, entry.name, verdict.verdict, verdict.reason))
+                broken.append(Broken(challenge.name, folder.name, verdict.verdict, verdict.reason))
+            done += 1
+            place = f"{challenge.name}/{folder.name}"
+            longwork.say("leaderboard", place, f"{verdict.verdict}, {done} of {number} entries judged")
         passed.sort(key=Entry.order)
         broken.sort(key=lambda one: one.name)
         found += [*passed, *broken]
-    return found
+    return found + lost
 
 
-def _read_entries(
-    challenge: str, folders: Sequence[Path], model: str
-) -> tuple[dict[Path, Card], list[Broken]]:
+def _challenges(root: Path) -> tuple[list[tuple[Challenge, list[Path]]], list[Broken]]:
+    """The challenges that have a folder under `root`, with what lies in it, and what beside them is none."""
+    challenges, lost = [], []
+    try:
+        paths = _inside(root)
+    except GolfError as error:
+        raise GolfError(f"leaderboard: {ascii(str(root))[1:-1]}: {error}") from error
+    for path in paths:
+        if path.name in TABLES:
+            continue
+        try:
+            challenges.append((load_challenge(path.name), _inside(path)))
+        except GolfError as error:
+            lost.append(Broken(None, _shown(path), "BROKEN", str(error)))
+    return challenges, lost
+
+
+def _read_entries(challenge: Challenge, folders: Sequence[Path]) -> tuple[dict[Path, Card], list[Broken]]:
     """The cards of what can be an entry, by its folder, and the rest."""
     whole: dict[Path, Card] = {}
     broken = []
     for folder in folders:
         try:
-            whole[folder] = _card_of(folder, model)
+            whole[folder] = _card_of(folder, MODELS[challenge.score])
         except NoVerdict:
             raise
         except GolfError as error:
-            broken.append(Broken(challenge, ascii(folder.name[:100])[1:-1], "BROKEN", str(error)))
+            broken.append(Broken(challenge.name, _shown(folder), "BROKEN", str(error)))
     return whole, broken
 
 
@@ -274,23 +320,24 @@ def _card_of(folder: Path, model: str) -> Card:
     """The card of an entry. Raises GolfError for an odd folder, and as `load_card` does."""
     if not _ENTRY.fullmatch(folder.name):
         raise GolfError("its name must be of a-z, 0-9, dot, dash, and underscore")
-    if folder.is_symlink():
-        raise GolfError("it is a symbolic link")
-    try:
-        inside = list(islice(folder.iterdir(), 3))
-    except OSError as error:
-        raise GolfError(f"it cannot be read: {error.strerror}") from error
+    inside = _inside(folder, hidden=True, most=3)
     if {p.name for p in inside} != {model, _CARD} or any(p.is_symlink() for p in inside):
         raise GolfError(f"it must hold {model} and {_CARD} and nothing else")
     return _card(folder / _CARD)
 
 
-def _folders(path: Path) -> list[Path]:
-    if not path.is_dir():
-        raise GolfError(f"leaderboard: {_shown(path)} is not a folder")
-    inside = (p for p in path.iterdir() if not p.name.startswith("."))
-    return sorted(p for p in inside if p.is_dir() or p.is_symlink())
+def _inside(folder: Path, hidden: bool = False, most: int | None = None) -> list[Path]:
+    """What lies in a folder, at most so much. Raises GolfError for what is no folder that can be read."""
+    if folder.is_symlink():
+        raise GolfError("it is a symbolic link")
+    if not folder.is_dir():
+        raise GolfError("it is not a folder")
+    try:
+        paths = (path for path in folder.iterdir() if hidden or not path.name.startswith("."))
+        return sorted(islice(paths, most))
+    except OSError as error:
+        raise GolfError(f"it cannot be read: {error.strerror}") from error
 
 
 def _shown(path: Path) -> str:
-    return ascii(str(path))[1:-1]
+    return ascii(path.name[:100])[1:-1]

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neural_golf.base.files import write_bytes
-from neural_golf.leaderboard.entries import MODELS, Broken, Card, Entry
+from neural_golf.leaderboard.entries import GRAPHS, MODELS, TABLES, Broken, Card, Entry
 from neural_golf.leaderboard.words import address, markdown, plain
 from neural_golf.referee.challenge import Challenge, load_challenge
 
 __all__ = ["Table", "outdated", "render", "render_graphs", "tables", "write_tables"]
-
-_GRAPHS = "graphs.md"
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,9 @@ class Table:
 
 
 def tables(entries: Sequence[Entry | Broken]) -> dict[str, Table]:
-    """The leaderboard by challenge."""
+    """The leaderboard by challenge. What lies beside the challenges is in none."""
     made: dict[str, Table] = {}
-    for name in sorted({e.challenge for e in entries}):
+    for name in sorted({e.challenge for e in entries if e.challenge is not None}):
         here = [e for e in entries if e.challenge == name]
         passed = [e for e in here if isinstance(e, Entry)]
         made[name] = Table(
@@ -96,9 +94,17 @@ def render(entries: Sequence[Entry | Broken]) -> str:
         if table.chosen_on_test:
             what = "Chosen on the test images, so their accuracy is not a measurement; ranked apart:"
             lines += ["", what, "", *_rows(table.chosen_on_test)]
-        for one in table.broken:
-            lines += ["", f"**{one.verdict}**: {markdown(one.name)}: {markdown(one.reason)}"]
+        lines += _told(table.broken)
+    lines += _told([one for one in entries if isinstance(one, Broken) and one.challenge is None])
     return "\n".join(lines) + "\n"
+
+
+def _told(broken: Sequence[Broken]) -> list[str]:
+    return [
+        line
+        for one in broken
+        for line in ("", f"**{one.verdict}**: {markdown(one.name)}: {markdown(one.reason)}")
+    ]
 
 
 def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
@@ -123,7 +129,7 @@ def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
             *([f"**{verdict.bytes:,}**", f"{verdict.nonzero:,}"] if ranked else [f"**{verdict.nonzero:,}**"]),
             f"{verdict.parameters:,}",
             f"{verdict.bits:,}",
-            f"[{verdict.nodes}]({_GRAPHS}#{challenge}-{entry.name})",
+            f"[{verdict.nodes}]({GRAPHS}#{challenge}-{entry.name})",
             f"{verdict.correct:,}",
             card.chosen_on,
             " ".join((markdown(card.author), *links)),
@@ -174,11 +180,10 @@ def render_graphs(entries: Sequence[Entry | Broken]) -> str:
 
 def write_tables(entries: Sequence[Entry | Broken], root: Path) -> None:
     """root/README.md and root/graphs.md for people, and root/leaderboard.json for programs."""
-    write_bytes(root / "README.md", render(entries).encode())
-    write_bytes(root / _GRAPHS, render_graphs(entries).encode())
     plain = {name: _json(table) for name, table in tables(entries).items()}
-    text = json.dumps(plain, indent=2, ensure_ascii=True) + "\n"
-    write_bytes(root / "leaderboard.json", text.encode())
+    texts = (render(entries), render_graphs(entries), json.dumps(plain, indent=2, ensure_ascii=True) + "\n")
+    for name, text in zip(TABLES, texts, strict=True):
+        write_bytes(root / name, text.encode())
 
 
 def outdated(entries: Sequence[Entry | Broken], root: Path) -> list[str]:

@@ -34,11 +34,9 @@ from neural_golf.referee.lifeline import Forks, die_with
 from neural_golf.referee.reading import read
 from neural_golf.referee.rules import Limits, Refused
 from neural_golf.referee.scoring import TestImages, count_with_images, hints, predict
-from neural_golf.referee.unpacking import prepare, unpacked
+from neural_golf.referee.unpacking import unpacked
 
 __all__ = ["BATCHES", "COUNT", "ENDED", "HINTS", "SCORE", "isolate", "judge", "limit", "main"]
-
-prepare()
 
 COUNT, SCORE, BATCHES, HINTS = b"c", b"s", b"b", b"h"  # in capitals, of a file that has to be unpacked first
 _NEW_NETWORK, _NEW_USER, _NO_NEW_PRIVILEGES = 0x40000000, 0x10000000, 38  # <linux/sched.h>, <linux/prctl.h>
@@ -151,7 +149,7 @@ def judge(file_fd: int, images: TestImages | None, limits: Limits, request: byte
             found = predict(folded, images, limits.classes, request == SCORE)
             answer |= {"ties": found.ties, "one_by_one": found.one_by_one, "batch": found.batch}
             answer["classes"] = _packed(found.classes)
-            answer["probes"] = {k: _packed(v) for k, v in found.probes.items()}
+            answer["probes"] = {k: [*map(_packed, grids)] for k, grids in found.probes.items()}
     except Refused as refusal:
         answer["refused"] = str(refusal)
     except MemoryError:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from neural_golf.base.errors import GolfError
 from neural_golf.referee.challenge import challenge_names, load_challenge, load_test_set
-from neural_golf.referee.exits import EXIT_CODES, NO_VERDICT, UNWRITTEN, complain, written
+from neural_golf.referee.exits import ENDS, EXIT_CODES, NO_VERDICT, UNWRITTEN, complain, written
 from neural_golf.referee.unpacking import is_packed
 from neural_golf.referee.verdict import Verdict, verify
 
@@ -31,10 +31,7 @@ _CHALLENGE = "mnist-98"
 
 def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `golf verify`."""
-    parser.description = (
-        "Score an ONNX or .golf file from anyone. Exit code 0: PASS, 1: FAIL, 2: REFUSED, 3: no verdict, 64: "
-        "the command is wrongly written, 74: the verdict cannot be written, 128 and more: a signal."
-    )
+    parser.description = f"Score an ONNX or .golf file from anyone. {ENDS}"
     parser.add_argument(
         "file", nargs="?", type=_a_name, help="the ONNX or .golf file; it may come from a stranger"
     )

@@ -1,4 +1,4 @@
-"""How `golf verify` ends: its exit codes, and output that may have nowhere to go."""
+"""How the commands that judge a file end: their exit codes, and output that may have nowhere to go."""
 
 from __future__ import annotations
 
@@ -9,13 +9,26 @@ from typing import TextIO
 
 from neural_golf.base.errors import GolfError
 
-__all__ = ["EXIT_CODES", "NO_VERDICT", "UNWRITTEN", "NoVerdict", "close_output", "complain", "written"]
+__all__ = [
+    "ENDS",
+    "EXIT_CODES",
+    "NO_VERDICT",
+    "UNWRITTEN",
+    "NoVerdict",
+    "close_output",
+    "complain",
+    "written",
+]
 
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "REFUSED": 2}
 NO_VERDICT = (
     3  # the challenge or its data cannot be read, the sandbox does not start, the machine is too busy
 )
 UNWRITTEN = 74  # the output cannot be written: a full disk, a closed pipe
+ENDS = (
+    "Exit code 0: PASS, 1: FAIL, 2: REFUSED, 3: no verdict, 64: the command is wrongly written, 74: the "
+    "verdict cannot be written, 128 and more: a signal."
+)
 
 
 class NoVerdict(GolfError):

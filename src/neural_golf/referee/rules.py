@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import onnx
@@ -18,6 +18,7 @@ __all__ = [
     "OPSETS",
     "RULES_VERSION",
     "Limits",
+    "Probe",
     "Refused",
     "describe",
     "probing_order",
@@ -25,6 +26,10 @@ __all__ = [
 ]
 
 RULES_VERSION: Final = 2  # the version of the counting rule; a challenge names the one it is played under
+
+
+# What is rounded in a probe: numbers of more than 8 bits, all numbers, or activations.
+Probe = Literal["wide", "all", "activations"]
 
 
 class Refused(GolfError):

@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from neural_golf.base.errors import GolfError
 from neural_golf.referee.drawing import LINE
 from neural_golf.referee.exits import NoVerdict
-from neural_golf.referee.rules import LIMITS, Limits, Refused
+from neural_golf.referee.rules import LIMITS, Limits, Probe, Refused
 from neural_golf.referee.unpacking import is_packed
 
 __all__ = ["PATIENCE", "Answer", "Sandbox", "open_untrusted"]
@@ -95,7 +95,7 @@ class Answer(_Strict):
     count: AnswerCount | None = None
     drawing: list[Annotated[str, Field(max_length=2000, pattern=LINE)]] = []
     classes: str | None = None
-    probes: dict[_Text, str] = {}
+    probes: dict[Probe, list[str]] = {}  # for each grid
     hints: dict[_Text, str] = {}
     ties: _Number = 0
     one_by_one: _Number = 0
@@ -108,9 +108,18 @@ class Answer(_Strict):
         """The classes [n]. Raises Refused where the child did not send that many."""
         return _classes(self.classes, (n,))
 
-    def decode_some(self, which: Literal["probes", "hints"], n: int) -> dict[str, NDArray[np.uint8]]:
-        """The classes of the first images of `probing_order(n)`, by name. Raises Refused for too many."""
-        return {name: _classes(text, range(1, n + 1)) for name, text in getattr(self, which).items()}
+    def decode_probes(self, n: int) -> dict[Probe, list[NDArray[np.uint8]]]:
+        """For each grid of a probe, the classes of the first images of `probing_order(n)`. Raises Refused for
+        too many.
+        """
+        sizes = range(1, n + 1)
+        return {probe: [_classes(text, sizes) for text in grids] for probe, grids in self.probes.items()}
+
+    def decode_hints(self, n: int) -> dict[str, NDArray[np.uint8]]:
+        """The classes of the first images of `probing_order(n)`, by the convention of their pixels. Raises
+        Refused for too many.
+        """
+        return {name: _classes(text, range(1, n + 1)) for name, text in self.hints.items()}
 
 
 def _classes(text: str | None, sizes: Container[int]) -> NDArray[np.uint8]:
@@ -336,7 +345,9 @@ class Sandbox:
             if self._process.stderr is not None:
                 self._process.stderr.close()
             self._process = None
-        if self._control is not None:  # last, since a child that sees it closed ends by itself, in its own way
+        if (
+            self._control is not None
+        ):  # last, since a child that sees it closed ends by itself, in its own way
             self._control.close()
             self._control = None
 

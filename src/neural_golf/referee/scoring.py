@@ -15,7 +15,7 @@ from neural_golf.referee.hints import conventions
 from neural_golf.referee.probing import CHUNK, IMAGES, Network, constants_in_disguise, standing_elements
 from neural_golf.referee.reading import Model
 from neural_golf.referee.rebuilding import INPUT, OUTPUT, rebuild, widths, with_float_input
-from neural_golf.referee.rules import LIMITS, Limits, Refused, probing_order
+from neural_golf.referee.rules import LIMITS, Limits, Probe, Refused, probing_order
 from neural_golf.referee.running import as_one_line, make_session
 from neural_golf.referee.tensors import NARROW, SHIFTS
 
@@ -37,15 +37,15 @@ ROUNDING = 1e-4  # of the largest logit: how far two orders of the same sums may
 class Predictions:
     """The class of each image [n] by its first maximum, and what the probes found.
 
-    `probes`: the classes with numbers or activations rounded, for the first images of `probing_order`, or for
-    all.
+    `probes`: the classes with numbers (on each grid) or activations rounded, for the first images of
+    `probing_order`, or for all.
     """
 
     classes: Classes
     ties: int = 0  # images whose class differs between single and batch, but only by rounding
     one_by_one: int = 0  # images that were run alone
     batch: int = 1  # images that were run at once in the rest
-    probes: dict[str, Classes] = field(default_factory=dict)
+    probes: dict[Probe, list[Classes]] = field(default_factory=dict)
 
 
 class TestImages:
@@ -140,7 +140,10 @@ def predict(folded: Folded, images: TestImages, classes: int, probes: bool = Tru
         alone, runner = len(pixels), _Runner(rebuild(folded), classes, 1)
     logits[rest] = runner.run(pixels[rest])
     found = _classes(logits)
-    probed = {name: _probed(p, found, pixels, order) for name, p in _probes(folded, classes, chunk).items()}
+    probed = {
+        probe: [_probed(runner, found, pixels, order) for runner in runners]
+        for probe, runners in _probes(folded, classes, chunk).items()
+    }
     return Predictions(found, ties, alone, runner.chunk, probed)
 
 
@@ -163,17 +166,20 @@ def _classes(logits: Array) -> Classes:
     return classes
 
 
-def _probes(folded: Folded, classes: int, batch: int) -> dict[str, _Runner]:
-    """Networks with all numbers rounded, with those of more than 8 bits, and with activations."""
-    found = {}
+def _probes(folded: Folded, classes: int, batch: int) -> dict[Probe, list[_Runner]]:
+    """Networks with numbers rounded, one for each grid, and one with activations rounded."""
+
+    def on_each_grid(rounded: int) -> list[_Runner]:
+        files = [rebuild(folded, rounded=rounded, grid=grid) for grid in range(len(SHIFTS))]
+        return [_Runner(file, classes, batch) for file in files]
+
+    found: dict[Probe, list[_Runner]] = {}
     stored = widths(folded)
     if any(w > NARROW for w in stored) or folded.scales:
-        for grid in range(len(SHIFTS)):
-            found[f"wide{grid}"] = _Runner(rebuild(folded, rounded=NARROW, grid=grid), classes, batch)
+        found["wide"] = on_each_grid(NARROW)
     if any(w <= NARROW for w in stored):
-        for grid in range(len(SHIFTS)):
-            found[f"all{grid}"] = _Runner(rebuild(folded, rounded=0, grid=grid), classes, batch)
-    found["activations"] = _Runner(rebuild(folded, activations=True), classes, batch)
+        found["all"] = on_each_grid(0)
+    found["activations"] = [_Runner(rebuild(folded, activations=True), classes, batch)]
     return found
 
 

@@ -26,9 +26,9 @@ from neural_golf.base.errors import GolfError
 from neural_golf.referee.challenge import Challenge
 from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.hints import hint, order_hint
-from neural_golf.referee.rules import LIMITS, RULES_VERSION, Limits, Refused, probing_order
+from neural_golf.referee.rules import LIMITS, RULES_VERSION, Limits, Probe, Refused, probing_order
 from neural_golf.referee.sandbox import Answer, Sandbox
-from neural_golf.referee.unpacking import PACKED, is_packed
+from neural_golf.referee.unpacking import SUFFIX, is_packed
 
 __all__ = [
     "LIMITS",
@@ -102,17 +102,15 @@ def verify_many(
     *,
     limits: Limits = LIMITS,
     jobs: int = 1,
-    fresh: bool = False,
     probes: bool = True,
 ) -> list[Verdict]:
     """Score several files, each as `verify` does, in its own limited fork of a child process.
 
-    `jobs` child processes work side by side. The verdicts come in the order of the paths. With `fresh` each
-    file gets a new child process. This is slower, and it is right for files of several strangers: a file that
-    takes over its fork can then reach no verdict but its own. Without `probes` a file is run only once, in
-    batches. This is right for our own files, and for more images of a file that was probed. It does not find
-    a network that looks at the other images of its batch, that makes constants from the image, or that hides
-    something in the last bits of its parameters.
+    `jobs` child processes work side by side. The verdicts come in the order of the paths. For files of
+    several strangers `verify` is right: there, a file that takes over its fork can reach no verdict but its
+    own. Without `probes` a file is run only once, in batches. This is right for our own files, and for more
+    images of a file that was probed. It does not find a network that looks at the other images of its batch,
+    that makes constants from the image, or that hides something in the last bits of its parameters.
 
     Raises GolfError and NoVerdict as `verify` does: with one file that has no verdict, none has.
     """
@@ -136,10 +134,8 @@ def verify_many(
 
         def judge(path: str | os.PathLike[str]) -> Answer:
             if challenge is not None and challenge.score == "bytes" and not is_packed(path):
-                name, (suffix,) = challenge.name, PACKED
-                return Answer(
-                    refused=f"{name} ranks {suffix} files, and its name does not end so (`golf pack`)"
-                )
+                why = f"{challenge.name} ranks {SUFFIX} files, and its name does not end so (`golf pack`)"
+                return Answer(refused=why)
             sandbox = idle.get()
             try:
                 answer = sandbox.judge(path, probes)
@@ -147,8 +143,6 @@ def verify_many(
                     answer = answer.model_copy(update={"hints": sandbox.hints(path).hints})
                 return answer
             finally:
-                if fresh:
-                    sandbox.stop()
                 idle.put(sandbox)
 
         with ThreadPoolExecutor(len(sandboxes)) as pool:
@@ -222,24 +216,26 @@ def _verdict(
 
 BY_CHANCE = 10  # images that a few test images may lose or win by chance
 
-_WHAT = {
+_WHAT: dict[Probe, str] = {
     "wide": "its numbers rounded to 4 significant bits and to 1/256 of their tensor's largest",
     "all": "its numbers, those of 8 bits and fewer too, rounded to 4 significant bits",
     "activations": "its activations rounded to bfloat16",
 }
 
 
-def _losses(answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> dict[str, float]:
-    """Points lost by each probe, on the images that it was run on: of several grids, on the worst."""
+def _losses(
+    answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integer[Any]]
+) -> dict[Probe, float]:
+    """Points lost by each probe, on the images that it was run on: on the worst of its grids."""
     order = probing_order(len(labels))
-    found: dict[str, float] = {}
-    for probe, rounded in answer.decode_some("probes", len(labels)).items():
+
+    def points(rounded: NDArray[np.uint8]) -> float:
         part = order[: len(rounded)]
         lost = int((classes[part] == labels[part]).sum()) - int((rounded == labels[part]).sum())
-        points = lost * 100 / len(part) if abs(lost) > BY_CHANCE else 0.0
-        name = probe.rstrip("0123456789")
-        found[name] = max(points, found.get(name, points))
-    return found
+        return lost * 100 / len(part) if abs(lost) > BY_CHANCE else 0.0
+
+    probes = answer.decode_probes(len(labels))
+    return {probe: max(map(points, grids)) for probe, grids in probes.items() if grids}
 
 
 def _fails(answer: Answer, labels: NDArray[np.integer[Any]], challenge: Challenge) -> bool:
@@ -254,7 +250,7 @@ def _better(answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integ
     order = probing_order(len(labels))
     right = {}
     part = order[:0]
-    for name, found in answer.decode_some("hints", len(labels)).items():
+    for name, found in answer.decode_hints(len(labels)).items():
         part = order[: len(found)]
         right[name] = int((found == labels[part]).sum())
     return hint(right, int((classes[part] == labels[part]).sum()), len(part))
@@ -265,7 +261,7 @@ def _order(found: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> str | 
     return order_hint(found, labels, 1 + int(max(found.max(), labels.max())))
 
 
-def _precision(losses: Mapping[str, float]) -> tuple[str | None, str | None]:
+def _precision(losses: Mapping[Probe, float]) -> tuple[str | None, str | None]:
     """The reason to refuse and the flag, if more than a point is lost: numbers may be packed in numbers."""
     for name, lost in losses.items():
         if lost <= 1:
