@@ -1,4 +1,4 @@
-"""Statistics: mean and spread, an interval, and how many images a share of them is."""
+"""Statistics: mean and spread, intervals, a test of the mean, and how many images a share of them is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Spread", "interval", "needed"]
+__all__ = ["Spread", "interval", "needed", "p_above"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,35 @@ class Spread:
         """`672 ± 9`, or only the value where all are equal."""
         mean = f"{scale * self.mean:,.{digits}f}"
         return mean if self.least == self.greatest else f"{mean} ± {scale * self.sd:.{digits}f}"
+
+    @property
+    def mean_interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the mean by Student's t; None for one value, which has no spread."""
+        if self.n < 2:
+            return None
+        from scipy import stats  # takes a while, and the referee does without it
+
+        half = float(stats.t.ppf(0.975, self.n - 1)) * self.sd / self.n**0.5
+        return self.mean - half, self.mean + half
+
+
+def p_above(values: Sequence[float], threshold: float) -> float | None:
+    """How likely a mean as high as that of `values` is where the true mean is the threshold: a one-sided t
+    test (Student 1908).
+
+    None for fewer than two values, which cannot be tested. Values that are all equal leave no doubt: 0 where
+    they are above the threshold, and 1 where they are not.
+
+    >>> p_above([9801, 9801], 9800), p_above([9800, 9800], 9800), p_above([9900], 9800)
+    (0.0, 1.0, None)
+    """
+    if len(values) < 2:
+        return None
+    if min(values) == max(values):
+        return float(values[0] <= threshold)
+    from scipy import stats
+
+    return float(stats.ttest_1samp(np.asarray(values, float), threshold, alternative="greater").pvalue)
 
 
 def needed(threshold: float, images: int) -> int:

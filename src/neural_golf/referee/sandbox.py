@@ -336,7 +336,9 @@ class Sandbox:
             if self._process.stderr is not None:
                 self._process.stderr.close()
             self._process = None
-        if self._control is not None:  # last, since a child that sees it closed ends by itself, in its own way
+        if (
+            self._control is not None
+        ):  # last, since a child that sees it closed ends by itself, in its own way
             self._control.close()
             self._control = None
 
