@@ -91,9 +91,9 @@ def test_a_missing_key_is_named(tmp_path: Path, raw: dict[str, Any]) -> None:
         ("rows", "baseline", {"seeds": [1, 1]}, "rows.baseline.seeds = [1, 1]: a seed stands twice"),
         ("rows", "baseline", {"seeds": []}, "rows.baseline: a row needs at least one seed"),
         ("rows", "baseline", {"seeds": [-1]}, "rows.baseline.seeds.0 = -1"),
-        ("rows", "baseline", {"of": "tuned"}, "rows.baseline: `of` names the row that is zeroed, and only"),
+        ("rows", "baseline", {"of": "tuned"}, "rows.baseline: `of` names the row that is zeroed or packed, and only"),
         ("rows", "baseline", {"blog": {"nonzero": 3, "parameter": 3}}, "rows.baseline.blog.parameter is not a known"),
-        ("rows", "pruned", {"of": None}, "rows.pruned: `of` names the row that is zeroed, and only"),
+        ("rows", "pruned", {"of": None}, "rows.pruned: `of` names the row that is zeroed or packed, and only"),
         ("rows", "pruned", {"seeds": [0]}, "rows.pruned: a row needs at least one seed, and a row by zeroing"),
         ("rows", "pruned", {"of": "tunde"}, "rows.pruned.of = 'tunde' is not a row made by training"),
         ("rows", "pruned", {"of": "golf98"}, "rows.pruned.of = 'golf98' is not a row made by training"),
@@ -217,7 +217,7 @@ def test_an_unknown_key_of_a_workspace_is_named(tmp_path: Path, raw: dict[str, A
 def test_a_null_of_a_workspace_takes_a_key_out(raw: dict[str, Any]) -> None:
     """A row with its settings, and single settings, back to their defaults."""
     raw["workspaces"]["demo"] |= {
-        "rows": {"reference": None, "prelu": {"blog": None}},
+        "rows": {**raw["workspaces"]["demo"]["rows"], "reference": None, "prelu": {"blog": None}},
         "reference": None,
         "datasets": {"digits": {"mean": None, "std": None}},
     }
@@ -242,7 +242,9 @@ def test_settings_of_a_row_have_the_type_of_what_makes_it(raw: dict[str, Any]) -
         kind = sections.Prune if row.by == "zeroing" else config.SETTINGS[row.by]
         assert type(settings.settings(name)) is kind
     assert settings.rows_by("zeroing") == ["pruned", "prelu_pruned"]
-    assert settings.rows_by("training", "descent") == ["baseline", "tuned", "prelu", "golf98", "golf99"]
+    descents = ["golf98", "golf99", "open98", "open99"]
+    assert settings.rows_by("training", "descent") == ["baseline", "tuned", "prelu", *descents]
+    assert settings.rows_by("packing") == ["bytes98", "bytes99"]
 
 
 def test_a_new_row_is_a_line_and_a_section(raw: dict[str, Any]) -> None:

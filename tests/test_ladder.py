@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,31 @@ from neural_golf import config, data
 from neural_golf.base.errors import GolfError
 from neural_golf.base.statistics import Spread
 from neural_golf.results import ladder
-from neural_golf.results.result import read_results, write_results
+from neural_golf.results.result import Result, holds, read_results, write_results
+from neural_golf.results.sizes import sizes
 from test_cards import CONFIG, FACTS
 from test_results import result
 
 ROOT = Path(__file__).parent.parent
+SEEDS = range(CONFIG.ladder.record_seeds)
+
+
+def descent(
+    row: str, size: int, correct: int, chosen: int, entered: bool = True, **more: object
+) -> list[Result]:
+    """A size of a descent: about so many right, and the seed that the held-out images choose has `chosen`."""
+    return [
+        result(row, seed, size, correct + seed % 3 if seed else chosen, 4880 if seed else 4899, "heldout",
+               size=size, entered=entered, **more)
+        for seed in SEEDS
+    ]  # fmt: skip
+
+
 DESCENT = [
-    result("golf98", seed, size, correct, heldout, "heldout", size=size, entered=size != 300)
-    for seed, size, correct, heldout in [(0, 300, 9860, 4930), (0, 200, 9801, 4899), (1, 200, 9799, 4880),
-                                         (0, 160, 9799, 4899), (1, 160, 9900, 4880)]
-]  # fmt: skip
+    *descent("golf98", 300, 9860, 9861, entered=False),
+    *descent("golf98", 200, 9810, 9801),
+    *descent("golf98", 160, 9810, 9799),
+]
 
 
 def title(row: str) -> str:
@@ -57,7 +73,7 @@ def test_variants_of_a_row_come_by_judge_then_order_and_falling_size() -> None:
     ]  # fmt: skip
     assert [row.title for row in table][1:5:3] == [
         title("pruned") + ", saliency order",
-        title("golf98") + " at 200",
+        title("golf98") + ", size 200",
     ]
 
 
@@ -84,12 +100,47 @@ def test_the_blogs_figure_stands_only_beside_the_blogs_protocol_and_data() -> No
 
 
 def test_a_row_holds_if_the_seed_that_stands_for_it_reaches_the_goal() -> None:
-    """Not if the mean does, and not if another seed does."""
-    at_200, at_160 = ladder.ladder(CONFIG, DESCENT)
-    assert at_200.holds and at_200.test_correct.mean == 9800
-    assert not at_160.holds and at_160.test_correct.mean > 9800
-    text = ladder.short_table(CONFIG, [at_200, at_160])
-    assert "golf98 at 200" in text and "golf98 at 160" not in text
+    """Not if only the mean does, and not if another seed does."""
+    at_200, at_160 = rows = ladder.ladder(CONFIG, DESCENT)
+    assert at_200.holds and at_200.p and at_200.p < 0.01
+    assert not at_160.holds and at_160.p and at_160.p < 0.01
+    assert at_200.low and at_200.high and at_200.low < at_200.test_accuracy.mean < at_200.high
+    text = ladder.short_table(CONFIG, rows, sizes(CONFIG, DESCENT))
+    (line,) = [line for line in text.splitlines() if line.startswith("| golf98")]
+    assert "**200**" in line and "plain" in line
+
+
+def test_the_readme_shows_what_is_held_whether_it_is_entered_or_not() -> None:
+    found = descent("golf98", 300, 9860, 9861, entered=False)
+    assert "**300**" in ladder.short_table(CONFIG, [], sizes(CONFIG, found))
+    few = found[:-1]
+    assert "golf98" not in ladder.short_table(
+        CONFIG, ladder.ladder(CONFIG, [*few, result("tuned")]), sizes(CONFIG, few)
+    )
+
+
+def test_a_table_shows_what_the_referee_counts_and_names_keep_the_size_of_the_recipe() -> None:
+    """A form's numbers count; and a row that makes files shows their bytes."""
+    found = [
+        *(replace(one, nonzero=83, division="open") for one in descent("open98", 80, 9810, 9811)),
+        *(replace(one, nonzero=82, division="open", bytes=96 + one.seed % 2)
+          for one in descent("bytes98", 80, 9810, 9811)),
+    ]  # fmt: skip
+    rows = ladder.ladder(CONFIG, found)
+    assert [row.variant.name for row in rows] == ["open98-heldout-80", "bytes98-heldout-80"]
+    for text in (ladder.full_table(rows), ladder.snapshots(found, sizes(CONFIG, found))):
+        plain = [" ".join(line.split()) for line in text.splitlines() if "98" in line.split("|")[1]]
+        assert len(plain) == 2 and all("| open |" in line for line in plain)
+        assert "| 83 |" in plain[0] and "| 82 | 96 ± 1, fewest 96 |" in plain[1]
+    short = " ".join(ladder.short_table(CONFIG, rows, sizes(CONFIG, found)).split())
+    assert "**83**" in short and "| **82** | 96 ± 1, fewest 96 |" in short
+
+
+def test_rows_by_zeroing_have_no_p_because_each_seed_ends_at_a_size_of_its_own() -> None:
+    zeroed = [result("pruned", seed, 600, 9900, 4950, "heldout", "index") for seed in SEEDS]
+    (row,) = ladder.ladder(CONFIG, zeroed)
+    assert (row.goal, row.p, row.holds) == (None, None, False)
+    assert not holds(zeroed, 0.98, CONFIG.ladder)
 
 
 def test_both_tables_show_the_same_accuracy() -> None:
@@ -98,16 +149,20 @@ def test_both_tables_show_the_same_accuracy() -> None:
     rows = ladder.ladder(CONFIG, [result("prelu", seed, correct=n) for seed, n in enumerate(correct)])
     percent = re.compile(r"98\.\d\d ± \d\.\d\d %")
     full, short = (
-        percent.findall(text) for text in (ladder.full_table(rows), ladder.short_table(CONFIG, rows))
+        percent.findall(text) for text in (ladder.full_table(rows), ladder.short_table(CONFIG, rows, []))
     )
     assert len(full) == 1 and full == short
 
 
 def test_every_size_is_told_entered_or_not() -> None:
-    text = " ".join(ladder.snapshots(DESCENT).split())
-    assert "| golf98 | 300 | 9,860 | 98.60% | |" in text
-    assert "9,801, 9,799" in text
-    assert ladder.snapshots([result()]) == ""
+    text = " ".join(ladder.snapshots(DESCENT, sizes(CONFIG, DESCENT)).split())
+    assert "| golf98 | 300 | plain | 300 | 9,861, 9,861, 9,862, 9,860," in text
+    assert "9,801, 9,811, 9,812" in text
+    assert (
+        "| 10 | 0.98 | < 0.0001 | yes | 97.64% | |" in text
+        and "| 10 | 0.98 | < 0.0001 | | 97.64% | yes |" in text
+    )
+    assert ladder.snapshots([result()], []) == ""
 
 
 def test_the_stage_writes_all_forms_of_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,5 +211,5 @@ def test_the_committed_documents_show_the_committed_results(name: str, document:
 
 def test_the_committed_readme_shows_the_committed_results() -> None:
     results = read_results(ROOT / "results/plots/verify.csv")
-    text = ladder.short_table(CONFIG, ladder.ladder(CONFIG, results))
+    text = ladder.short_table(CONFIG, ladder.ladder(CONFIG, results), sizes(CONFIG, results))
     assert text in (ROOT / "README.md").read_text()

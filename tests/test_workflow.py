@@ -24,6 +24,11 @@ ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src/neural_golf"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 CONFIG = config.load(ROOT / "params.yaml")
+ABSENT = {
+    row
+    for row, line in config.read(ROOT / "params.yaml")["workspaces"]["demo"]["rows"].items()
+    if line is None
+}
 EXPERIMENTS = {"handbook", "search"}  # rules and commands without a stage
 # In Git and no stage's output; the leaderboard and the handbook are written when asked for.
 APART = ("package-lock", "leaderboard/", "docs/")
@@ -109,6 +114,9 @@ def test_a_row_depends_on_its_seeds_and_settings_and_not_on_what_is_told_of_it()
         if line.by == "zeroing":
             assert params == {"prune", f"{line.of}.network", f"rows.{row}.of"}
             assert f"results/models/{line.of}.safetensors" in STAGES[row]["deps"]
+        elif line.by == "packing":
+            assert params == {row, "pack", f"rows.{row}.of"}
+            assert f"results/models/{line.of}.safetensors" in STAGES[row]["deps"]
         else:
             assert params == {row, f"rows.{row}.seeds"}
         assert STAGES[row]["outs"] == [f"results/models/{row}.safetensors"]
@@ -133,7 +141,8 @@ def test_what_a_stage_can_use_is_read_from_its_meta(tmp_path: Path) -> None:
 def test_a_row_can_use_a_thread_per_independent_piece(row: str) -> None:
     line = CONFIG.rows[row]
     seeds = line.seeds or CONFIG.rows[str(line.of)].seeds
-    assert workflow.Stages(ROOT / "dvc.yaml").needs(row).threads == len(seeds)
+    sizes = CONFIG.settings(row).sizes if line.by == "packing" else ("",)
+    assert workflow.Stages(ROOT / "dvc.yaml").needs(row).threads == len(seeds) * len(sizes)
 
 
 def test_the_figures_depend_on_the_table_of_every_row_that_they_read() -> None:
@@ -374,7 +383,7 @@ def test_without_torch_the_rows_that_need_it_are_left_out_with_nothing_dangling(
         in capsys.readouterr().out
     )
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
-    assert set(STAGES) - set(stages) == {"reference"}
+    assert set(STAGES) - set(stages) == {"reference", *ABSENT}
     assert dangling(folder) == []
     settings = config.load(folder / "params.yaml")
     assert "reference" not in settings.variants() and "reference" not in settings.interpret.networks
@@ -383,14 +392,14 @@ def test_without_torch_the_rows_that_need_it_are_left_out_with_nothing_dangling(
 
 def test_a_workspace_may_take_a_row_out(project: Callable[..., Path], raw: dict[str, Any]) -> None:
     demo = raw["workspaces"]["demo"]
-    demo["rows"] = {"golf99": None, "prelu_pruned": None}
+    demo["rows"] |= {"golf99": None, "prelu_pruned": None}
     demo["golf99"] = None
     demo["interpret"]["networks"] = ["tuned"]
     folder = project()
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
-    assert set(STAGES) - set(stages) == {"golf99", "prelu_pruned"}
+    assert set(STAGES) - set(stages) == {"golf99", "prelu_pruned", *ABSENT}
     assert dangling(folder) == []
-    assert config.load(folder / "params.yaml").rows_by("descent") == ["golf98"]
+    assert config.load(folder / "params.yaml").rows_by("descent") == ["golf98", "open98"]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ MAKERS = {
     "training": "train.stage",
     "zeroing": "compress.zeroing",
     "descent": "compress.frontier",
+    "packing": "quantise.stage",
 }
 
 

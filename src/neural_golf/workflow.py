@@ -281,12 +281,12 @@ def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
 def _any_network(raw: dict[str, Any]) -> list[str]:
     """A network that is still made, where every one that was to be drawn is left out.
 
-    Rows by zeroing need no look: those that they are made from are there too.
+    Rows that are made of others need no look: those that they are made from are there too.
     """
     for name, row in raw["rows"].items():
         if row["by"] == "descent":
             return [f"{name}-heldout-{min(raw[name]['enter'])}"]
-        if row["by"] != "zeroing":
+        if "of" not in row:
             return [name]
     return []
 

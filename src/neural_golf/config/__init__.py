@@ -24,6 +24,7 @@ from neural_golf.config.sections import (
     Interpret,
     Ladder,
     Pack,
+    PackingSettings,
     Page,
     Prune,
     Reference,
@@ -42,6 +43,7 @@ SETTINGS: dict[str, type[Section]] = {
     "reference": Reference,
     "training": Training,
     "descent": DescentSettings,
+    "packing": PackingSettings,
 }
 # Commands of `golf` that are no section: no row and no workspace may have these names.
 COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "stage", "submit", "unpack"})
@@ -65,7 +67,7 @@ class Config(Section):
     workspaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def settings(self, row: str) -> Any:
-        """A row's settings: Reference, Training or DescentSettings; for rows by zeroing, Prune."""
+        """A row's settings: Reference, Training, DescentSettings or PackingSettings; by zeroing, Prune."""
         return self.prune if self.rows[row].by == "zeroing" else getattr(self, row)
 
     @property
@@ -87,6 +89,8 @@ class Config(Section):
                     found += [f"{name}-{variant}" for variant in zeroed]
                 case "descent":
                     found += [f"{name}-heldout-{size}" for size in self.settings(name).recipe.sizes]
+                case "packing":
+                    found += [f"{name}-heldout-{size}" for size in self.settings(name).sizes]
                 case _:
                     found.append(name)
         return found
@@ -105,10 +109,7 @@ class Config(Section):
         if self.data.dataset not in self.datasets:
             have = ", ".join(self.datasets)
             raise ValueError(f"data.dataset = {self.data.dataset!r} is not in datasets; there are {have}")
-        for name, row in self.rows.items():
-            source = self.rows.get(row.of) if row.of else None
-            if row.of and (source is None or source.by != "training"):
-                raise ValueError(f"rows.{name}.of = {row.of!r} is not a row made by training")
+        self._sources_fit()
         self._networks_fit()
         taken = {*COMMANDS, *type(self).model_fields, *self.rows} & set(self.workspaces)
         if taken:
@@ -120,6 +121,19 @@ class Config(Section):
             have = ", ".join(self.variants())
             raise ValueError(f"interpret.networks: {absent[0]} is not in this run; there are {have}")
         return self
+
+    def _sources_fit(self) -> None:
+        """Rows are zeroed that training made; and packed, at some of their sizes, those by descent."""
+        for name, row in self.rows.items():
+            if not row.of:
+                continue
+            by = "training" if row.by == "zeroing" else "descent"
+            if row.of not in self.rows_by(by):
+                raise ValueError(f"rows.{name}.of = {row.of!r} is not a row made by {by}")
+            sizes = self.settings(name).sizes if row.by == "packing" else ()
+            absent = [size for size in sizes if size not in self.settings(row.of).recipe.sizes]
+            if absent:
+                raise ValueError(f"{name}.sizes: {absent[0]} is not one of {row.of}.recipe.sizes")
 
     def _networks_fit(self) -> None:
         """Where the table tells the images' shape: a network that does not fit is found before any work."""

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from neural_golf.config.recipe import Augment, Formed, Recipe, readable
 
@@ -25,6 +18,7 @@ __all__ = [
     "Interpret",
     "Ladder",
     "Pack",
+    "PackingSettings",
     "Page",
     "Prune",
     "Record",
@@ -44,6 +38,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Range = tuple[Positive, Positive]
+Level = Annotated[int, Field(ge=1, le=255)]
 
 
 class Section(BaseModel):
@@ -112,12 +107,21 @@ class Row(Section):
     The settings are in the section of the row's name; rows made by zeroing share the section `prune`.
     """
 
-    by: Literal["reference", "training", "zeroing", "descent"]
-    of: str | None = None  # the row whose networks are zeroed
+    by: Literal["reference", "training", "zeroing", "descent", "packing"]
+    of: str | None = None  # the row whose networks are zeroed or packed
     seeds: tuple[Seed, ...] = ()
     title: str = ""  # as the ladder shows it; without one, its name
     method: str  # how its networks came about, for the model cards and the leaderboard
+    # The commit that wrote down its settings and seeds before any of its networks was scored on test.
+    frozen: Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")] | None = None
     blog: Blog | None = None
+
+    @field_validator("frozen", mode="before")
+    @classmethod
+    def _quoted(cls, value: object) -> object:
+        if isinstance(value, int | float):
+            raise ValueError("YAML reads this as a number; write the commit in quotes")
+        return value
 
     @field_validator("seeds")
     @classmethod
@@ -128,10 +132,15 @@ class Row(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.by == "zeroing") != (self.of is not None):
-            raise ValueError("`of` names the row that is zeroed, and only rows by zeroing have it")
-        if (self.by == "zeroing") == bool(self.seeds):
-            raise ValueError("a row needs at least one seed, and a row by zeroing has those of its source")
+        made_of_another = self.by in ("zeroing", "packing")
+        if made_of_another != (self.of is not None):
+            raise ValueError(
+                "`of` names the row that is zeroed or packed, and only rows by zeroing and packing have it"
+            )
+        if made_of_another == bool(self.seeds):
+            raise ValueError(
+                "a row needs at least one seed, and a row by zeroing or packing has those of its source"
+            )
         return self
 
 
@@ -223,6 +232,28 @@ class DescentSettings(Section):
         return self
 
 
+class PackingSettings(Section):
+    """One .golf file for each seed and size of a descent; the rest of how it is made stands in `pack`.
+
+    `enter` lists the sizes that are entered; held-out images choose the seeds.
+    """
+
+    goal: Fraction  # the accuracy that the files are made for
+    sizes: Annotated[tuple[Count, ...], Field(min_length=1)]  # of the descent's recipe, those that are packed
+    levels: Level  # the largest on either side of 0
+    augment: Augment | None = None  # instead of pack.augment
+    enter: Annotated[tuple[Count, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_them(self) -> Self:
+        if list(self.sizes) != sorted(set(self.sizes), reverse=True):
+            raise ValueError("sizes must fall: each one below the one before, none twice")
+        for size in self.enter:
+            if size not in self.sizes:
+                raise ValueError(f"enter: {size} is not one of sizes")
+        return self
+
+
 class Teacher(Section):
     """A large network, trained on transformed images, from which recipes with `distil` above 0 learn."""
 
@@ -302,6 +333,9 @@ class Ladder(Section):
     licence: str
     links: tuple[str, ...]
     blog_dataset: str  # the data set that the blog's figures are about, and the public records
+    # The rule of a record: over so many seeds the mean is above the goal, with a p below this.
+    record_seeds: Annotated[int, Field(ge=2)]
+    record_p: Annotated[float, Field(gt=0, le=0.5)]
     records: tuple[Record, ...]
 
 
@@ -335,9 +369,9 @@ class Interpret(Section):
 
 
 class Pack(Section):
-    """How `golf pack` turns weights into whole numbers."""
+    """How `golf pack`, and the rows by packing, turn weights into whole numbers."""
 
-    levels: Annotated[tuple[Annotated[int, Field(ge=1, le=255)], ...], Field(min_length=1)]
+    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
     biases: Literal["drop", "keep"]
     rounds: Count
     epochs: Annotated[int, Field(ge=0)]

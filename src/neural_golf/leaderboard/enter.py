@@ -1,8 +1,10 @@
 """`golf enter`: puts our own networks on the leaderboard, one for each row, chosen before it is scored.
 
 Of each row and variant of the ladder, the seed that stands for it (`representative`) is entered for every
-challenge that it passes. If it does not pass, the row has no entry, though another seed might pass: to look
-for that one would be to choose on the test images. The card names the command that makes the network again.
+challenge that it passes. Rows by packing are entered with their .golf files, where bytes are ranked, and all
+others with their ONNX files, where parameters are. If that seed does not pass, the row has no entry, though
+another seed might pass: to look for that one would be to choose on the test images. The card names the
+command that makes the network again.
 """
 
 from __future__ import annotations
@@ -14,10 +16,19 @@ from pathlib import Path
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
-from neural_golf.leaderboard.entries import Card, Entry, TestSet, submit
-from neural_golf.referee.challenge import Challenge, challenge_names, load_challenge, load_test_set
+from neural_golf.leaderboard.entries import Card, submit
+from neural_golf.referee.challenge import challenge_names, load_challenge, load_test_set
 from neural_golf.results.model_cards import method
-from neural_golf.results.result import VERIFIED, Result, by_variant, chosen_on, read_results, representative
+from neural_golf.results.result import (
+    VERIFIED,
+    Result,
+    by_variant,
+    chosen_on,
+    golf_file,
+    read_results,
+    representative,
+)
+from neural_golf.results.verify import same_network
 
 __all__ = ["CODE", "command", "enter"]
 
@@ -29,24 +40,29 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
     settings = config.load(workspace / "params.yaml")
     known = _workspaces(Path("params.yaml"))
     variants = by_variant(read_results(workspace / VERIFIED))
-    known_ones = (c for c in map(load_challenge, challenge_names()) if c.score == "nonzero")
-    challenges = [c for c in known_ones if c.dataset == settings.data.dataset]
+    challenges = [c for c in map(load_challenge, challenge_names()) if c.dataset == settings.data.dataset]
     if not challenges:
         yield f"nothing of {workspace} is entered: there is no challenge on {settings.data.dataset}"
     for challenge in challenges:
-        test_set = load_test_set(challenge, *data)
-        for variant, group in variants.items():
+        packed = challenge.score == "bytes"
+        groups = {v: group for v, group in variants.items() if (group[0].bytes is not None) == packed}
+        test_set = load_test_set(challenge, *data) if groups else None
+        for variant, group in groups.items():
             best = representative(group)
             entry = f"{challenge.name}/{variant.name}"
-            path = workspace / "results/onnx" / f"{best.name}.onnx"
+            onnx = workspace / "results/onnx" / f"{best.name}.onnx"
+            path = workspace / golf_file(best.name) if packed else onnx
             if best.correct < challenge.threshold:
                 what = f"{best.name} has {best.correct:,} right, {challenge.threshold:,} needed"
-            elif not path.exists():
-                what = f"{path} is not there, because it is larger than the referee's limit"
+            elif not onnx.exists():
+                what = f"{onnx} is not there, because it is larger than the referee's limit"
             else:
+                assert test_set is not None
+                _check(best, onnx, path)
                 card = _card(settings, group, command(variant.row, workspace, known))
-                made = _submit(path, best, card, challenge, test_set, root, variant.name)
-                yield f"entered {entry}: {made.verdict.nonzero} non-zero, {made.verdict.reason}"
+                made = submit(path, variant.name, card, challenge, test_set, root, replace=True)
+                size = f"{made.verdict.bytes} bytes" if packed else f"{made.verdict.nonzero} non-zero"
+                yield f"entered {entry}: {size}, {made.verdict.reason}"
                 continue
             stays = root / challenge.name / variant.name
             yield f"no entry {entry}: {what}" + (f"; {stays} is of an earlier run" if stays.exists() else "")
@@ -77,19 +93,18 @@ def _card(settings: Config, group: Sequence[Result], command: str) -> Card:
         links=list(ladder.links),
         code=CODE,
         seed=representative(group).seed,
+        frozen=settings.rows[group[0].row].frozen,
         command=command,
     )
 
 
-def _submit(
-    path: Path,
-    run: Result,
-    card: Card,
-    challenge: Challenge,
-    test_set: TestSet,
-    root: Path,
-    name: str,
-) -> Entry:
-    if hashlib.sha256(path.read_bytes()).hexdigest() != run.sha256:
+def _check(run: Result, onnx: Path, path: Path) -> None:
+    """Raise GolfError if a file is not the one that `golf verify` scored: of a .golf file, if it says another
+    network than the ONNX file that was.
+    """
+    content = onnx.read_bytes()
+    same = hashlib.sha256(content).hexdigest() == run.sha256
+    if same and path != onnx:
+        same = path.exists() and same_network(path.read_bytes(), content)
+    if not same:
         raise GolfError(f"enter: {path} is not the file that `golf verify` scored; run the pipeline again")
-    return submit(path, name, card, challenge, test_set, root, replace=True)

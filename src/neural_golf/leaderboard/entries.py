@@ -55,6 +55,7 @@ _PATH = r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*"  # one step of it; `..`
 _URL = r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][A-Za-z0-9._~:/?#@!$&*+,;=%-]*)?"
 _Link = Annotated[str, Field(max_length=300, pattern=rf"^{_URL}$")]
 _Code = Annotated[str, Field(max_length=300, pattern=rf"^({_URL}|{_PATH}(/{_PATH})*/?)$")]
+_Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
 _Seed = Annotated[int, Field(ge=0, lt=1 << 64)]
 _ENTRY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MODELS = {"nonzero": "model.onnx", "bytes": "model.golf"}  # by what the challenge makes small
@@ -67,7 +68,8 @@ class Card(BaseModel):
     """What a person says about an entry. `chosen_on` names the data that chose this network among others.
 
     `code`, `seed` and `command` say how anybody can make it again: a link or a path of this repository, what
-    the random numbers began with, and what to run.
+    the random numbers began with, and what to run. `frozen` is the commit of the code in which all of this
+    was written down before any network of it was scored on test images.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -80,6 +82,7 @@ class Card(BaseModel):
     code: _Code | None = None
     seed: _Seed | Annotated[list[_Seed], Field(min_length=1, max_length=100)] | None = None
     command: _Line | None = None
+    frozen: _Commit | None = None
 
     @property
     def missing(self) -> list[str]:
@@ -188,6 +191,8 @@ def _plainly(kind: str, where: Sequence[object], words: str) -> str:
         return f"no such key; a card has {', '.join(Card.model_fields)}"
     if kind == "model_type":
         return "it must have lines of the form `key: value`"
+    if where[0] == "frozen":
+        return "it must be a commit, 7 to 40 digits of a-f and 0-9, in quotes if all of them are 0-9"
     if kind == "string_pattern_mismatch":
         path = " or a path of this repository" if where[0] == "code" else ""
         links = where[0] in ("code", "links")

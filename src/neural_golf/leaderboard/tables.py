@@ -133,7 +133,7 @@ def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
             f"{verdict.correct:,}",
             card.chosen_on,
             " ".join((markdown(card.author), *links)),
-            markdown(card.method),
+            markdown(card.method) + (f" Frozen in `{card.frozen}`." if card.frozen else ""),
             "; ".join(map(markdown, look_at)),
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -150,6 +150,7 @@ def _made_by(card: Card) -> str:
         return f"{_not_reproducible(card).capitalize()}."
     seeds = card.seed if isinstance(card.seed, list) else [card.seed]
     told = f"seed {', '.join(map(str, seeds))}; code: {markdown(card.code or '')}"
+    told += f"; frozen in commit {card.frozen}" if card.frozen else ""
     return f"Made by: {markdown(card.command or '')} ({told})."
 
 

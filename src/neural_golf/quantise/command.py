@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import config, data
-from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
 from neural_golf.config.sections import Pack
@@ -19,10 +17,9 @@ from neural_golf.net.checkpoint import read_checkpoint
 from neural_golf.net.onnx import unpack
 from neural_golf.net.spec import Network
 from neural_golf.packed import SUFFIX, decode, encode
-from neural_golf.packed.file import MOST_BYTES, as_packed, bill, contents, told_scales, write
+from neural_golf.packed.file import MOST_BYTES, bill
 from neural_golf.packed.graph import to_onnx
-from neural_golf.quantise.search import Quantised, Search, without_biases
-from neural_golf.quantise.twins import twin
+from neural_golf.quantise.making import prepared, smallest, whole
 
 __all__ = ["run_pack", "run_unpack"]
 
@@ -60,18 +57,16 @@ def run_pack(args: argparse.Namespace) -> int:
     labels = heldout.labels.astype(np.int64)
     before = core.correct(parameters, heldout.pixels, labels) / len(heldout)
     print(f"{args.file}: {np.count_nonzero(parameters)} weights, {before:.4f} of the held-out images right")
-    if settings.biases == "drop":
-        parameters = without_biases(core, parameters, train, settings)
-    network, parameters = as_packed(network, parameters)
+    network, parameters = prepared(network, parameters, train, settings)
     core, best = engine(network), (0.0, 0)
     for most in settings.levels:
-        quantised = _quantise(network, parameters, train, settings, most)
-        made = _canonical(network, quantised)
+        piece = f"levels up to {most}"
+        made = whole("pack", piece, network, parameters, train, settings, most)
         share = core.correct(made, heldout.pixels, labels) / len(heldout)
         size = len(encode(network, made))
-        print(f"levels up to {most}: {share:.4f} of the held-out images right, {size} bytes", flush=True)
+        print(f"{piece}: {share:.4f} of the held-out images right, {size} bytes", flush=True)
         if share >= args.keep:
-            _write(args.output, network, made, settings)
+            _write(args.output, network, made, settings, piece)
             return 0
         best = max(best, (share, most))
     raise GolfError(
@@ -104,47 +99,9 @@ def _read(path: Path, run: str | None) -> tuple[Network, Vector]:
     return network, parameters
 
 
-def _quantise(
-    network: Network, parameters: Vector, train: data.Split, settings: Pack, most: int
-) -> Quantised:  # fmt: skip
-    """One search, kept in .golf."""
-    kept = settings.model_dump(exclude={"levels", "twins", "biases"})
-    key = longwork.folder(
-        "pack", spec=network.spec, parameters=parameters.tobytes().hex(), settings=kept, most=most,
-        data=data.digest(),
-    )  # fmt: skip
-
-    def compute(state: Path) -> longwork.Piece:
-        def say(text: str) -> None:
-            longwork.say("pack", f"levels up to {most}", text)
-
-        found = Search(engine(network), parameters, train, settings, most, say).run(state)
-        return {"levels": found.levels, "scales": found.scales}, {}
-
-    tensors, _ = longwork.finished(key, compute)
-    return Quantised(tensors["levels"], tensors["scales"])
-
-
-def _canonical(network: Network, quantised: Quantised) -> Vector:
-    """The parameters [n]: levels times scales, or levels without common divisors where no scale is told."""
-    made = quantised.levels.astype(np.float64)
-    told = told_scales(network, quantised.levels != 0)
-    for tensor, scale, scaled in zip(network.tensors, quantised.scales, told, strict=True):
-        if scaled:
-            made[tensor.slice] *= scale
-        else:
-            made[tensor.slice] /= max(1, int(np.gcd.reduce(quantised.levels[tensor.slice])))
-    return made.astype(np.float32)
-
-
-def _write(path: Path, network: Network, parameters: Vector, settings: Pack) -> None:
+def _write(path: Path, network: Network, parameters: Vector, settings: Pack, piece: str) -> None:
     """Write the smallest file among a network's twins, and say what it is made of."""
-    rng = np.random.default_rng([settings.seed, *b"twins"])
-    found = contents(network, parameters)
-    content = write(found)
-    for _ in longwork.progress(range(settings.twins), desc="twins"):
-        levels = twin(network, found.levels, rng)
-        content = min(content, write(replace(found, levels=levels)), key=len)
+    content = smallest("pack", piece, network, parameters, settings)
     made, values = decode(content)
     write_bytes(path, content)
     parts = ", ".join(f"{bits:.0f} bits {name}" for name, bits in bill(made, values).items() if bits)

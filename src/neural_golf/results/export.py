@@ -1,4 +1,7 @@
-"""The stage `export`: checkpoints to ONNX, masks baked in, the same bytes every time."""
+"""The stage `export`: checkpoints to ONNX, masks baked in, the same bytes every time.
+
+Of the rows by packing, a `.golf` file stands beside each ONNX file: both say the same network.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,10 @@ from neural_golf.config import Config
 from neural_golf.net.checkpoint import Checkpoint, Run, read_checkpoint
 from neural_golf.net.formed import form_numbers
 from neural_golf.net.onnx import model_proto
+from neural_golf.net.spec import Network
+from neural_golf.packed import encode
+from neural_golf.packed.file import as_packed
+from neural_golf.results.result import GOLF, golf_file
 
 __all__ = ["Exported", "read_exported", "run"]
 
@@ -38,6 +45,7 @@ class Exported:
     parameters: int
     nonzero: int
     run: Run
+    golf: str | None = None  # the path of the .golf file that says the same network, if the row makes one
 
 
 def read_exported() -> list[Exported]:
@@ -51,56 +59,70 @@ def read_exported() -> list[Exported]:
 
 
 def write_exported(files: Iterable[Exported]) -> None:
-    write_json(LISTING, [asdict(file) for file in sorted(files, key=lambda file: file.name)])
+    listed = [asdict(file) for file in sorted(files, key=lambda file: file.name)]
+    for one in listed:
+        if one["golf"] is None:
+            del one["golf"]
+    write_json(LISTING, listed)
 
 
 def run(config: Config) -> None:
-    """Write one ONNX file per run of every row, and results/exported.json that lists them."""
+    """Write one ONNX file per run of every row, one .golf file per run of the rows by packing, and
+    results/exported.json that lists them.
+    """
     files = []
     for row in config.rows:
         checkpoint = read_checkpoint(MODELS / f"{row}.safetensors")
-        for number, record in enumerate(checkpoint.runs):
-            name = record.name(row)
-            baked = checkpoint.baked(number)
-            told = _metadata(config, row, record, checkpoint, baked)
-            content = model_proto(checkpoint.network, baked, told).SerializeToString(deterministic=True)
-            path = (SMALL if len(content) <= config.verify.max_bytes else LARGE) / f"{name}.onnx"
-            write_bytes(path, content)
-            digest = hashlib.sha256(content).hexdigest()
-            size, nonzero = _counts(checkpoint, baked)
-            files.append(Exported(name, row, path.as_posix(), len(content), digest, size, nonzero, record))
-    wanted = {file.path for file in files}
-    for folder in (SMALL, LARGE):  # DVC wants both; files of other rows and seeds must go
+        files += [_export(config, row, checkpoint, number) for number in range(len(checkpoint.runs))]
+    wanted = {name for file in files for name in (file.path, file.golf)}
+    for folder in (SMALL, LARGE, GOLF):  # DVC wants all three; files of other rows and seeds must go
         folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.glob("*.onnx"):
+        for path in folder.iterdir():
             if path.as_posix() not in wanted:
                 path.unlink()
     write_exported(files)
 
 
-def _counts(checkpoint: Checkpoint, baked: NDArray[np.float32]) -> tuple[int, int]:
+def _export(config: Config, row: str, checkpoint: Checkpoint, number: int) -> Exported:
+    """Write the files of one run."""
+    record, network, baked = checkpoint.runs[number], checkpoint.network, checkpoint.baked(number)
+    name, golf = record.name(row), None
+    if config.rows[row].by == "packing":
+        golf = golf_file(name).as_posix()
+        write_bytes(Path(golf), encode(network, baked))
+        network, baked = as_packed(network, baked)  # what the .golf file says
+    told = _metadata(config, row, record, network, baked)
+    content = model_proto(network, baked, told).SerializeToString(deterministic=True)
+    path = (SMALL if len(content) <= config.verify.max_bytes else LARGE) / f"{name}.onnx"
+    write_bytes(path, content)
+    digest = hashlib.sha256(content).hexdigest()
+    return Exported(
+        name, row, path.as_posix(), len(content), digest, *_counts(network, baked), record, golf
+    )  # fmt: skip
+
+
+def _counts(network: Network, baked: NDArray[np.float32]) -> tuple[int, int]:
     """The parameters of a file, and those that are not zero: the network's, and those of its form."""
-    form = checkpoint.network.form
-    more = form_numbers(form) if form else baked[:0]
-    return checkpoint.network.size + len(more), int(np.count_nonzero(baked) + np.count_nonzero(more))
+    more = form_numbers(network.form) if network.form else baked[:0]
+    return network.size + len(more), int(np.count_nonzero(baked) + np.count_nonzero(more))
 
 
 def _metadata(
-    config: Config, row: str, record: Run, checkpoint: Checkpoint, baked: NDArray[np.float32]
+    config: Config, row: str, record: Run, network: Network, baked: NDArray[np.float32]
 ) -> dict[str, str]:
     """What the file says about itself. It names no time and no commit, so that equal networks are equal
     bytes.
     """
     facts = data.facts()
-    parameters, nonzero = _counts(checkpoint, baked)
-    shape = ", ".join(map(str, checkpoint.network.in_shape))
+    parameters, nonzero = _counts(network, baked)
+    shape = ", ".join(map(str, network.in_shape))
     chosen_on = {"": "nothing chosen on test images", "heldout": "held-out images", "test": "test images"}
     correct = {k: v for k, v in asdict(record).items() if k.endswith("correct") and v is not None}
     return {
         "title": f"Neural Golf: {row}",
         "dataset": facts.dataset,
-        "network": ", ".join(checkpoint.network.spec),
-        **({"form": json.dumps(asdict(form))} if (form := checkpoint.network.form) else {}),
+        "network": ", ".join(network.spec),
+        **({"form": json.dumps(asdict(form))} if (form := network.form) else {}),
         "parameters": str(parameters),
         "nonzero": str(nonzero),
         "seed": str(record.seed),
@@ -116,8 +138,7 @@ def _metadata(
 def settings_digest(config: Config) -> str:
     """A digest of the settings that the networks come from, to tell two regenerations apart."""
     tree = config.model_dump(mode="json")
-    kept = {
-        key: tree[key]
-        for key in ("data", "tune", "prune", *config.rows_by("reference", "training", "descent"))
-    }
+    packing = config.rows_by("packing")
+    made = (*config.rows_by("reference", "training", "descent"), *packing, *(["pack"] if packing else []))
+    kept = {key: tree[key] for key in ("data", "tune", "prune", *made)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

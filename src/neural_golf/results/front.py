@@ -1,4 +1,4 @@
-"""The stage `front`: accuracy against size, the spread of both, and what honesty costs."""
+"""The stage `front`: accuracy against size and its spread, what the recipes hold, and what honesty costs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from neural_golf.base.files import METRICS, PLOTS, write_bytes, write_json
 from neural_golf.base.statistics import Spread, interval
 from neural_golf.config import Config
 from neural_golf.results.result import Result, by_variant, read_results, representative
+from neural_golf.results.sizes import Size, fewest, rule, shown_p, sizes
 
 __all__ = ["Price", "points", "price_of_honesty", "run"]
 
@@ -39,7 +40,8 @@ def run(config: Config) -> None:
     """Read the referee's results/plots/verify.csv; write plots/front.csv, metrics/front.json and front.md."""
     results = [result for result in read_results() if result.size]
     facts = data.facts()
-    table = points(results, facts.train)
+    found = sizes(config, results)
+    table = points(found, facts.train)
     write_bytes(PLOTS / "front.csv", table.to_csv(index=False, lineterminator="\n").encode())
     prices = [
         price_of_honesty([r for r in results if r.row == row], row, config.settings(row).goal, judge)
@@ -50,33 +52,81 @@ def run(config: Config) -> None:
     entries = [(r, interval(r.correct, r.images, rng)) for r in results if r.entered]
     told = [
         {
-            "name": r.name, "nonzero": r.nonzero, "test_correct": r.correct, "test_interval": within,
-            "heldout_correct": r.heldout_correct, "train_correct": r.train_correct,
+            "name": r.name, "nonzero": r.nonzero, "bytes": r.bytes, "test_correct": r.correct,
+            "test_interval": within, "heldout_correct": r.heldout_correct, "train_correct": r.train_correct,
         }
         for r, within in entries
     ]  # fmt: skip
-    write_json(METRICS / "front.json", {"entries": told, "honesty": [asdict(price) for price in prices]})
-    write_bytes(Path("results/front.md"), markdown(entries, prices, facts).encode())
+    rows = {row: fewest(found, row) for row in config.rows_by("descent", "packing")}
+    held = {row: size and {**asdict(size), "chosen": size.chosen.name} for row, size in rows.items()}
+    write_json(
+        METRICS / "front.json",
+        {"held": held, "entries": told, "honesty": [asdict(price) for price in prices]},
+    )
+    text = markdown(entries, prices, facts, held_table(config, found))
+    write_bytes(Path("results/front.md"), text.encode())
 
 
-def points(results: Sequence[Result], train: int) -> pd.DataFrame:
-    """One line per row and size: mean and spread over the seeds, largest first."""
+def points(found: Sequence[Size], train: int) -> pd.DataFrame:
+    """One line per row and size: mean and spread over the seeds, the 95 % interval of the mean on the test
+    images, and whether the recipe holds it.
+
+    train: the number of training images.
+    """
     table = pd.DataFrame(
         {
-            "row": r.row, "size": r.nonzero, "test": r.accuracy, "heldout": r.heldout_accuracy,
-            "train": (r.train_correct or 0) / train,
+            "row": s.row, "size": s.size, "division": s.division, "nonzero": s.nonzero.mean,
+            "bytes": s.bytes and s.bytes.mean, "n": s.accuracy.n,
+            "test_mean": s.accuracy.mean, "test_sd": s.accuracy.sd,
+            "test_least": s.accuracy.least, "test_greatest": s.accuracy.greatest,
+            "test_low": within and within[0], "test_high": within and within[1],
+            "goal": s.goal, "p": s.p, "holds": s.holds,
+            "heldout_mean": s.heldout.mean, "heldout_sd": s.heldout.sd,
+            "train_mean": s.train_correct.mean / train, "train_sd": s.train_correct.sd / train,
         }
-        for r in results
+        for s in found
+        for within in [s.accuracy.mean_interval]
     )  # fmt: skip
-    found = table.groupby(["row", "size"]).agg(
-        n=("test", "size"),
-        test_mean=("test", "mean"), test_sd=("test", "std"),
-        test_least=("test", "min"), test_greatest=("test", "max"),
-        heldout_mean=("heldout", "mean"), heldout_sd=("heldout", "std"),
-        train_mean=("train", "mean"), train_sd=("train", "std"),
-    )  # fmt: skip
-    found = found.fillna(0.0).round(6).reset_index()
-    return found.sort_values(["row", "size"], ascending=[True, False])
+    return table.round(6)
+
+
+def held_table(config: Config, found: Sequence[Size]) -> str:
+    """Of each row with sizes, the smallest that its recipe holds."""
+    rows = []
+    for row in config.rows_by("descent", "packing"):
+        mine, size = [s for s in found if s.row == row], fewest(found, row)
+        if not mine:
+            continue
+        told = {"row": row, "division": mine[0].division, "goal": f"{mine[0].goal:.4g}"}
+        if size is None:
+            n = max(s.accuracy.n for s in mine)
+            nothing = dict.fromkeys(("bytes", "right on test", "95 % interval"), "")
+            rows.append({**told, "non-zero": "none", **nothing, "n": str(n), "p": "", "seed": ""})
+            continue
+        low, high = size.accuracy.mean_interval or (0.0, 0.0)
+        rows.append(
+            {
+                **told,
+                "non-zero": f"**{size.nonzero.text()}**",
+                "bytes": f"**{size.bytes.text()}**" if size.bytes else "",
+                "right on test": f"{size.accuracy.text(2, scale=100)} %",
+                "95 % interval": f"{100 * low:.2f} to {100 * high:.2f} %",
+                "n": str(size.accuracy.n),
+                "p": shown_p(size.p),
+                "seed": size.chosen.name + ("" if size.entered else " (no entry)"),
+            }
+        )
+    if not any(row["bytes"] for row in rows):
+        rows = [{key: value for key, value in row.items() if key != "bytes"} for row in rows]
+    aligned = [
+        "left" if name in ("row", "division", "seed") else "right" for name in (rows[0] if rows else ())
+    ]
+    text: str = pd.DataFrame(rows).to_markdown(index=False, colalign=aligned, disable_numparse=True)
+    return f"""{rule(config.ladder)}
+This is the smallest size that each row holds. Non-zero is what the referee counts. A network of the division
+"open" resamples the image, to bring it into a canonical form; one of "plain" does not.
+
+{text}"""
 
 
 def price_of_honesty(
@@ -97,14 +147,18 @@ def price_of_honesty(
     )  # fmt: skip
 
 
-def markdown(entries: Sequence[tuple[Result, list[int]]], prices: Sequence[Price], facts: data.Facts) -> str:
-    """For readers: every entry on all images, and the price of honesty."""
+def markdown(
+    entries: Sequence[tuple[Result, list[int]]], prices: Sequence[Price], facts: data.Facts, held: str
+) -> str:
+    """For readers: what the recipes hold, every entry on all images, and the price of honesty."""
     groups = by_variant(result for result, _ in entries)
     chosen = {representative(group).name for group in groups.values()}
+    packed = any(r.bytes for r, _ in entries)
     seeds = pd.DataFrame(
         {
             "network": f"**{r.name}**" if r.name in chosen else r.name,
             "non-zero": str(r.nonzero),
+            **({"bytes": str(r.bytes or "")} if packed else {}),
             f"test, correct of {facts.test:,}": f"{r.correct:,} ({low:,} to {high:,})",
             "held-out": f"{r.heldout_accuracy:.2%}",
             "train": f"{(r.train_correct or 0) / facts.train:.2%}",
@@ -122,10 +176,13 @@ def markdown(entries: Sequence[tuple[Result, list[int]]], prices: Sequence[Price
         }
         for p in prices
     )
-    aligned = ("left", *["right"] * 4)
-    return f"""# Our entries, and what choosing on the test images is worth
+    aligned = ("left", *["right"] * (5 if packed else 4))
+    return f"""# What our recipes hold, our entries, and what choosing on the test images is worth
 
-Written by `golf front`. Every size of every descent: [plots/front.csv](plots/front.csv).
+Written by `golf front`. Every size of every row: [plots/front.csv](plots/front.csv).
+
+## What the recipes hold
+{held}
 
 ## Every seed of every size that is entered
 Bold: the seed that the held-out images choose. In brackets: 95 % bootstrap interval.

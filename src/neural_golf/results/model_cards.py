@@ -15,7 +15,7 @@ import yaml
 from neural_golf.base.files import write_bytes
 from neural_golf.config import Config
 from neural_golf.data import Facts
-from neural_golf.results.result import Result, Variant, by_variant, chosen_on, representative
+from neural_golf.results.result import Result, Variant, by_variant, chosen_on, golf_file, representative
 
 __all__ = ["IMAGES", "method", "model_card", "write_model_cards"]
 
@@ -30,10 +30,8 @@ def method(config: Config, variant: Variant, group: Sequence[Result]) -> str:
         words.append(f"Judged on the {IMAGES[variant.judge]} images; weights tried {TRIED[variant.order]}.")
     if len(group) > 1:
         images = "test" if chosen_on(group) == "test" else "held-out"
-        words.append(
-            f"Of {len(group)} seeds the one with the fewest non-zero parameters, then with the most {images} "
-            "images right."
-        )
+        first = "" if variant.size else "the fewest non-zero parameters, then with "
+        words.append(f"Of {len(group)} seeds the one with {first}the most {images} images right.")
     return " ".join(words)
 
 
@@ -74,6 +72,9 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
         else "The test images chose these zeros, so the accuracy on them measures nothing; the held-out "
         "images chose nothing here."
     )
+    frozen = config.rows[variant.row].frozen
+    if frozen:
+        worth += f" Settings, sizes and seeds were written down in commit {frozen}, before any was scored."
     seeds = " In bold: the seed described above." if len(group) > 1 else ""
     tables = _table(group, best if len(group) > 1 else None)
     if others:
@@ -124,15 +125,21 @@ def _table(results: Sequence[Result], best: Result | None = None) -> str:
                 "file": f"**{file}**" if result is best else file,
                 "parameters": f"{result.parameters:,}",
                 "non-zero": f"{result.nonzero:,}",
+                **({"bytes": _packed(result)} if result.bytes is not None else {}),
                 "bits": f"{result.bits:,}",
                 "test": f"{result.correct:,} of {result.images:,}",
                 "held-out": f"{result.heldout_correct:,} of {result.heldout_images:,}",
                 "SHA-256": f"`{result.sha256[:16]}`",
             }
         )
-    aligned = ("left", *["right"] * 5, "left")
+    aligned = ("left", *["right"] * (len(rows[0]) - 2), "left")
     text: str = pd.DataFrame(rows).to_markdown(index=False, colalign=aligned, disable_numparse=True)
     return text
+
+
+def _packed(result: Result) -> str:
+    """The length of the file that says the same network in few bytes, and where it is."""
+    return f"[{result.bytes:,}](../{golf_file(result.name).relative_to('results').as_posix()})"
 
 
 def _evaluations(result: Result, facts: Facts) -> list[dict[str, object]]:

@@ -12,15 +12,19 @@ import pandas as pd
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import PLOTS, write_bytes
-from neural_golf.base.statistics import needed
+from neural_golf.base.statistics import needed, p_above
+from neural_golf.config.sections import Ladder
 from neural_golf.net.checkpoint import Judge, Order
 
 __all__ = [
+    "GOLF",
     "VERIFIED",
     "Result",
     "Variant",
     "by_variant",
+    "certainty",
     "chosen_on",
+    "golf_file",
     "holds",
     "read_results",
     "representative",
@@ -28,6 +32,7 @@ __all__ = [
 ]
 
 VERIFIED = PLOTS / "verify.csv"
+GOLF = Path("results/golf")  # the .golf files, in Git
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +58,8 @@ class Result:
 
     `correct` of `images` are the test images. `judge`: which images decided what of it was removed, if any
     did. `size`: in a descent, the parameters that were left. `entered`: whether it is an entry, or only a
-    point on the way to one. `train_correct` is what training recorded, if it did.
+    point on the way to one. `train_correct` is what training recorded, if it did. `division`: open if the
+    graph resamples the image, else plain. `bytes`: the length of its .golf file, if the row makes one.
     """
 
     name: str
@@ -73,6 +79,8 @@ class Result:
     train_correct: int | None
     path: str
     sha256: str
+    division: str = "plain"
+    bytes: int | None = None
 
     @property
     def variant(self) -> Variant:
@@ -99,10 +107,15 @@ class Result:
         return self.heldout_correct >= needed(goal, self.heldout_images)
 
 
+def golf_file(name: str) -> Path:
+    """The .golf file of a run, by its name; only the runs of rows by packing have one."""
+    return GOLF / f"{name}.golf"
+
+
 def write_results(results: Iterable[Result], path: Path = VERIFIED) -> None:
     """A CSV file with a line per result, in this order."""
     table = pd.DataFrame([asdict(result) for result in results], columns=[f.name for f in fields(Result)])
-    table = table.astype({"size": "Int64", "train_correct": "Int64"})
+    table = table.astype({"size": "Int64", "train_correct": "Int64", "bytes": "Int64"})
     write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
@@ -152,22 +165,41 @@ def chosen_on(group: Sequence[Result]) -> Literal["train", "held-out", "test"]:
 
 
 def representative(group: Sequence[Result]) -> Result:
-    """The seed that stands for a row: the fewest non-zero parameters, then the most images right.
+    """The seed that stands for a row or, of a row with sizes, for one size.
 
-    These are held-out images, so that the choice among seeds leaves the test images alone; only where
-    the test images judged already, they choose here too.
+    A size is the same for all seeds, so there the most images right decide, and then the smallest file. In
+    other rows the fewest non-zero parameters do, and then the most images right. These are held-out images,
+    so that the choice among seeds leaves the test images alone; only where the test images judged already,
+    they choose here too.
     """
     on_test = chosen_on(group) == "test"
 
-    def rank(result: Result) -> tuple[int, int, int]:
-        return result.nonzero, -(result.correct if on_test else result.heldout_correct), result.seed
+    def rank(result: Result) -> tuple[int, ...]:
+        right = result.correct if on_test else result.heldout_correct
+        if result.size:
+            return -right, result.bytes or 0, result.nonzero, result.seed
+        return result.nonzero, -right, result.seed
 
     return min(group, key=rank)
 
 
-def holds(group: Sequence[Result], goal: float) -> bool:
-    """Whether a size holds: the mean over its seeds reaches the goal on the test images, and so does the seed
-    that stands for it.
+def certainty(group: Sequence[Result], goal: float) -> float | None:
+    """The p of a one-sided t test over seeds: that the mean accuracy on the test images is above the goal.
+
+    None where there is no such test: of one seed, and of rows by zeroing. Each of their seeds ends with a
+    number of parameters of its own, so there is no size that a mean could be about.
     """
-    mean = sum(result.correct for result in group) >= needed(goal, sum(result.images for result in group))
-    return mean and representative(group).reaches(goal)
+    if group[0].order:
+        return None
+    return p_above([result.correct for result in group], round(goal * group[0].images, 6))
+
+
+def holds(group: Sequence[Result], goal: float, rule: Ladder) -> bool:
+    """Whether a recipe holds a size, by the rule of a record: a stranger would get it again with other seeds.
+
+    There are at least `rule.record_seeds` seeds, their mean on the test images is above the goal with a
+    `certainty` below `rule.record_p`, and the seed that stands for the size reaches the goal too.
+    """
+    p = certainty(group, goal)
+    sure = p is not None and p < rule.record_p
+    return len(group) >= rule.record_seeds and sure and representative(group).reaches(goal)

@@ -1,10 +1,15 @@
-"""The stage `verify`: the referee scores every exported file, and its verdict is compared with the record."""
+"""The stage `verify`: the referee scores every exported file, and its verdict is compared with the record.
+
+A `.golf` file is scored too, and must say the same network as the ONNX file that stands beside it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
+import onnx
 import pandas as pd
 
 from neural_golf import data
@@ -12,15 +17,16 @@ from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, write_json
 from neural_golf.base.longwork import cores
 from neural_golf.config import Config
+from neural_golf.packed.graph import to_onnx
 from neural_golf.referee.verdict import LIMITS, Verdict, verify_many
 from neural_golf.results.export import Exported, read_exported
 from neural_golf.results.result import Result, write_results
 
-__all__ = ["run"]
+__all__ = ["run", "same_network"]
 
 
 def run(config: Config) -> None:
-    """Score every exported file, from the ONNX file alone, on test and held-out images.
+    """Score every exported file, from the file alone, on test and held-out images.
 
     The files are run in permuted batches, since they are our own. What is entered is scored like anyone
     else's file by `golf enter` and in every `make test`, that is also image by image and with rounded
@@ -29,7 +35,7 @@ def run(config: Config) -> None:
     Writes results/plots/verify.csv (a line per file) and results/metrics/verify.json (means per
     row). Raises GolfError, with nothing written, where the referee refuses a file or finds other
     counts than training recorded: of parameters, of non-zero ones, or of correct images, near ties
-    (see `data.score`) allowed for.
+    (see `data.score`) allowed for. So it does where a .golf file does not say what its ONNX file says.
     """
     files = read_exported()
     test, heldout = data.read("test"), data.read("heldout")
@@ -45,7 +51,14 @@ def run(config: Config) -> None:
             found = verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores(), probes=False)
             for file, verdict in zip(group, found, strict=True):
                 verdicts[file.name].append(verdict)
-    problems = [problem for file in files for problem in compare(file, *verdicts[file.name])]
+    packed = [file for file in files if file.golf]
+    for part in (test, heldout) if packed else ():
+        paths = [file.golf or "" for file in packed]
+        found = verify_many(paths, part.pixels, part.labels, limits=small, jobs=cores(), probes=False)
+        for file, verdict in zip(packed, found, strict=True):
+            verdicts[file.name].append(verdict)
+    problems = [problem for file in files for problem in compare(file, *verdicts[file.name][:2])]
+    problems += [problem for file in packed for problem in compare_packed(file, verdicts[file.name])]
     if problems:
         raise GolfError(
             f"{len(problems)} exported file(s) are not what training recorded: {'; '.join(problems[:3])}"
@@ -53,7 +66,8 @@ def run(config: Config) -> None:
     results = [_result(file, *verdicts[file.name]) for file in files]
     write_results(results)
     write_json(METRICS / "verify.json", _means(results))
-    print(f"verify: {len(files)} ONNX files scored, all as recorded")
+    told = f" and {len(packed)} .golf files" if packed else ""
+    print(f"verify: {len(files)} ONNX files{told} scored, all as recorded")
 
 
 def compare(file: Exported, on_test: Verdict, on_heldout: Verdict) -> list[str]:
@@ -78,7 +92,41 @@ def compare(file: Exported, on_test: Verdict, on_heldout: Verdict) -> list[str]:
     return found
 
 
-def _result(file: Exported, on_test: Verdict, on_heldout: Verdict) -> Result:
+def compare_packed(file: Exported, verdicts: Sequence[Verdict]) -> list[str]:
+    """What differs between the verdicts on a .golf file and those on the ONNX file beside it.
+
+    verdicts: on the ONNX file with test and held-out images, then on the .golf file with both.
+    """
+    refused = [verdict for verdict in verdicts if verdict.verdict == "REFUSED"]
+    if refused:
+        return [f"{refused[0].path}: refused: {refused[0].reason}"]
+    found = []
+    for plain, packed in zip(verdicts[:2], verdicts[2:], strict=True):
+        for what in ("parameters", "nonzero", "bits", "nodes", "division", "correct"):
+            have, want = getattr(packed, what), getattr(plain, what)
+            if have != want:
+                found.append(f"{packed.path}: {what} {have}, and {want} of {plain.path}")
+    if not found and not same_network(Path(file.golf or "").read_bytes(), Path(file.path).read_bytes()):
+        found.append(f"{file.golf}: it unpacks to another network than that of {file.path}")
+    return found
+
+
+def same_network(golf: bytes, content: bytes) -> bool:
+    """Whether a .golf file unpacks to an ONNX file, but for what that says about itself.
+
+    Raises GolfError for what is no .golf file.
+    """
+
+    def graph(data: bytes) -> bytes:
+        model = onnx.load_from_string(data)
+        del model.metadata_props[:]
+        made: bytes = model.SerializeToString(deterministic=True)
+        return made
+
+    return graph(to_onnx(golf)) == graph(content)
+
+
+def _result(file: Exported, on_test: Verdict, on_heldout: Verdict, *packed: Verdict) -> Result:
     run = file.run
     counts = (on_test.parameters, on_test.nonzero, on_test.bits, on_test.correct, on_heldout.correct)
     parameters, nonzero, bits, correct, heldout_correct = (count or 0 for count in counts)
@@ -87,6 +135,7 @@ def _result(file: Exported, on_test: Verdict, on_heldout: Verdict) -> Result:
         seed=run.seed, parameters=parameters, nonzero=nonzero, bits=bits, correct=correct,
         images=on_test.images, heldout_correct=heldout_correct, heldout_images=on_heldout.images,
         train_correct=run.train_correct, path=file.path, sha256=file.sha256,
+        division=on_test.division or "plain", bytes=packed[0].bytes if packed else None,
     )  # fmt: skip
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neural_golf.base.files import read_json
-from neural_golf.config.sections import Record
+from neural_golf.base.statistics import Spread
+from neural_golf.config.sections import Ladder, Record
 from neural_golf.leaderboard.words import plain
-from neural_golf.results.result import Result, by_variant, holds, representative
+from neural_golf.results.result import Result, Variant, by_variant, holds, representative
 
 __all__ = ["Challenge", "Entry", "Holder", "Hole", "challenges", "holes", "record"]
 
@@ -46,13 +47,17 @@ class Challenge:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who reached a goal with the fewest non-zero parameters while the test images chose nothing."""
+    """Who reached a goal with the fewest non-zero parameters while the test images chose nothing.
+
+    `mean` is the accuracy over the seeds of a recipe of ours, and None for other people's entries.
+    """
 
     who: str
     network: str
     nonzero: int
     correct: int
     images: int
+    mean: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -88,14 +93,23 @@ def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
     )  # fmt: skip
 
 
-def record(results: Sequence[Result], goal: float) -> Result | None:
-    """The entry with the fewest non-zero parameters that holds an accuracy (`holds`), if any does.
+def record(results: Sequence[Result], goal: float, rule: Ladder) -> Result | None:
+    """The entry with the fewest non-zero parameters whose recipe holds an accuracy (`holds`), if any does.
 
-    If the seed that stands for a row misses the goal, no other seed takes its place.
+    If the seed that stands for a row misses the goal, no other seed takes its place. Rows by packing are left
+    out: they compete in bytes.
     """
-    groups = by_variant(results).values()
-    able = [representative(group) for group in groups if group[0].honest and holds(group, goal)]
-    return representative(able) if able else None
+    able = [representative(group) for group in _able(results, goal, rule).values()]
+    return min(able, key=lambda one: (one.nonzero, -one.heldout_correct, one.seed), default=None)
+
+
+def _able(results: Sequence[Result], goal: float, rule: Ladder) -> dict[Variant, list[Result]]:
+    """What is entered for non-zero parameters and holds a goal."""
+    return {
+        variant: group
+        for variant, group in by_variant(results).items()
+        if group[0].honest and group[0].bytes is None and holds(group, goal, rule)
+    }
 
 
 def holes(
@@ -104,30 +118,39 @@ def holes(
     results: Sequence[Result],
     board: Sequence[Challenge],
     public: Sequence[Record],
+    rule: Ladder,
 ) -> list[Hole]:
     """Every goal with its record, of this run or the leaderboard (a tie is the leaderboard's), and its rival.
 
-    `us`: the author whose entries on the leaderboard are this project's. Those of this run's sizes that do
+    `us`: the author whose entries on the leaderboard are this project's. Those of this run's rows that do
     not hold the goal are passed over.
     """
     found = []
     for goal in goals:
-        missed = {variant.name for variant, group in by_variant(results).items() if not holds(group, goal)}
+        held = _able(results, goal, rule)
+        missed = {variant.name for variant in by_variant(results).keys() - held.keys()}
+        means = {v.name: Spread.of([r.accuracy for r in group]) for v, group in held.items()}
         able = [
-            _holder(challenge, entry, us)
+            _holder(challenge, entry, us, means)
             for challenge in board
             if abs(challenge.threshold / challenge.images - goal) < 1e-9
             for entry in challenge.ranked
             if entry.author != us or entry.name not in missed
         ]
-        if ours := record(results, goal):
-            able.append(Holder("this project", ours.variant.name, ours.nonzero, ours.correct, ours.images))
+        if ours := record(results, goal, rule):
+            name = ours.variant.name
+            able.append(
+                Holder("this project", name, ours.nonzero, ours.correct, ours.images, means[name])
+            )  # fmt: skip
         rivals = [other for other in public if other.accuracy >= goal]
         holder = min(able, key=lambda one: one.nonzero, default=None)
         found.append(Hole(goal, holder, min(rivals, key=lambda one: one.nonzero, default=None)))
     return found
 
 
-def _holder(challenge: Challenge, entry: Entry, us: str) -> Holder:
-    who = "this project" if entry.author == us else entry.author
-    return Holder(who, entry.name, entry.nonzero, entry.correct, challenge.images)
+def _holder(challenge: Challenge, entry: Entry, us: str, means: Mapping[str, Spread]) -> Holder:
+    mine = entry.author == us
+    return Holder(
+        "this project" if mine else entry.author, entry.name, entry.nonzero, entry.correct, challenge.images,
+        means.get(entry.name) if mine else None,
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 from neural_golf import data
 from neural_golf.base.files import write_bytes
 from neural_golf.config import Config
+from neural_golf.config.sections import Ladder
 from neural_golf.look.findings import read_findings
 from neural_golf.look.interpret import Drawing, drawings, public_records
 from neural_golf.look.measure import samples
@@ -44,7 +45,8 @@ def run(config: Config) -> None:
     test = data.read("test")
     runtime = find_runtime() if config.page.inference else Runtime(why="page.inference is off in params.yaml")
     digits = [image for seed in range(config.page.samples) for image in samples(test, seed).pixels]
-    first = shown_first(chosen, results, goals[0])
+    rule = config.ladder
+    first = shown_first(chosen, results, goals[0], rule)
     public = public_records(config)
     tables = board.challenges(LEADERBOARD, config.data.dataset)
     drawn = drawings(config)
@@ -52,8 +54,8 @@ def run(config: Config) -> None:
         "page.html.j2",
         dataset=config.dataset.title or config.data.dataset,
         results=results,
-        record=next(filter(None, (board.record(results, goal) for goal in goals)), None),
-        holes=board.holes(goals, config.ladder.author, results, tables, public),
+        record=next(filter(None, (board.record(results, goal, rule) for goal in goals)), None),
+        holes=board.holes(goals, rule.author, results, tables, public, rule),
         examples=[config.rows[name].blog for name in config.rows_by("reference") if config.rows[name].blog],
         public=public,
         networks=[Shown(s, findings[s.variant]) for s in subjects],
@@ -80,13 +82,13 @@ def run(config: Config) -> None:
     print(f"page: {PAGE}, {len(content) / 1e6:.1f} MB{told}")
 
 
-def shown_first(chosen: Sequence[Result], results: Sequence[Result], goal: float) -> int:
+def shown_first(chosen: Sequence[Result], results: Sequence[Result], goal: float, rule: Ladder) -> int:
     """Which network a visitor draws for first: the one that holds this run's record for the goal.
 
     If it is not among them, the smallest that reaches the goal and chose nothing on test images; if none
     does, the smallest.
     """
-    holder = board.record(results, goal)
+    holder = board.record(results, goal, rule)
     if holder in chosen:
         return chosen.index(holder)
     able = [result for result in chosen if result.honest and result.reaches(goal)]

@@ -1,0 +1,105 @@
+"""Every size of the rows that have sizes: what its seeds say together, and whether the recipe holds it.
+
+A size is named as in the recipe, by the weights at which the descent stopped. What counts is the referee's
+number of non-zero parameters, which may differ: a form has numbers of its own, and packing removes biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neural_golf.base.statistics import Spread
+from neural_golf.config import Config
+from neural_golf.config.sections import Ladder
+from neural_golf.results.result import Result, certainty, holds, representative
+
+__all__ = ["Size", "fewest", "rule", "shown_p", "sizes"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """One size of a row over its seeds. `accuracy` is that on the test images, `chosen` the seed that the
+    held-out images choose, and `p` and `holds` are about the row's goal (`result.holds`).
+    """
+
+    row: str
+    size: int
+    goal: float
+    division: str
+    nonzero: Spread
+    bytes: Spread | None
+    accuracy: Spread
+    heldout: Spread
+    train_correct: Spread
+    p: float | None
+    holds: bool
+    chosen: Result
+
+    @property
+    def entered(self) -> bool:
+        return self.chosen.entered
+
+    @property
+    def scored(self) -> float:
+        """What the row makes small, in the mean: the bytes of its files, or else non-zero parameters."""
+        return (self.bytes or self.nonzero).mean
+
+
+def sizes(config: Config, results: Sequence[Result]) -> list[Size]:
+    """Every size, entered or not, in the order of the ladder's rows and the largest first."""
+    groups: dict[tuple[str, int], list[Result]] = {}
+    for result in results:
+        if result.size:
+            groups.setdefault((result.row, result.size), []).append(result)
+    order = list(config.rows)
+    return [
+        _size(config, group)
+        for _, group in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), -item[0][1]))
+    ]
+
+
+def _size(config: Config, group: Sequence[Result]) -> Size:
+    first = group[0]
+    goal = config.settings(first.row).goal
+    packed = [result.bytes for result in group if result.bytes is not None]
+    return Size(
+        row=first.row,
+        size=first.size or 0,
+        goal=goal,
+        division=first.division,
+        nonzero=Spread.of([result.nonzero for result in group]),
+        bytes=Spread.of(packed) if packed else None,
+        accuracy=Spread.of([result.accuracy for result in group]),
+        heldout=Spread.of([result.heldout_accuracy for result in group]),
+        train_correct=Spread.of([result.train_correct or 0 for result in group]),
+        p=certainty(group, goal),
+        holds=holds(group, goal, config.ladder),
+        chosen=representative(group),
+    )
+
+
+def fewest(found: Sequence[Size], row: str) -> Size | None:
+    """The smallest size that the recipe of a row holds, entered or not; None if it holds none."""
+    held = [size for size in found if size.row == row and size.holds]
+    return min(held, key=lambda size: (size.scored, size.size), default=None)
+
+
+def rule(ladder: Ladder) -> str:
+    """What "holds" means, in words."""
+    return (
+        f"A recipe holds a size if the mean over at least {ladder.record_seeds} seeds is above the row's "
+        f"goal on the test images with p < {ladder.record_p:g} (one-sided t test over seeds), and the seed "
+        "that held-out images choose reaches the goal too."
+    )
+
+
+def shown_p(p: float | None) -> str:
+    """A p for people; empty where there is no test.
+
+    >>> shown_p(0.00213), shown_p(1e-9), shown_p(None)
+    ('0.0021', '< 0.0001', '')
+    """
+    if p is None:
+        return ""
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
