@@ -27,10 +27,11 @@ def plan(recipe: Recipe, full: int) -> list[Epoch]:
     """The epochs after the dense ones, from `full` parameters down to the last size.
 
     The size falls geometrically, fast until `fast_to` and then slowly: every epoch removes a constant
-    share of what is left. (Zhu & Gupta 2017, arXiv:1710.01878, let the size fall as a cubic of the time.
-    When every weight counts, towards the end, that is too fast or wastes its epochs.) At each of `sizes`
-    the rate falls to 0 over `settle` epochs, a snapshot is kept, and the descent goes on at the full
-    rate, which is a warm restart (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    share of what is left, and where that is less than one weight, some epochs remove none. (Zhu & Gupta
+    2017, arXiv:1710.01878, let the size fall as a cubic of the time. When every weight counts, towards
+    the end, that is too fast or wastes its epochs.) At each of `sizes` the rate falls to 0 over `settle`
+    epochs, a snapshot is kept, and the descent goes on at the full rate, which is a warm restart
+    (Loshchilov & Hutter 2017, arXiv:1608.03983).
     """
     last = recipe.sizes[-1]
     start = min(full, max(recipe.fast_to, last))
@@ -47,7 +48,7 @@ def plan(recipe: Recipe, full: int) -> list[Epoch]:
     for size in falling:
         while wanted and wanted[0] >= size:
             epochs += _settle(recipe, wanted.pop(0))
-        if not epochs or size < epochs[-1].size:
+        if not epochs or size < epochs[-1].size or not epochs[-1].settles:
             rate = _rate(recipe, size)
             epochs.append(Epoch(size, (rate, rate)))
     return epochs
