@@ -170,7 +170,7 @@ def short_table(config: Config, rows: Sequence[LadderRow], found: Sequence[Size]
                 **({"bytes": ""} if any(size.bytes for size in held) else {}),
                 "right on test": _percent(row.test_accuracy) + worst[row.variant.judge],
                 "n": str(row.nonzero.n),
-                "p": "",
+                **({"p": ""} if held else {}),
                 "the blog": _blog(row.blog),
             }
             for row in blogs
