@@ -145,7 +145,7 @@ def test_from_a_pytorch_network_to_the_leaderboard(
     code, told = golf(LEADERBOARD, capsys)
     assert code == 0 and told.startswith("PASS: mnist-98/my-net: "), told
     table = (tmp_path / "leaderboard/README.md").read_text()
-    assert f"| 1 | [my-net](mnist-98/my-net/model.onnx) | **{WEIGHTS + 2:,}** |" in table
+    assert f"| 1 | [my-net](mnist-98/my-net/model.onnx) | plain | **{WEIGHTS + 2:,}** |" in table
 
 
 def test_a_card_without_the_last_three_lines_says_less(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ FACTS = {
         "4": "columns, or taps, of a block",
         "12": "columns of a sparse block",
         "2": "images of a micro-batch, among 1, 2, 4 and 8",
+        "3": "pixels of the larger window of a pool that is written out",
     },
 }
 GENERATED = re.compile(

@@ -86,7 +86,7 @@ def counted_attributes(node: onnx.NodeProto, schema: defs.OpSchema) -> list[floa
                 how = attribute.s.decode("ascii", "replace")
                 if node.op_type == "GridSample" and how not in _READS[name]:
                     allowed = " or ".join(_READS[name])
-                    raise Refused(f"the {name} of {describe(node)} is {quoted(how)}, not {allowed}")
+                    raise Refused(f"the {name} of {describe(node)} must be {allowed} ({quoted(how)})")
                 continue
             case AttributeProto.TENSOR if node.op_type == "Constant":
                 continue
