@@ -74,7 +74,7 @@ def test_an_arm_that_changes_nothing_would_be_found(change: Change, first: bytes
 
 
 @pytest.mark.parametrize("arm", TECHNIQUES)
-def test_a_technique_sees_images_in_the_form_that_the_layers_see(arm: str, split: Split) -> None:
+def test_a_technique_looks_at_the_images_that_were_brought_into_form_once(arm: str, split: Split) -> None:
     change = {**HANDBOOK.arms[arm], "augment": {}, "form": {}}
     one, other = descent(change, split), descent(change, split)
     other.train = Split(np.zeros_like(split.pixels), split.labels)
