@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from neural_golf import data
+from neural_golf.base.errors import GolfError
 from neural_golf.base.statistics import Spread
 from neural_golf.results import front
-from neural_golf.results.front import markdown, points, price_of_honesty
+from neural_golf.results.front import held_table, markdown, price_of_honesty
 from neural_golf.results.result import Result, write_results
-from neural_golf.results.sizes import sizes
+from neural_golf.results.sizes import points, read_points, sizes, write_points
 from test_cards import CONFIG, FACTS
 from test_results import result
 
@@ -43,11 +45,56 @@ def test_of_every_seed_its_own_smallest_counts() -> None:
 
 def test_the_table_has_a_line_per_size_largest_first() -> None:
     table = points(sizes(CONFIG, [*LINES, snapshot(1, 200, 100, 98, True)]), 1000)
-    assert list(table["size"]) == [300, 200, 100]
-    assert table.train_mean.tolist() == [0.99] * 3
-    assert table.n.tolist() == [1, 2, 1]
-    assert table.test_mean.tolist() == [0.99, 0.99, 0.98]
-    assert table.test_sd.tolist() == [0.0, pytest.approx(0.014142), 0.0]
+    assert [point.size for point in table] == [300, 200, 100]
+    assert [point.train_mean for point in table] == [0.99] * 3
+    assert [point.n for point in table] == [1, 2, 1]
+    assert [point.test_mean for point in table] == [0.99, 0.99, 0.98]
+    assert [point.test_sd for point in table] == [0.0, pytest.approx(0.0002**0.5), 0.0]
+    assert [point.p for point in table] == [None, pytest.approx(0.25), None]
+    assert table[0].test_low is None and table[1].test_low and table[1].test_high
+    assert table[1].test_low < 0.99 < table[1].test_high and not table[1].holds
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "front.csv"
+    assert read_points(path) == []
+    write_points([], path)
+    assert read_points(path) == []
+    packed = [replace(one, bytes=96) for one in LINES]
+    for lines in (LINES, packed):
+        write_points(points(sizes(CONFIG, lines), 1000), path)
+        assert read_points(path) == points(sizes(CONFIG, lines), 1000)
+    path.write_text("row,size\n")
+    with pytest.raises(
+        GolfError, match=r"front\.csv is of another version of this project: run the stage `front`"
+    ):
+        read_points(path)
+
+
+def test_the_page_says_what_each_row_holds_and_in_which_division() -> None:
+    """The fewest that hold, entered or not; bytes are what rows by packing make small."""
+    lines = [
+        *(held("golf98", seed, 300, 300) for seed in range(10)),
+        *(held("golf98", seed, 200, 200) for seed in range(10)),
+        *(replace(held("golf98", seed, 160, 160), correct=9799) for seed in range(10)),
+        *(held("open98", seed, 80, 83, division="open", entered=False) for seed in range(10)),
+        *(held("bytes98", seed, 80, 81, division="open", bytes=96) for seed in range(10)),
+        held("golf99", 0, 400, 400),
+    ]  # fmt: skip
+    text = held_table(CONFIG, sizes(CONFIG, lines))
+    told = [" ".join(line.split()) for line in text.splitlines() if line.startswith("|")][2:]
+    assert told == [
+        "| golf98 | plain | 0.98 | **200** | | 98.11 ± 0.01 % | 98.10 to 98.11 % | 10 | < 0.0001 | golf98-heldout-200-9 |",
+        "| golf99 | plain | 0.99 | none | | | | 1 | | |",
+        "| open98 | open | 0.98 | **83** | | 98.11 ± 0.01 % | 98.10 to 98.11 % | 10 | < 0.0001 | open98-heldout-80-9 (no entry) |",
+        "| bytes98 | open | 0.98 | **81** | **96** | 98.11 ± 0.01 % | 98.10 to 98.11 % | 10 | < 0.0001 | bytes98-heldout-80-9 |",
+    ]
+    assert "| bytes" not in held_table(CONFIG, sizes(CONFIG, lines[:10])).replace("| bytes98", "")
+
+
+def held(row: str, seed: int, size: int, nonzero: int, **more: object) -> Result:
+    """A network that is far above 98 %, each seed with more held-out images right than the one before."""
+    return result(row, seed, nonzero, 9810 + seed % 2, 4880 + seed, "heldout", size=size, **more)
 
 
 def test_the_page_marks_the_seed_that_held_out_images_choose() -> None:

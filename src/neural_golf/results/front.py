@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from neural_golf import data
-from neural_golf.base.files import METRICS, PLOTS, write_bytes, write_json
+from neural_golf.base.files import METRICS, write_bytes, write_json
 from neural_golf.base.statistics import Spread, interval
 from neural_golf.config import Config
 from neural_golf.results.result import Result, by_variant, read_results, representative
-from neural_golf.results.sizes import Size, fewest, rule, shown_p, sizes
+from neural_golf.results.sizes import Size, fewest, points, rule, shown_p, sizes, write_points
 
-__all__ = ["Price", "points", "price_of_honesty", "run"]
+__all__ = ["Price", "held_table", "price_of_honesty", "run"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ def run(config: Config) -> None:
     results = [result for result in read_results() if result.size]
     facts = data.facts()
     found = sizes(config, results)
-    table = points(found, facts.train)
-    write_bytes(PLOTS / "front.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    write_points(points(found, facts.train))
     prices = [
         price_of_honesty([r for r in results if r.row == row], row, config.settings(row).goal, judge)
         for row in config.rows_by("descent")
@@ -65,29 +64,6 @@ def run(config: Config) -> None:
     )
     text = markdown(entries, prices, facts, held_table(config, found))
     write_bytes(Path("results/front.md"), text.encode())
-
-
-def points(found: Sequence[Size], train: int) -> pd.DataFrame:
-    """One line per row and size: mean and spread over the seeds, the 95 % interval of the mean on the test
-    images, and whether the recipe holds it.
-
-    train: the number of training images.
-    """
-    table = pd.DataFrame(
-        {
-            "row": s.row, "size": s.size, "division": s.division, "nonzero": s.nonzero.mean,
-            "bytes": s.bytes and s.bytes.mean, "n": s.accuracy.n,
-            "test_mean": s.accuracy.mean, "test_sd": s.accuracy.sd,
-            "test_least": s.accuracy.least, "test_greatest": s.accuracy.greatest,
-            "test_low": within and within[0], "test_high": within and within[1],
-            "goal": s.goal, "p": s.p, "holds": s.holds,
-            "heldout_mean": s.heldout.mean, "heldout_sd": s.heldout.sd,
-            "train_mean": s.train_correct.mean / train, "train_sd": s.train_correct.sd / train,
-        }
-        for s in found
-        for within in [s.accuracy.mean_interval]
-    )  # fmt: skip
-    return table.round(6)
 
 
 def held_table(config: Config, found: Sequence[Size]) -> str:

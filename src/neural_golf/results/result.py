@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
@@ -26,13 +26,23 @@ __all__ = [
     "chosen_on",
     "golf_file",
     "holds",
+    "read_lines",
     "read_results",
     "representative",
     "write_results",
 ]
 
+T = TypeVar("T")
+
 VERIFIED = PLOTS / "verify.csv"
 GOLF = Path("results/golf")  # the .golf files, in Git
+# How a cell is read, by the type of its field.
+READ: Mapping[str, Callable[[str], Any]] = {
+    "str": str, "Judge": str, "Order": str,
+    "int": int, "float": float, "bool": {"True": True, "False": False}.__getitem__,
+    "int | None": lambda text: int(text) if text else None,
+    "float | None": lambda text: float(text) if text else None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, order=True)
@@ -121,31 +131,30 @@ def write_results(results: Iterable[Result], path: Path = VERIFIED) -> None:
 
 def read_results(path: Path = VERIFIED) -> list[Result]:
     """What `write_results` wrote. Raises GolfError if the file is missing or of another form."""
-    names = [field.name for field in fields(Result)]
+    return read_lines(path, Result, "verify")
+
+
+def read_lines(path: Path, kind: type[T], stage: str) -> list[T]:
+    """The lines of a CSV file that a stage wrote, each as a dataclass with these columns, each value by the
+    type of its field; what is not there is empty. Raises GolfError if the file is missing or of another form.
+    """
+    columns = fields(kind)  # type: ignore[arg-type]
+    read = {field.name: READ[str(field.type)] for field in columns}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *lines = list(csv.reader(file)) or [[]]
-        if header != names:
+        if header != list(read):
             raise ValueError(header)
-        return [_result(dict(zip(names, line, strict=True))) for line in lines]
+        told = (dict(zip(header, line, strict=True)) for line in lines)
+        return [kind(**{name: read[name](text) for name, text in line.items()}) for line in told]
     except FileNotFoundError:
-        raise GolfError(f"{path} is missing: the stage verify has not run (`snakemake` runs it)") from None
+        raise GolfError(f"{path} is missing: the stage {stage} has not run (`snakemake` runs it)") from None
     except OSError as error:
         raise GolfError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     except (ValueError, KeyError, csv.Error):
         raise GolfError(
-            f"{path} is of another version of this project: run the stage `verify` again"
+            f"{path} is of another version of this project: run the stage `{stage}` again"
         ) from None
-
-
-def _result(line: Mapping[str, str]) -> Result:
-    """One line, each value by the type of its field; a number that is not there is empty."""
-    read: dict[str, Callable[[str], Any]] = {
-        "str": str, "Judge": str, "Order": str,
-        "int": int, "bool": {"True": True, "False": False}.__getitem__,
-        "int | None": lambda text: int(text) if text else None,
-    }  # fmt: skip
-    return Result(**{field.name: read[str(field.type)](line[field.name]) for field in fields(Result)})
 
 
 def by_variant(results: Iterable[Result], entered: bool = True) -> dict[Variant, list[Result]]:

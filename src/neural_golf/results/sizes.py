@@ -6,15 +6,21 @@ number of non-zero parameters, which may differ: a form has numbers of its own, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
+import pandas as pd
+
+from neural_golf.base.files import PLOTS, write_bytes
 from neural_golf.base.statistics import Spread
 from neural_golf.config import Config
 from neural_golf.config.sections import Ladder
-from neural_golf.results.result import Result, certainty, holds, representative
+from neural_golf.results.result import Result, certainty, holds, read_lines, representative
 
-__all__ = ["Size", "fewest", "rule", "shown_p", "sizes"]
+__all__ = ["Point", "Size", "fewest", "points", "read_points", "rule", "shown_p", "sizes", "write_points"]
+
+POINTS = PLOTS / "front.csv"
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,65 @@ def fewest(found: Sequence[Size], row: str) -> Size | None:
     """The smallest size that the recipe of a row holds, entered or not; None if it holds none."""
     held = [size for size in found if size.row == row and size.holds]
     return min(held, key=lambda size: (size.scored, size.size), default=None)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A size as a line of results/plots/front.csv. Accuracies are shares of the images; `test_low` and
+    `test_high` are the 95 % interval of the mean.
+    """
+
+    row: str
+    size: int
+    division: str
+    nonzero: float
+    bytes: float | None
+    n: int
+    test_mean: float
+    test_sd: float
+    test_least: float
+    test_greatest: float
+    test_low: float | None
+    test_high: float | None
+    goal: float
+    p: float | None
+    holds: bool
+    heldout_mean: float
+    heldout_sd: float
+    train_mean: float
+    train_sd: float
+
+
+def points(found: Iterable[Size], train: int) -> list[Point]:
+    """A line for each size; train: the number of training images."""
+    return [_point(size, train) for size in found]
+
+
+def _point(size: Size, train: int) -> Point:
+    test, heldout, trained = size.accuracy, size.heldout, size.train_correct
+    low, high = test.mean_interval or (None, None)
+    return Point(
+        row=size.row, size=size.size, division=size.division, nonzero=size.nonzero.mean,
+        bytes=size.bytes.mean if size.bytes else None, n=test.n,
+        test_mean=test.mean, test_sd=test.sd, test_least=test.least, test_greatest=test.greatest,
+        test_low=low, test_high=high, goal=size.goal, p=size.p, holds=size.holds,
+        heldout_mean=heldout.mean, heldout_sd=heldout.sd,
+        train_mean=trained.mean / train, train_sd=trained.sd / train,
+    )  # fmt: skip
+
+
+def write_points(found: Sequence[Point], path: Path = POINTS) -> None:
+    """A CSV file with a line per size, in this order."""
+    table = pd.DataFrame([asdict(point) for point in found], columns=[f.name for f in fields(Point)]).round(6)
+    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def read_points(path: Path = POINTS) -> list[Point]:
+    """What `write_points` wrote; nothing where this run has no such file.
+
+    Raises GolfError if it is of another form.
+    """
+    return read_lines(path, Point, "front") if path.exists() else []
 
 
 def rule(ladder: Ladder) -> str:
