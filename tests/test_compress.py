@@ -361,7 +361,7 @@ def test_the_pages_of_the_handbook_name_arms_that_exist_and_are_filled(
     for page in sorted((ROOT / "docs/handbook").glob("*.md")):
         copy = tmp_path / page.name
         copy.write_text(page.read_text())
-    pages.update(dict.fromkeys(arms, record), (0.98,), 300, tmp_path)
+    pages.update(dict.fromkeys(arms, record), (0.98,), 300, {}, tmp_path)
     for copy in tmp_path.glob("*.md"):
         assert "| 300, over 600 |" in copy.read_text()
 

@@ -17,7 +17,7 @@ from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
 from neural_golf.config.recipe import Recipe
-from neural_golf.experiments import pages
+from neural_golf.experiments import judges, pages, rounding
 from neural_golf.experiments.teacher import probabilities
 
 __all__ = ["fold", "run", "size_needed"]
@@ -104,7 +104,8 @@ def run(config: Config) -> None:
     first = next(iter(records.values()))
     found = {name: summary(runs, first, section.accuracies, section.at) for name, runs in records.items()}
     write_json(Path("results/metrics/handbook.json"), found)
-    pages.update(found, section.accuracies, section.at)
+    tables = {**judges.tables(config, found), **rounding.tables(config)}
+    pages.update(found, section.accuracies, section.at, tables)
 
 
 def summary(

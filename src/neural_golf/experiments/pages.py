@@ -1,9 +1,12 @@
 """What `golf handbook` writes into docs/handbook: the list of the pages, and the measured tables.
 
-A page is a Markdown file that begins with its title and has a place for its arms:
+A page is a Markdown file that begins with its title and has a place for its arms, or for a table by name:
 
     <!-- measured: base decay -->
     <!-- end of measured -->
+
+    <!-- seeds: written by `golf handbook` -->
+    <!-- end of seeds -->
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ from typing import Any
 from neural_golf.base.files import write_bytes
 from neural_golf.base.statistics import Spread
 
-__all__ = ["contents", "table", "update"]
+__all__ = ["contents", "grid", "table", "update"]
 
 FOLDER = Path("docs/handbook")
-LIST = re.compile(r"(<!-- pages: written by `golf handbook` -->\n).*?(<!-- end of pages -->)", re.DOTALL)
+PART = re.compile(r"(<!-- (\w+): written by `golf handbook` -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 PLACE = re.compile(r"(<!-- measured: ([\w ]+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 
@@ -46,7 +49,7 @@ def table(
     first = next(iter(found))
     needed = [f"non-zero needed for {100 * accuracy:.4g} %" for accuracy in accuracies]
     header = ["arm", *needed, f"accuracy at {at}", f"against {first}, by seed", "n"]
-    lines = [f"| {' | '.join(header)} |", f"|---|{'--:|' * (len(header) - 1)}"]
+    lines = []
     for arm in arms:
         record = found[arm]
         at_size, against = record[f"accuracy_at_{at}"], record["against_first"]
@@ -57,8 +60,14 @@ def table(
             f"{100 * against['mean']:+.2f} ± {100 * against['sd']:.2f}" if against and arm != first else "",
             str(len(record["needed"][names[0]])),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+        lines.append(cells)
+    return grid(header, lines)
+
+
+def grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns are numbers, but for the first."""
+    rows = [f"| {' | '.join(cells)} |\n" for cells in (header, *lines)]
+    return "".join([rows[0], f"|---|{'--:|' * (len(header) - 1)}\n", *rows[1:]])
 
 
 def _needed(values: Sequence[float | str]) -> str:
@@ -76,10 +85,14 @@ def _needed(values: Sequence[float | str]) -> str:
 
 
 def update(
-    found: Mapping[str, Mapping[str, Any]], accuracies: Sequence[float], at: int, folder: Path = FOLDER
-) -> None:
-    """Write the list of the pages, and fill every `<!-- measured: ARM ARM -->`; `all` stands for all arms."""
+    found: Mapping[str, Mapping[str, Any]], accuracies: Sequence[float], at: int,
+    tables: Mapping[str, str], folder: Path = FOLDER,
+) -> None:  # fmt: skip
+    """Write the list of the pages, the `tables` at their places, and every `<!-- measured: ARM ARM -->`;
+    `all` stands for all arms.
+    """
     arms = list(found)
+    parts = {**tables, "pages": contents(arms, folder)}
     for path in sorted(folder.glob("*.md")):
         text = path.read_text(encoding="utf-8")
 
@@ -89,7 +102,9 @@ def update(
                 return place[0]
             return f"{place[1]}{table(found, wanted, accuracies, at)}{place[3]}"
 
-        listed = LIST.sub(lambda place: f"{place[1]}{contents(arms, folder)}{place[2]}", text)
-        changed = PLACE.sub(fill, listed)
+        written = PART.sub(
+            lambda part: f"{part[1]}{parts[part[2]]}{part[3]}" if part[2] in parts else part[0], text
+        )
+        changed = PLACE.sub(fill, written)
         if changed != text:
             write_bytes(path, changed.encode())
