@@ -121,8 +121,12 @@ def test_what_took_how_long_stands_in_one_file(finished: Path) -> None:
 def test_every_network_is_on_the_ladder(finished: Path) -> None:
     ladder = json.loads((finished / "results/ladder.json").read_text())
     settings = config.load(finished / "params.yaml")
-    rows = [f"{row}-heldout-{size}" for row in ("golf98", "golf99") for size in (150, 120)]
-    assert set(rows) <= set(settings.variants()) == set(ladder)
+    rows = [f"{row}-heldout-{size}" for row in ("golf98", "golf99", "open98") for size in (150, 120)]
+    assert {*rows, "bytes98-heldout-120"} <= set(settings.variants()) == set(ladder)
+    assert [ladder[row]["division"] for row in rows] == ["plain"] * 4 + ["open"] * 2
+    assert ladder["open98-heldout-120"]["nonzero"]["mean"] == 123  # a form has three numbers
+    assert 0 < ladder["bytes98-heldout-120"]["bytes"]["mean"] < 200
+    assert len(list((finished / "results/golf").iterdir())) == 1
     variants = [f"{judge}-{order}" for judge in ("test", "heldout") for order in ("index", "saliency")]
     blog = {"reference", "baseline", "tuned", "prelu"} | {
         f"{p}-{v}" for p in ("pruned", "prelu_pruned") for v in variants

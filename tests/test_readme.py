@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from neural_golf import config
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted(
@@ -105,7 +107,10 @@ def test_the_search_for_strays_tells_figures_from_names(text: str, found: list[s
 
 def test_the_readme_is_short_and_begins_with_what_matters() -> None:
     lines = README.splitlines()
-    assert len(lines) <= 120
+    settings = config.load(ROOT / "params.yaml")
+    rows = settings.rows_by("descent", "packing")
+    told = [row for row in rows if re.search(rf"^\| {row} ", README, re.MULTILINE)]
+    assert len(lines) + len(rows) - len(told) <= 120  # also where every row holds a size
     screen = "\n".join(lines[:24])
     assert re.search(r"!\[[^]]+\]\([^)]*front\.\w+\)", screen)
     assert "    make results" in screen and "    make test" in screen

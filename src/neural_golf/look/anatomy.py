@@ -136,7 +136,7 @@ def survivors(subject: Subject) -> Figure:
     axes.set_xlabel("parameters")
     axes.margins(x=0.16)
     axes.set_xlim(left=0)
-    axes.set_title(f"{subject.name}: {subject.nonzero:,} of {subject.network.size:,} left", loc="left")
+    axes.set_title(f"{subject.name}: {subject.nonzero:,} of {subject.result.parameters:,} left", loc="left")
     return figure
 
 

@@ -44,6 +44,7 @@ from neural_golf.look.style import applied, settle
 from neural_golf.look.subject import Subject, choose, read_subject
 from neural_golf.results.ladder import update_marked
 from neural_golf.results.result import Result, read_results
+from neural_golf.results.sizes import read_points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -165,7 +166,7 @@ def survey(config: Config, results: list[Result]) -> None:
     trials = overview.read(PLOTS / "tune.csv")
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("zeroing")}
     figures = {
-        "front": overview.front(results, public_records(config)),
+        "front": overview.front(results, public_records(config), read_points()),
         "training": overview.training({name: some for name, some in rows.items() if not some.empty}),
         "pruning": overview.pruning({name: some for name, some in curves.items() if not some.empty}, goals),
         "study": overview.study(trials, read_json(STUDY)["importance"]),
@@ -241,9 +242,10 @@ def portrait(
 def _parent(
     config: Config, subject: Subject, results: list[Result], test: data.Split
 ) -> tuple[str, Any] | None:
-    """The name and the logits of the network that a pruned one was made from, if this run has it."""
+    """Name and logits of the network that a zeroed or packed one was made from, if this run has it."""
     own = subject.result
-    found = [r for r in results if r.row == config.rows[own.row].of and r.seed == own.seed]
+    of, size = config.rows[own.row].of, own.size  # a packed network's size is that of its source
+    found = [r for r in results if (r.row, r.seed, r.size) == (of, own.seed, size)]
     if not found:
         return None
     dense = read_subject(found[0])
@@ -264,7 +266,7 @@ def findings(
         name=subject.name,
         file=subject.path.as_posix(),
         network=", ".join(subject.network.spec),
-        parameters=subject.network.size,
+        parameters=subject.result.parameters,
         nonzero=subject.nonzero,
         test_correct=int((~wrong).sum()),
         test_images=len(test),

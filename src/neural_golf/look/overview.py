@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from neural_golf.config.sections import Record
 from neural_golf.look.style import COLOURS, INK, MARKS, MINUS, PALE, PLUS, beside, canvas, settle
 from neural_golf.results.result import Result, Variant
+from neural_golf.results.sizes import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["front", "pruning", "slices", "study", "training"]
 
+BEST = 0.9999  # no error at all has no place on a logarithmic scale
 DASHES = ("-", "--", ":", "-.")
 SMALL = 3000  # parameters up to which a network stands in the wide part of the front
 JUDGES = {"test": "test", "heldout": "held-out"}
@@ -63,9 +65,10 @@ def _count_axis(axes: Axes, counts: Sequence[int], name: str) -> None:
     axes.set_xlabel(name)
 
 
-def front(results: Sequence[Result], records: Sequence[Record]) -> Figure:
+def front(results: Sequence[Result], records: Sequence[Record], sizes: Sequence[Point] = ()) -> Figure:
     """Accuracy on the test images against the number of non-zero parameters, with a mark for each network.
-    Hollow marks chose something on test images or are not entries; stars are other people's records.
+    Hollow marks chose something on test images or are not entries; stars are other people's records. Bars are
+    the 95 % interval of a size's mean over its seeds, and thick where the recipe holds its goal.
     """
     others: dict[tuple[int, float], list[str]] = {}
     for record in records:
@@ -78,6 +81,10 @@ def front(results: Sequence[Result], records: Sequence[Record]) -> Figure:
     )  # one logarithmic axis; where nothing is in its middle, that is left out
     for place, points in zip(axes[0], parts, strict=True):
         _marks(place, results)
+        for size in sizes:
+            if size.test_low is not None and size.test_high is not None:
+                ends = [1 - size.test_low, 1 - min(size.test_high, BEST)]
+                place.plot([size.nonzero] * 2, ends, color=INK, lw=3 if size.holds else 1, zorder=4.5)
         for nonzero, accuracy in others:
             place.scatter(
                 [nonzero], [1 - accuracy], s=64, marker="*", facecolor="white", edgecolor=INK, zorder=5

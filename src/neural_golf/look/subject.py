@@ -44,7 +44,8 @@ class Subject:
 
     @property
     def nonzero(self) -> int:
-        return int(np.count_nonzero(self.parameters))
+        """As the referee counts, that is with the numbers of a form."""
+        return self.result.nonzero
 
     def written_out(self) -> Subject:
         """The same network with every turned kernel in each of its places.

@@ -22,6 +22,7 @@ from neural_golf.look.interpret import Drawing, drawings, public_records
 from neural_golf.look.measure import samples
 from neural_golf.look.subject import choose, read_subject
 from neural_golf.results.result import Result, read_results
+from neural_golf.results.sizes import read_points
 from neural_golf.site import board
 from neural_golf.site.render import render
 from neural_golf.site.runtime import Runtime, find_runtime
@@ -50,6 +51,7 @@ def run(config: Config) -> None:
     public = public_records(config)
     tables = board.challenges(LEADERBOARD, config.data.dataset)
     drawn = drawings(config)
+    sizes = read_points()
     content = render(
         "page.html.j2",
         dataset=config.dataset.title or config.data.dataset,
@@ -60,7 +62,8 @@ def run(config: Config) -> None:
         public=public,
         networks=[Shown(s, findings[s.variant]) for s in subjects],
         first=first,
-        marks=marks(results, public),
+        marks=marks(results, public, sizes),
+        sizes=sizes,
         ladder=LADDER.read_text(encoding="utf-8"),
         challenges=[table for table in tables if table.ranked or table.chosen_on_test],
         portraits=[d for d in drawn if d.network == config.interpret.networks[0]],

@@ -1,6 +1,6 @@
 // The front as a chart: every network a mark, by size and accuracy, both logarithmic. Hover, or focus and
-// arrow keys, tell which it is. The goals stand out among the levels. Returns the function that draws it at the width that there is.
-function makeChart(box, word, points, goals) {
+// arrow keys, tell which it is. Of each size, a bar shows the interval of its mean. The goals stand out among the levels. Returns the function that draws it at the width that there is.
+function makeChart(box, word, points, sizes, goals) {
   const pad = { left: 52, right: 20, top: 26, bottom: 46 };
   let marked = -1, places = [], width = 0;
 
@@ -28,6 +28,10 @@ function makeChart(box, word, points, goals) {
         best = p.accuracy;
       }
     if (path) parts.push(`<path class="staircase" d="${path}H${W - pad.right}"/>`);
+    for (const s of sizes) {
+      const [x, low, high] = [X(s.nonzero), Math.min(Y(s.low), H - pad.bottom), Math.max(Y(s.high), pad.top)];
+      parts.push(`<path class="mean${s.held ? " held" : ""}" d="M${x} ${low}V${high}M${x - 6} ${Y(s.mean)}h12"/>`);
+    }
     places = points.map((p) => [X(p.nonzero), Y(p.accuracy)]);
     const behind = (p) => (p.ours && p.hollow ? 0 : 1); // entries and records over the rest
     for (const [k, p] of [...points.entries()].sort(([, a], [, b]) => behind(a) - behind(b))) {

@@ -343,15 +343,19 @@ async function figures(k) {
   }
 }
 
+const inside = (accuracy) => Math.min(Number(accuracy), 0.99999); // 1 has no place on a logarithmic scale of errors
 const points = [...document.querySelectorAll("#marks li")].map(({ dataset: mark, textContent }) => ({
   name: mark.name,
   nonzero: Number(mark.nonzero),
-  accuracy: Math.min(Number(mark.accuracy), 0.99999), // 1 has no place on a logarithmic scale of errors
+  accuracy: inside(mark.accuracy),
   ours: "ours" in mark,
   hollow: "hollow" in mark,
   text: textContent.trim(),
 }));
-const chart = makeChart($("chart"), $("chart-word"), points, data.goals);
+const sizes = [...document.querySelectorAll("#sizes li")].map(({ dataset: size }) => ({
+  nonzero: Number(size.nonzero), mean: inside(size.mean), low: inside(size.low), high: inside(size.high), held: "held" in size,
+}));
+const chart = makeChart($("chart"), $("chart-word"), points, sizes, data.goals);
 
 // ---------------------------------------------------------------- start
 clear();

@@ -13,6 +13,7 @@ from neural_golf.look.subject import Subject
 from neural_golf.net.formed import form_numbers
 from neural_golf.net.layers import KINDS
 from neural_golf.results.result import Result, by_variant, representative
+from neural_golf.results.sizes import Point
 
 __all__ = ["Mark", "Runnable", "Shown", "marks", "runnable"]
 
@@ -91,10 +92,13 @@ def runnable(subject: Subject) -> Runnable:
 
 @dataclass(frozen=True)
 class Mark:
-    """One mark of the chart. `entry`: of its row and variant, the seed that was entered."""
+    """One mark of the chart. `entry`: of its row and variant, the seed that was entered. `size`: what all
+    seeds of its size say together, if it has one.
+    """
 
     of: Result | Record
     entry: bool = False
+    size: Point | None = None
 
     @property
     def ours(self) -> bool:
@@ -106,8 +110,10 @@ class Mark:
         return not (isinstance(self.of, Result) and self.entry and self.of.honest)
 
 
-def marks(results: Sequence[Result], public: Sequence[Record]) -> list[Mark]:
+def marks(results: Sequence[Result], public: Sequence[Record], points: Sequence[Point] = ()) -> list[Mark]:
     """The marks of the chart, the smallest network first."""
     entries = [representative(group) for group in by_variant(results).values()]
-    found = [Mark(result, result in entries) for result in results] + [Mark(other) for other in public]
+    sizes = {(point.row, point.size): point for point in points}
+    found = [Mark(r, r in entries, sizes.get((r.row, r.size or 0))) for r in results]
+    found += [Mark(other) for other in public]
     return sorted(found, key=lambda mark: (mark.of.nonzero, mark.of.name))
