@@ -57,6 +57,7 @@ def size_needed(curve: Curve, accuracy: float) -> float | str:
 def run(config: Config) -> None:
     """Every arm with every seed; seed k trains on all but fold k of the training images."""
     technique.check(config)
+    rounded = rounding.tables(config)  # first, because results that cannot be read should be told at once
     section = config.handbook
     parts = [data.read("train"), data.read("heldout")]
     everything = data.Split(
@@ -104,8 +105,7 @@ def run(config: Config) -> None:
     first = next(iter(records.values()))
     found = {name: summary(runs, first, section.accuracies, section.at) for name, runs in records.items()}
     write_json(Path("results/metrics/handbook.json"), found)
-    tables = {**judges.tables(config, found), **rounding.tables(config)}
-    pages.update(found, section.accuracies, section.at, tables)
+    pages.update(found, section.accuracies, section.at, {**rounded, **judges.tables(config, found)})
 
 
 def summary(
