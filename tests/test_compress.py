@@ -255,7 +255,7 @@ def test_the_plan_falls_to_the_last_size_and_rests_at_every_snapshot() -> None:
 
 
 def test_a_plan_with_more_slow_epochs_than_weights_has_them_all() -> None:
-    slow = [epoch for epoch in plan(recipe(fast_to=160, slow_epochs=60, sizes=(150,)), 400)]
+    slow = plan(recipe(fast_to=160, slow_epochs=60, sizes=(150,)), 400)
     assert sum(150 < epoch.size < 160 for epoch in slow) > 40
 
 

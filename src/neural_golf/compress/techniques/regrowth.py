@@ -26,6 +26,7 @@ class Regrowth(Technique):
 
     share: Annotated[float, Field(gt=0, lt=1)]
     every: Annotated[int, Field(ge=1)] = 4  # epochs
+    images: Annotated[int, Field(ge=8)] = 20000  # of the training part, which say what comes back
 
     def before_epoch(self, state: State, step: Epoch) -> None:
         count = int(self.share * step.size)
@@ -33,7 +34,7 @@ class Regrowth(Technique):
         if state.full is None or step.settles or state.epoch % self.every or not count or not full_again:
             return
         rows = state.rng("regrow").permutation(len(state.train))
-        rows = rows[: len(rows) // 8 * 8]
+        rows = rows[: min(len(rows), self.images) // 8 * 8]
         gradients = state.core.micro_gradients(state.whole(state.average), state.seen, state.targets, rows, 8)
         found, second = regain(gradients, state.alive, count, state.recipe.damping, 8)
         together = np.concatenate([state.alive, found])
