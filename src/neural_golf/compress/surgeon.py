@@ -54,9 +54,10 @@ def operate(
         δw = − w_q / [H⁻¹]_qq · H⁻¹ e_q
     costs ½ w_q² / [H⁻¹]_qq, the least possible. The cheapest q is removed, H⁻¹ loses its row and column
         H⁻¹ ← H⁻¹ − H⁻¹ e_q e_qᵀ H⁻¹ / [H⁻¹]_qq
-    and the next one follows. These updates of rank one are collected, and `LATE` of them are taken into H⁻¹ at
-    once, as one product of matrices; until then only its diagonal and the rows asked for are brought up to
-    date. The diagonal is damped by `damping` times its mean. With `among`, only those weights may be removed.
+    and the next one follows. These updates of rank one are collected, and `LATE` of them are taken into
+    H⁻¹ at once, as one product of matrices; until then only its diagonal and the rows asked for are
+    brought up to date. The diagonal is damped by `damping` times its mean. With `among`, only those
+    weights may be removed.
     """
     w = weights.astype(np.float64)
     kept = np.ones(len(w), bool)
