@@ -51,8 +51,8 @@ def test_the_chart_shows_what_the_seeds_of_a_size_say_together() -> None:
     ]  # fmt: skip
     settings = config.load(ROOT / "params.yaml")
     found = points(sizes(settings, some), 55_000)
-    told = "open98 at size 80: 98.11 ± 0.01 % over 10 seeds (95 % interval of the mean 98.10 to 98.11 %); the recipe holds 98 % (p < 0.0001)."
-    assert [point.words for point in found] == [told.replace("98.11 ±", "98.11 % right ±")]
+    told = "open98 at size 80: 98.11 ± 0.01 % right over 10 seeds (95 % interval of the mean 98.10 to 98.12 %); the recipe holds 98 % (p < 0.0001)."
+    assert [point.words for point in found] == [told]
     html = render("front.html.j2", marks=marks(some, [], found), sizes=found)
     assert html.count(found[0].words.replace("<", "&lt;")) == 11
     assert 'data-nonzero="83.0"' in html and " data-held>" in html
@@ -326,7 +326,7 @@ def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(run_fold
     assert "by &lt;b&gt;hand&lt;/b&gt;; odd</td>" in page and '<th scope="row">tiny</th>' in page
     assert "<Example>" not in page and "MNIST, 98 %" not in page
     assert "<td>not reproducible</td>" in page  # its card names no code, seed and command
-    assert "<td>plain</td>" in page and "<td>open</td>" not in page
+    assert '<th scope="row">tiny</th><td>plain</td>' in page
 
 
 def test_our_own_entry_on_the_leaderboard_is_ours(tmp_path: Path) -> None:
