@@ -381,6 +381,14 @@ def test_a_leaderboard_that_is_no_folder_is_told(tmp_path: Path) -> None:
             verified_entries(tmp_path / name, lambda _: TEST_SET)
 
 
+def test_a_leaderboard_may_be_reached_by_a_link(tmp_path: Path, enter: Callable[..., Entry]) -> None:
+    enter("first")
+    (tmp_path / "link").symlink_to(tmp_path / "board")
+    assert [entry.place for entry in verified_entries(tmp_path / "link", lambda _: TEST_SET)] == [
+        "mnist-98/first"
+    ]
+
+
 def test_what_is_judged_is_told_at_once(
     tmp_path: Path,
     enter: Callable[..., Entry],
