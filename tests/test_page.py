@@ -245,6 +245,7 @@ def test_a_link_brings_its_network_and_the_page_answers_without_a_runtime(
     )
     rows = [] if visit["mnist"] else [[name, f"#golf={text_of(content)}", text_of(content)]]
     assert [row for row in found["table"] if row[0] == "baseline-0"] == rows
+    assert all(title.endswith("from the link") for title in found["again"])
 
 
 def test_a_wrong_link_gets_one_line_and_the_page_goes_on(visit: dict[str, Any]) -> None:

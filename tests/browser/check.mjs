@@ -145,6 +145,13 @@ try {
     await told("It does not answer here", false);
     found.after = await read();
     found.table = await one.$$eval("#links tbody tr", (rows) => rows.map((row) => [row.cells[0].textContent, row.querySelector("a").hash, row.querySelector("button").dataset.copy]));
+    found.again = []; // the link of a network twice, with another network chosen in between
+    for (const link of found.table.length ? [0, 1] : []) {
+      await one.selectOption("#which", String(link));
+      await one.click("#links a");
+      await one.waitForTimeout(200);
+      found.again.push(await one.evaluate(() => document.querySelector("#which").selectedOptions[0].textContent));
+    }
     linked.push(found);
     await one.close();
   }

@@ -322,6 +322,7 @@ function follow() {
   choose(LINKED);
 }
 addEventListener("hashchange", follow);
+$("links")?.addEventListener("click", ({ target }) => { if (target.hash && target.hash === location.hash) follow(); }); // the address stays as it is
 
 // ---------------------------------------------------------------- the figures
 let drawn = null;
