@@ -359,7 +359,9 @@ def test_a_technique_with_its_arm_and_page_of_the_handbook(tmp_path: Path) -> No
     assert page.startswith("# Decay") and "| decay |" in page
     assert "- [Decay](decay.md)" in (tmp_path / "docs/handbook/README.md").read_text()
 
-    copy.write("params.yaml", (tmp_path / "params.yaml").read_text().replace("share: 0.1", "share: 1.5"))
+    tree = config.read(tmp_path / "params.yaml")
+    tree["handbook"]["arms"]["decay"]["techniques"]["decay"]["share"] = 1.5
+    copy.write("params.yaml", yaml.safe_dump(tree, sort_keys=False))
     said = copy.golf("handbook", fails=True)
     key = "handbook.arms.decay.techniques.decay.share"
     assert said == f"golf handbook: params.yaml: {key}: Input should be less than 1\n"

@@ -445,7 +445,7 @@ def test_the_handbooks_table_is_taken_where_it_was_measured(tmp_path: Path) -> N
         for name in ("base", "relu")
     }
     path.write_text("<!-- measured: base relu -->\n<!-- end of measured -->")
-    pages.update(found, (0.98,), 260, tmp_path)
+    pages.update(found, (0.98,), 260, {}, tmp_path)
     table = markdown(build.measured(path))
     assert "non-zero needed for 98 %" in table and '<th scope="row">relu</th>' in table
     assert "measured" not in table
