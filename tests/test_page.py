@@ -335,11 +335,25 @@ def test_a_seed_that_held_out_images_did_not_choose_holds_no_record() -> None:
         replace(missed, correct=9795, heldout_correct=4900),
         *others,
         *seeds(240, 9810, "heldout", size=240, heldout_correct=4899),
-        *seeds(180, 9990, "heldout", size=180, entered=False),
+        *seeds(180, 9790, "heldout", size=180, entered=False),
     ]
     assert board.record(results, 0.98, RULE) == results[10]
     filled = [mark.of for mark in marks(results, []) if not mark.hollow]
     assert filled == [results[0], results[10]]
+
+
+def test_what_a_recipe_holds_does_not_depend_on_what_is_entered() -> None:
+    """Neither does what it does not hold: an entry of an earlier run at such a size is passed over."""
+    results = [
+        *seeds(400, 9895, "heldout", size=400, entered=False),
+        *seeds(450, 9910, "heldout", size=450, entered=False),
+        *seeds(500, 9920, "heldout", size=500),
+    ]
+    assert board.record(results, 0.99, RULE) == results[10]
+    entry = board.Entry(1, results[0].variant.name, 400, 400, 9900, "held-out", "us", "", ())
+    challenge = board.Challenge("mnist-99", "", 9900, 10_000, (entry,), ())
+    (hole,) = board.holes((0.99,), "us", results, [challenge], [], RULE)
+    assert hole.holder and hole.holder.network == results[10].variant.name and hole.holder.mean
 
 
 def test_a_size_whose_mean_misses_the_goal_holds_no_record_not_even_on_the_leaderboard() -> None:
