@@ -174,8 +174,11 @@ def test_a_child_that_is_killed_from_outside_gives_no_verdict(
     """As by the system where memory is short. A file that has used up its processor time is refused all the same."""
     (tmp_path / "good.onnx").write_bytes(good())
     kill = f"child.os.kill(child.os.getpid(), {int(number)})"
+    # A test that runs in the background or under nohup has been told to ignore two of these signals.
+    heard = "signal.signal(signal.SIGHUP, signal.SIG_DFL); signal.signal(signal.SIGINT, signal.default_int_handler)"
     dies = sandbox_module._BOOT.replace(
-        "child.main(", f"import signal\nchild.judge = lambda *_: [{kill}, signal.pause()]\nchild.main("
+        "child.main(",
+        f"import signal; {heard}\nchild.judge = lambda *_: [{kill}, signal.pause()]\nchild.main(",
     )
     monkeypatch.setattr(sandbox_module, "_BOOT", dies)
     with pytest.raises(NoVerdict, match=rf"the child process was ended from outside \({number.name}\)"):
