@@ -73,7 +73,7 @@ def test_a_sum_stores_nothing_and_is_a_wire(rng: np.random.Generator) -> None:
         spec = ["conv 4 k1x5 s1x2", "relu"]
         for k in range(blocks):
             spec += [word.format(f"add{k}" if k else "relu1") for word in block]
-        network = Network.parse([*spec, "gap", "linear 3"], (6, 1, 40))
+        network = Network.parse([*spec, "gap", "linear 10"], (6, 1, 40))
         values = rng.normal(size=network.size).astype(np.float32) * (rng.random(network.size) < 0.5)
         model = model_proto(network, values, {})
         if blocks > 32:

@@ -145,10 +145,10 @@ def _linear_nodes(layer: Layer, source: str) -> list[Node]:
     ]
 
 
-# 2-D convolution, valid unless `same`, whose zeros around the map keep its size where the stride is 1. The kernel
-# looks at pixels that are DILATION apart, from places that are STRIDE apart. Each of the three is a number, or
-# two, for down and across (k1x5). With `turns` C / 4 kernels, each also turned by 90, 180 and 270 degrees; with
-# `turns mirrors` C / 8 kernels, each in these positions and mirrored (`turned`, `orbits`).
+# 2-D convolution, valid unless `same`, whose zeros around the map keep its size where the stride is 1. The
+# kernel looks at pixels that are DILATION apart, from places that are STRIDE apart. Each of the three is a
+# number, or two, for down and across (k1x5). With `turns` C / 4 kernels, each also turned by 90, 180 and 270
+# degrees; with `turns mirrors` C / 8 kernels, each in these positions and mirrored (`turned`, `orbits`).
 CONV = Kind(
     usage="conv CHANNELS kKERNEL [same] [sSTRIDE] [dDILATION] [gGROUPS] [nobias] [tied=NAME] "
     "[turns [mirrors]]",
