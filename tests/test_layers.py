@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -83,6 +85,14 @@ def logits(net: Network, parameters: np.ndarray, images: np.ndarray) -> np.ndarr
 
 def test_the_tests_know_how_every_kind_is_written() -> None:
     assert WRITTEN.keys() == {name for name, kind in KINDS.items() if kind.usage != name}
+
+
+def test_what_the_page_of_the_engine_lists_is_how_kinds_are_written() -> None:
+    page = (Path(__file__).parent.parent / "docs/engine.md").read_text(encoding="utf-8")
+    listed = page.split("<!-- layers: begin -->")[1].split("<!-- layers: end -->")[0].strip().splitlines()[2:]
+    kinds = [f"| `{kind.usage}` | {kind.title} |" for kind in KINDS.values()]
+    assert len(listed) > 10
+    assert [line for line in listed if line not in kinds] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
