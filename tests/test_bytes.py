@@ -394,6 +394,8 @@ TWINS = [
     ("conv 4 k5", "abs", "maxpool 2", "conv 6 k3", "relu", "maxpool 2", "conv 5 k3", "abs", "gap"),
     ("conv 8 k5 turns mirrors", "abs", "maxpool 3", "conv 3 k3", "leaky 0.1", "linear 10"),
     ("conv 4 k5", "prelu", "conv 4 k3 g2", "abs", "linear 10"),
+    ("conv 4 k5 s2", "abs", "conv 4 k1x3 same", "abs", "add abs1", "conv 5 k3", "abs", "linear 10"),
+    ("conv 4 k5", "conv 5 k1", "conv 5 k3 same", "add conv2", "linear 10"),
 ]  # fmt: skip
 
 

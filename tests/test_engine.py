@@ -96,6 +96,8 @@ def random_spec(
             case "activation":
                 layer = str(rng.choice(["relu", "leaky 0.2", "prelu"]))
             case "norm":
+                if before[-1].in_shape[1] * before[-1].in_shape[2] < 9:
+                    continue  # of few pixels nearly nothing is left, and rounding decides
                 layer = "norm"
             case "add":
                 layer = f"add {rng.choice([one.name for one in before])}"

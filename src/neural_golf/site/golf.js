@@ -151,7 +151,7 @@ function makeGolf(tables) {
       const told = {};
       if (kinds.indexOf(kind) >= tables.known[0]) needed = 2;
       for (const [name, usual, since] of fields[kind] ?? []) {
-        const plain = Number(name === "stride"); // where version 1 does not tell it
+        const plain = Number(name === "stride"); // what it is where it is not told
         told[name] = since > version ? plain : file.number(`${kind}.${name}`, usual);
         if (since > 1 && told[name] !== plain) needed = 2;
       }
@@ -227,7 +227,7 @@ function makeGolf(tables) {
 
   // Rows and columns, of which the rows are told as one more than they are, or as 0 where they are as many as the columns.
   function sidesOf(told, name) {
-    const { [name]: columns, [`${name}_rows`]: rows = 0 } = told;
+    const columns = told[name], rows = told[`${name}_rows`] ?? 0;
     return rows === columns + 1 ? refuse("it is not canonical: equal sides are told twice") : [rows ? rows - 1 : columns, columns];
   }
   const inWords = ([rows, columns]) => (rows === columns ? rows : `${rows}x${columns}`);
@@ -270,11 +270,11 @@ function makeGolf(tables) {
     return { words, out: [c, ...free.map((room, n) => 1 + Math.floor(room / step[n]))], kernel, stride: step, pad };
   }
 
-  function madeAdd({ back }, shape, { layers }) { // `layers` has this one already
-    const at = layers.length - 1 - back, other = layers[at];
+  function madeAdd({ back }, shape, { layers }) {
+    const at = layers.length - back, other = layers[at];
     if (back < 2 || !other) refuse("it adds a layer that there is not, or its own input");
     if (by(other.out) !== by(shape)) refuse(`it adds maps of ${by(other.out)} to those of ${by(shape)}`);
-    if (orbitAt(layers.slice(0, at + 1)) !== orbitAt(layers.slice(0, -1))) refuse("it adds channels that come in other positions");
+    if (orbitAt(layers.slice(0, at + 1)) !== orbitAt(layers)) refuse("it adds channels that come in other positions");
     return { words: [other.name], back };
   }
 
