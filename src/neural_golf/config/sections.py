@@ -39,6 +39,7 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Range = tuple[Positive, Positive]
 Level = Annotated[int, Field(ge=1, le=255)]
+SOURCES = ("torchvision", "npz", "csv", "folder", "bundled")
 
 
 class Section(BaseModel):
@@ -64,9 +65,12 @@ class Dataset(Section):
 
     torchvision: str | None = None  # a class of torchvision.datasets, from one of `places`
     npz: str | None = None  # a file with x_train, y_train and, if there is a test part, x_test, y_test
+    csv: str | None = None  # a table of series: a line for each, or a line for each of its steps
     folder: str | None = None  # a folder with a folder of images per class, or with train and test of such
     bundled: Literal["digits"] | None = None  # what a package brings: scikit-learn's digits
     places: tuple[str, ...] = ()  # folders or addresses, tried in this order
+    split: str = ""  # of torchvision's EMNIST: letters, balanced, digits and others
+    kind: Literal["images", "series"] | None = None  # what arrays [n, a, b] of an npz file are, if it is told
     title: str = ""
     huggingface: str = ""  # its identifier there, for the model cards
     classes: tuple[str, ...] = ()  # their names; without them, the labels
@@ -79,17 +83,18 @@ class Dataset(Section):
 
     @property
     def source(self) -> str:
-        """The name of its source: torchvision, npz, folder or bundled."""
-        return next(name for name in ("torchvision", "npz", "folder", "bundled") if getattr(self, name))
+        """The name of its source, one of SOURCES."""
+        return next(name for name in SOURCES if getattr(self, name))
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        named = [name for name in ("torchvision", "npz", "folder", "bundled") if getattr(self, name)]
+        named = [name for name in SOURCES if getattr(self, name)]
         if len(named) != 1:
             told = " and ".join(named) or "none"
-            raise ValueError(f"name one source, torchvision, npz, folder or bundled; found: {told}")
-        if self.places and named != ["torchvision"]:
-            raise ValueError("only a data set of torchvision has places")
+            known = ", ".join(SOURCES[:-1])
+            raise ValueError(f"name one source, {known} or {SOURCES[-1]}; found: {told}")
+        if (self.places or self.split) and named != ["torchvision"]:
+            raise ValueError("only a data set of torchvision has places or a split")
         return self
 
 
