@@ -16,9 +16,9 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import parse_yaml
+from neural_golf.config.dataset import Dataset
 from neural_golf.config.sections import (
     Data,
-    Dataset,
     DescentSettings,
     Handbook,
     Interpret,
@@ -151,9 +151,9 @@ class Config(Section):
         """Where the table tells the images' shape: a network that does not fit is found before any work."""
         if self.dataset.shape is None:
             return
-        study = ["tune"] if self.tune else []
-        for name in (*study, *self.rows_by("reference", "training", "descent")):
-            section = self.tune if name == "tune" else self.settings(name)
+        told: dict[str, Any] = {"tune": self.tune} if self.tune else {}
+        told |= {row: self.settings(row) for row in self.rows_by("reference", "training", "descent")}
+        for name, section in told.items():
             spec, key = (
                 (section.recipe.network, f"{name}.recipe")
                 if hasattr(section, "recipe")

@@ -23,7 +23,7 @@ from numpy.lib import format
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
-from neural_golf.config.sections import Dataset
+from neural_golf.config.dataset import Dataset
 from neural_golf.data import FOLDER, Loaded, Split, at_home
 from neural_golf.data.arrays import Raw, in_pieces, loaded
 from neural_golf.data.series import from_csv

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
-from neural_golf.config.sections import Dataset
+from neural_golf.config.dataset import Dataset
 from neural_golf.data import Loaded, at_home
 from neural_golf.data.arrays import Raw, loaded
 

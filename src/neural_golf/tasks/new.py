@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
-from neural_golf.config.sections import Dataset
+from neural_golf.config.dataset import Dataset
 from neural_golf.data import Loaded, Split
 from neural_golf.data.loaders import LOADERS
 from neural_golf.data.stage import split

@@ -124,7 +124,7 @@ def network(known: Known, turned: bool) -> list[str]:
     ['conv 8 k1x5', 'relu', 'maxpool 1x2', 'conv 8 k1x3']
     """
     _, height, width = known.shape
-    sides = (width,) if known.series else (height, width)
+    sides: tuple[int, ...] = (width,) if known.series else (height, width)
     across = "1x" if known.series else ""
     mode, active = (" turns mirrors", "abs") if turned else ("", "relu")
     kernel = 5 if min(sides) >= 2 * SMALL else 3
