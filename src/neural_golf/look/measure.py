@@ -209,10 +209,11 @@ def tuning(subject: Subject, settings: Strokes, digits: Split) -> list[Tuning]:
 
 def _patch_means(images: Array, layer: Layer) -> Array:
     """The mean ink [n, height, width] at the pixels that a convolution's kernel looks at in each position."""
-    padded = np.pad(images, ((0, 0), (layer.pad, layer.pad), (layer.pad, layer.pad)))
-    side, step = 1 + (layer.kernel - 1) * layer.dilation, layer.dilation
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
-    return np.asarray(windows[..., ::step, ::step].mean(axis=(3, 4)))
+    padded = np.pad(images, ((0, 0), *((pad, pad) for pad in layer.pad)))
+    (down, across), (below, beside) = layer.dilation, layer.stride
+    sides = (1 + (layer.kernel[0] - 1) * down, 1 + (layer.kernel[1] - 1) * across)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, sides, axis=(1, 2))[:, ::below, ::beside]
+    return np.asarray(windows[..., ::down, ::across].mean(axis=(3, 4)))
 
 
 def nearest_mean(maps: NDArray[np.float32], labels: NDArray[Any], means: NDArray[np.float64]) -> int:
