@@ -182,7 +182,8 @@ IGNORED = b"""\
 /.golf/
 /.snakemake/
 /node_modules/
-/data/
+/data/raw/
+/data/*.safetensors
 /results/models/
 /results/onnx-large/
 /results/report/
