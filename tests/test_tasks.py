@@ -70,7 +70,7 @@ def test_letters_go_through_dvc_to_a_leaderboard_of_their_own(tmp_path: Path) ->
     assert load_challenge(str(folder / "challenges/letters-30.yaml"), files=True).classes == 26
     assert "entered letters-30/baseline" in made.golf(folder, "enter", "leaderboard")
     board = json.loads((folder / "leaderboard/leaderboard.json").read_text())
-    assert [entry["entry"] for entry in board["letters-30"]["ranked"]][-1] == "baseline"
+    assert "baseline" in [entry["entry"] for entry in board["letters-30"]["ranked"]]
     page = (folder / "results/report/index.html").read_text()
     assert '<canvas id="paper"' in page and "Draw something" in page
     found = json.loads((folder / "results/interpret.json").read_text())
@@ -243,12 +243,12 @@ LONG = "example,time,label,x,y\n" + "".join(
         (LONG, "series of 2 channels and 5 steps, 3 classes (0, 1, 2)"),
     ],
 )
-def test_series_come_from_csv(tmp_path: Path, text: str, what: str) -> None:
-    (tmp_path / "a.csv").write_text(text)
-    assert make_task(tmp_path / "mine", str(tmp_path / "a.csv"), 0.9)[0].endswith(what)
-    settings = config.load(tmp_path / "mine/params.yaml")
-    assert settings.dataset.csv == "../a.csv"
-    assert Stages(tmp_path / "mine/dvc.yaml").tree["data"]["deps"] == ["../a.csv"]
+def test_series_come_from_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, what: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text(text)
+    assert make_task(Path("mine"), "a.csv", 0.9)[0] == f"mine: {what}"
+    assert config.load(Path("mine/params.yaml")).dataset.csv == "../a.csv"
+    assert Stages(Path("mine/dvc.yaml")).tree["data"]["deps"] == ["../a.csv"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pathlib import Path
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
-from neural_golf.leaderboard.entries import Card, submit
+from neural_golf.leaderboard.entries import Card, Failed, submit
 from neural_golf.referee.challenge import challenge_names, load_challenge, load_test_set, own_challenges
 from neural_golf.results.model_cards import method
 from neural_golf.results.result import (
@@ -62,10 +62,14 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
                 assert test_set is not None
                 _check(best, onnx, path)
                 card = _card(settings, group, command(variant.row, workspace, known))
-                made = submit(path, variant.name, card, challenge, test_set, root, replace=True)
-                size = f"{made.verdict.bytes} bytes" if packed else f"{made.verdict.nonzero} non-zero"
-                yield f"entered {entry}: {size}, {made.verdict.reason}"
-                continue
+                try:
+                    made = submit(path, variant.name, card, challenge, test_set, root, replace=True)
+                except Failed as failed:  # such as by rounding, which the stage `verify` does not try
+                    what = failed.verdict.reason
+                else:
+                    size = f"{made.verdict.bytes} bytes" if packed else f"{made.verdict.nonzero} non-zero"
+                    yield f"entered {entry}: {size}, {made.verdict.reason}"
+                    continue
             stays = root / challenge.name / variant.name
             yield f"no entry {entry}: {what}" + (f"; {stays} is of an earlier run" if stays.exists() else "")
 

@@ -135,21 +135,23 @@ def network(known: Known, turned: bool) -> list[str]:
         kernel = 3
     kernel = min(3, *sides)
     sides = tuple(side - kernel + 1 for side in sides)
-    channels, pool = _head(sides, known.classes)
+    channels, windows = _head(sides, known.classes)
+    pool = "x".join(map(str, windows if len(set(windows)) > 1 else windows[:1]))
     spec += [f"conv {channels} k{across}{kernel}{mode if kernel == 3 else ''}", active]
-    spec += [f"avgpool {across}{pool}"] if pool > 1 else []
+    spec += [f"avgpool {across}{pool}"] if max(windows) > 1 else []
     return [*spec, f"linear {known.classes}"]
 
 
-def _head(sides: tuple[int, ...], classes: int) -> tuple[int, int]:
-    """Channels of the last map, and the window of its average pool: the first that keeps within HEAD.
+def _head(sides: tuple[int, ...], classes: int) -> tuple[int, tuple[int, ...]]:
+    """Channels of the last map, and the windows of its average pool: the first that keep within HEAD.
 
-    >>> _head((3, 3), 10), _head((3, 3), 26), _head((3, 3), 300)
-    ((16, 1), (16, 2), (8, 3))
+    >>> _head((3, 3), 10), _head((3, 3), 40), _head((3, 27), 40), _head((1,), 1000)
+    ((16, (1, 1)), (16, (3, 3)), (16, (1, 13)), (8, (1,)))
     """
     for channels in (16, 8):
-        for pool in range(1, min(sides) + 1):
-            places = math.prod(side // pool for side in sides)
+        for most in range(max(sides), 0, -1):  # places along a side
+            windows = tuple(side // min(side, most) for side in sides)
+            places = math.prod(side // window for side, window in zip(sides, windows, strict=True))
             if channels * places * classes <= HEAD:
-                return channels, pool
-    return 8, min(sides)
+                return channels, windows
+    return 8, sides
