@@ -10,7 +10,8 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from types import NoneType
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
@@ -273,7 +274,8 @@ def _siblings(model: Any, loc: tuple[int | str, ...]) -> list[str]:
     for part in loc[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         if field is not None:
-            model = field.annotation
+            kinds = get_args(field.annotation)  # of a section that may be missing: its type, and None's
+            model = kinds[0] if NoneType in kinds else field.annotation
         else:  # a key of a table: its values have one type
             arguments = getattr(model, "__args__", ())
             model = arguments[-1] if arguments else None

@@ -83,7 +83,7 @@ def plan(known: Known) -> Plan:
     side = min(height, width)
     return Plan(
         baseline=network(known, turned=False),
-        smallest=network(known, turned=not known.series and side >= SMALL),
+        smallest=network(known, turned=height == width >= SMALL),
         batch=next(size for below, size in BATCHES if trained < below),
         epochs=max(10, total // 4),
         dense_epochs=max(5, total // 8),
