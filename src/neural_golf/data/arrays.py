@@ -128,6 +128,7 @@ class _Arranged:
         sides, last = raw.shape[1:], False
         if kind is None and len(sides) == 2 and raw.dtype != np.uint8 and max(sides) > 2 * min(sides):
             kind = "series"
+        shape: tuple[int, int, int] | None = None
         match sides:
             case (length,) if kind != "images":
                 shape = (1, 1, length)
@@ -135,12 +136,10 @@ class _Arranged:
                 shape = (channels, 1, length)
             case (height, width):
                 shape = (1, height, width)
-            case (_, _, _) if kind != "series":
-                last = sides[2] in LAST and sides[0] not in LAST
-                shape = (sides[2], *sides[:2]) if last else sides
-            case _:
-                shape = ()
-        if not shape or not math.prod(raw.shape):
+            case (first, second, third) if kind != "series":
+                last = third in LAST and first not in LAST
+                shape = (third, first, second) if last else (first, second, third)
+        if shape is None or not math.prod(raw.shape):
             what = "series" if kind == "series" else "images"
             need = "[n, channels, length]" if kind == "series" else "[n, height, width]"
             raise GolfError(f"data set {name}: {what} of shape {raw.shape}; {need} is needed")
@@ -150,9 +149,10 @@ class _Arranged:
         """Numbers [some, channels, height, width]. Raises GolfError for what is no finite number."""
         seen = 0
         for piece in self.raw.pieces():
-            if piece.dtype.kind not in "iuf" or not np.isfinite(piece).all():
-                finite = np.isfinite(piece.reshape(len(piece), -1)).all(1) if piece.dtype.kind == "f" else []
-                where = f" (the first is number {seen + int(np.argmin(finite))})" if len(finite) else ""
+            numbers = piece.dtype.kind in "iuf"
+            finite = np.isfinite(piece.reshape(len(piece), -1)).all(axis=1) if numbers else np.zeros(0, bool)
+            if not numbers or not finite.all():
+                where = f" (the first is number {seen + int(np.argmin(finite))})" if numbers else ""
                 raise GolfError(
                     f"data set {name}: an image holds something that is not a finite number{where}"
                 )

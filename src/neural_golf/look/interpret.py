@@ -162,7 +162,9 @@ def survey(config: Config, results: list[Result]) -> None:
     """The figures of all networks together."""
     rows = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("reference", "training")}
     thresholds = {"test": config.prune.threshold, "heldout": config.prune.heldout_threshold}
-    goals = {judge: goal for judge, goal in thresholds.items() if judge in config.prune.judges}
+    goals: dict[str, float] = {
+        judge: goal for judge, goal in thresholds.items() if judge in config.prune.judges
+    }
     trials = overview.read(PLOTS / "tune.csv")
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("zeroing")}
     draw: dict[str, Callable[[], Figure]] = {

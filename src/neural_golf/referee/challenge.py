@@ -45,7 +45,10 @@ _Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 _MOST_BYTES = 1 << 30  # of a data file, packed or not: a million images of 28 by 28 pixels, and some more
 OWN = Path("challenges")  # of a task's own folder: what `golf new` writes
-_KINDS = {b"\x08": np.dtype(np.uint8), b"\x0b": np.dtype(">i2")}  # of the numbers of an idx file
+_KINDS: dict[bytes, np.dtype[Any]] = {
+    b"\x08": np.dtype(np.uint8),
+    b"\x0b": np.dtype(">i2"),
+}  # of the numbers of an idx file
 _FOLDER = resources.files("neural_golf.referee") / "challenges"
 
 
@@ -214,4 +217,5 @@ def _unpacked(path: Path, data: gzip.GzipFile) -> NDArray[Any]:
     if len(body) != size:
         holds = "more" if len(body) > size else str(len(body) // kind.itemsize)
         raise GolfError(f"data: {path} states {told} numbers and holds {holds}")
-    return np.frombuffer(body, kind).reshape(shape)
+    numbers: NDArray[Any] = np.frombuffer(body, kind)
+    return numbers.reshape(shape)

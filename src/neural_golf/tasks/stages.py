@@ -36,6 +36,7 @@ def stages_for(home: Mapping[str, Any], at_home: Config, config: Config) -> dict
         text = re.sub(rf"\b{model}\b", name, yaml.safe_dump(home["stages"][model], sort_keys=False))
         stages[name] = yaml.safe_load(re.sub(rf"\b{of}\b", str(row.of), text) if of else text)
         stages[name]["desc"] = row.title or name
+        stages[name]["meta"]["threads"] = len(row.seeds or config.rows[str(row.of)].seeds)
         path = f"results/models/{name}.safetensors"
         tree["artifacts"][name.replace("_", "-")] = {"path": path, "type": "model", "desc": row.method}
     stages |= {name: copy.deepcopy(home["stages"][name]) for name in AFTER}
