@@ -58,6 +58,22 @@ def test_colour_goes_through_the_whole_pipeline(tmp_path: Path) -> None:
     assert (folder / "leaderboard/mine-50/baseline/card.yaml").read_text().count("code: params.yaml") == 1
 
 
+def test_the_document_shows_what_golf_new_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arrays = made.coloured()
+    np.savez("colours.npz", **arrays)
+    np.savez("one-class.npz", **arrays | {"y_train": arrays["y_train"] * 0, "y_test": arrays["y_test"] * 0})
+    text = (made.ROOT / "docs/own-data.md").read_text()
+    shown = re.findall(r"```console\n\$ golf (.*)\n((?:.*\n)*?)```", text)
+    assert len(shown) == 2
+    for command, output in reversed(shown):
+        cli.main(command.split())
+        said = capsys.readouterr()
+        assert said.out + said.err == output
+
+
 def test_letters_go_through_dvc_to_a_leaderboard_of_their_own(tmp_path: Path) -> None:
     folder, said = task(tmp_path, made.letters(), 0.3, "letters")
     assert "26 classes (A, B, C, D, E, F, G, H, I, J, …)" in said[0]
