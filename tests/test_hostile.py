@@ -39,7 +39,7 @@ LABELS = np.zeros(40, np.uint8)
 
 def said(classes: np.ndarray) -> str:
     """Classes as the child sends them."""
-    return base64.b64encode(classes.tobytes()).decode()
+    return base64.b64encode(classes.astype(np.uint16).tobytes()).decode()
 
 
 @pytest.fixture(scope="module")

@@ -396,7 +396,8 @@ def test_the_first_screen_names_who_holds_each_record() -> None:
         "this project", "golf-heldout-240", 240, 9835, 10_000, Spread.of([0.9835] * 10)
     )  # fmt: skip
     assert holes[1].holder is None
-    shown = {"results": ours, "public": public, "examples": [], "challenges": [], "links": [], "handbook": ""}
+    shown = {"results": ours, "public": public, "examples": [], "challenges": [], "links": [], "handbook": "",
+             "classes": 10, "series": False, "draws": True}  # fmt: skip
     screen = render("hero.html.j2", holes=holes, **shown)
     assert "held by this project.</b> golf-heldout-240: 9,835 of 10,000 right" in screen
     assert "The recipe holds it: 98.35\xa0% is the mean over 10 seeds." in screen

@@ -69,7 +69,7 @@ def _run(words: Sequence[str]) -> int:
     _a_home_that_can_be_written_to()
     from neural_golf.referee import cli as referee  # it imports numpy, which reads the number of threads
 
-    parser = _parser()
+    parser = _parser(words)
     options = parser.parse_args(words)
     if options.command == "verify":
         referee.check_usage(options, parser.error)
@@ -145,7 +145,7 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(USAGE)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     from neural_golf.leaderboard import cli as leaderboard
     from neural_golf.referee import cli as referee
 
@@ -178,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
         add("pack", "write a network as a .golf file of few bytes", _pack),
         add("unpack", "write the ONNX file that a .golf file stands for", _unpack),
     )
+    _add_new(add("new", "write a folder in which the whole pipeline runs on your data", _new), words)
     add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
@@ -200,6 +201,21 @@ def _add_pack_arguments(pack: argparse.ArgumentParser, unpack: argparse.Argument
     pack.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .golf file")
     unpack.add_argument("file", type=Path, help="the .golf file")
     unpack.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ONNX file")
+
+
+def _add_new(new: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """The arguments of `golf new`, for it alone: they need what only the extra `train` brings."""
+    if words[:1] == ["new"]:
+        from neural_golf.tasks.new import add_new_arguments
+
+        add_new_arguments(new)
+
+
+def _new(options: argparse.Namespace) -> int:
+    _needs("dvc", "snakemake")
+    from neural_golf.tasks.new import run_new
+
+    return run_new(options)
 
 
 def _rows_and_workspaces() -> list[tuple[str, str]]:
