@@ -167,6 +167,13 @@ def test_the_load_of_the_machine_does_not_decide(tmp_path: Path, monkeypatch: py
     assert [answer.refused for answer in answers] == ["it needs more than 1 seconds of processor time"]
 
 
+# A test that runs in the background or under nohup has been told to ignore two signals.
+HEARD = (
+    "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler)"
+)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_child_that_is_killed_from_outside_gives_no_verdict(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -174,11 +181,9 @@ def test_a_child_that_is_killed_from_outside_gives_no_verdict(
     """As by the system where memory is short. A file that has used up its processor time is refused all the same."""
     (tmp_path / "good.onnx").write_bytes(good())
     kill = f"child.os.kill(child.os.getpid(), {int(number)})"
-    # A test that runs in the background or under nohup has been told to ignore two of these signals.
-    heard = "signal.signal(signal.SIGHUP, signal.SIG_DFL); signal.signal(signal.SIGINT, signal.default_int_handler)"
     dies = sandbox_module._BOOT.replace(
         "child.main(",
-        f"import signal; {heard}\nchild.judge = lambda *_: [{kill}, signal.pause()]\nchild.main(",
+        f"{HEARD}\nchild.judge = lambda *_: [{kill}, signal.pause()]\nchild.main(",
     )
     monkeypatch.setattr(sandbox_module, "_BOOT", dies)
     with pytest.raises(NoVerdict, match=rf"the child process was ended from outside \({number.name}\)"):
@@ -240,7 +245,8 @@ def test_one_file_without_a_verdict_and_no_file_has_one(
 
 # Nothing outlives the parent
 
-JUDGES = """
+JUDGES = f"""
+{HEARD}
 import sys, numpy as np
 from neural_golf.referee.verdict import verify_many
 print(0, flush=True)
