@@ -11,8 +11,7 @@ function makeGolf(tables) {
 
   // ---------------------------------------------------------------- a file as the text of a link
   function textOf(bytes) {
-    let text = "";
-    for (const byte of bytes) text += String.fromCharCode(byte);
+    const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
     return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   }
   function bytesOf(text) {
@@ -39,9 +38,7 @@ function makeGolf(tables) {
       return [step, place];
     }
     narrow(step, start, size) {
-      this.code -= step * start;
-      this.low += step * start;
-      this.range = step * size;
+      [this.code, this.low, this.range] = [this.code - step * start, this.low + step * start, step * size];
       while (this.range < REFILL) {
         this.range *= 256;
         this.code = this.code * 256 + this.next();
@@ -54,8 +51,7 @@ function makeGolf(tables) {
       if (this.low < FULL) return;
       let at = this.out.length - 1;
       while (this.out[at] === 255) this.out[at--] = 0;
-      this.out[at]++;
-      this.low -= FULL;
+      [this.out[at], this.low] = [this.out[at] + 1, this.low - FULL];
     }
     symbol(sizes, total = sizes.reduce((a, b) => a + b, 0)) {
       const [step, place] = this.where(total);
@@ -148,14 +144,13 @@ function makeGolf(tables) {
       if (kind === undefined) refuse("it has a layer of a later version");
       if (kind === "end") break;
       if (network.layers.length === MOST_LAYERS) refuse(`it has more than ${MOST_LAYERS} layers`);
-      const told = {};
+      const told = {}, number = 1 + network.layers.filter((layer) => layer.kind === kind).length;
       if (kinds.indexOf(kind) >= tables.known[0]) needed = 2;
       for (const [name, usual, since] of fields[kind] ?? []) {
         const plain = Number(name === "stride"); // what it is where it is not told
         told[name] = since > version ? plain : file.number(`${kind}.${name}`, usual);
         if (since > 1 && told[name] !== plain) needed = 2;
       }
-      const number = 1 + network.layers.filter((layer) => layer.kind === kind).length;
       const layer = { kind, name: `${kind}${number}`, in: shape, out: shape, words: [] };
       network.layers.push(Object.assign(layer, KINDS[kind].made?.(told, shape, network)));
       layer.text = [kind, ...layer.words].filter(Boolean).join(" ");
@@ -186,9 +181,8 @@ function makeGolf(tables) {
     if (network.nonzero) readLevels(file, network.numbers, places.flat());
     // Without biases, `norm` and `add`, a factor goes through the whole network, and no scale of weights decides anything.
     const scaled = tensors.some(({ part }) => part === "bias") || network.layers.some(({ kind }) => kind === "norm" || kind === "add");
-    tensors.forEach((tensor, t) => {
+    for (const [t, tensor] of tensors.entries())
       if (tensor.count && (scaled || tensor.part === "slope")) readScale(file, network.numbers, places[t]);
-    });
   }
 
   function readLevels(file, numbers, places) {
