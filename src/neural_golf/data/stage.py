@@ -12,18 +12,18 @@ from neural_golf.config import Config
 from neural_golf.data import FOLDER, Facts, Split, write_facts
 from neural_golf.data.loaders import LOADERS
 
-__all__ = ["check", "run"]
+__all__ = ["check", "run", "whole_and_test"]
 
 
 def check(config: Config) -> None:
     """Raise GolfError if the data set cannot be had. What was fetched is kept for `run`."""
-    _parts(config)
+    whole_and_test(config)
 
 
 def run(config: Config) -> None:
     """Fetch, check, split by seed, write data/*.safetensors and results/metrics/data.json."""
     section, name = config.dataset, config.data.dataset
-    everything, test, labels = _parts(config)
+    everything, test, labels = whole_and_test(config)
     if section.classes and len(section.classes) != len(labels):
         raise GolfError(
             f"params.yaml: datasets.{name}.classes: {len(section.classes)} names for {len(labels)} classes"
@@ -69,7 +69,7 @@ def run(config: Config) -> None:
     )
 
 
-def _parts(config: Config) -> tuple[Split, Split, tuple[str, ...]]:
+def whole_and_test(config: Config) -> tuple[Split, Split, tuple[str, ...]]:
     """Training and test images. If the source has no test part, the last `test` images of a seeded order are
     it.
     """
