@@ -23,7 +23,9 @@ SHARE, MOST = 5, 5000  # of a file or folder, every fifth training image is held
 
 @dataclass(frozen=True)
 class Given:
-    """A data set in its parts. `test` reads the test part when it is called, or is None where there is none."""
+    """A data set in its parts. `test` reads the test part when it is called, or is None where there is
+    none.
+    """
 
     name: str
     train: Split

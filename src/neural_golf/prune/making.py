@@ -4,6 +4,7 @@ descent as the stage `golf98`.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from neural_golf.base import longwork
 from neural_golf.compress.frontier import descend
 from neural_golf.compress.zeroing import candidates, zero
 from neural_golf.config.recipe import Recipe
+from neural_golf.data import Split
 from neural_golf.data.given import Given
 from neural_golf.engine import Engine
 from neural_golf.net.parameters import masked
@@ -22,8 +24,9 @@ __all__ = ["Curve", "descended", "recipe_for", "zeroed"]
 
 Vector = NDArray[np.float32]
 Curve = list[tuple[str, int, float]]  # what was done, parameters that are not zero, right on held-out images
-SALIENCY_IMAGES = 20_000
-PASSES = 3  # through all parameters, at most
+SALIENCY_IMAGES = 5000
+LEVELS = 6  # passes in which what must be right falls to the goal
+MOST = 10  # passes in all
 
 
 def zeroed(
@@ -32,39 +35,38 @@ def zeroed(
     """Parameters [n] with zeros, of which at least `goal` held-out images are right, and the curve on the
     way.
 
-    The first pass goes over the weights of convolutions and linear layers, as the blog's did; the next ones
-    over whatever is left, biases and slopes too, until one of them finds little.
+    A pass goes over all parameters that are left, in the order of their saliency at that time, as those of
+    the stages do. What must be right falls to the goal over the first passes, so that weights which cost
+    nothing go before those that cost a little; then come more, until one finds few.
     """
     heldout, curve = parts.heldout, Curve()
-    for number in range(1, PASSES + 1):
-        order = _order(core, parameters, parts, everything=number > 1)
+    right = core.correct(parameters, heldout.pixels, heldout.labels)
+    levels = np.linspace(max(right, goal), goal, LEVELS + 1)[1:].astype(int).tolist()
+    for number in range(MOST):
+        level = max(levels[number], goal) if number < LEVELS else goal
+        order = _order(core, parameters, parts)
         state = longwork.folder(
-            "prune",
-            parameters=parameters.tobytes().hex(),
-            goal=goal,
-            data=parts.digest,
+            "prune", parameters=parameters.tobytes().hex(), level=level, data=parts.digest,
             order=order.tobytes().hex(),
-        )
-
-        def compute(
-            folder: Path,
-            number: int = number,
-            now: Vector = parameters,
-            order: NDArray[np.int64] = order,
-        ) -> longwork.Piece:
-            return zero("prune", f"{what}, pass {number}", core, now, order, heldout, goal, folder)
-
-        tensors, _ = longwork.finished(state, compute)
-        before = np.count_nonzero(parameters)
+        )  # fmt: skip
+        work = partial(_pass, f"{what}, pass {number + 1}", core, parameters, order, heldout, level)
+        tensors, _ = longwork.finished(state, work)
+        before = int(np.count_nonzero(parameters))
         parameters = masked(parameters, tensors["mask"].astype(bool))
-        for zeros, right in tensors["curve"].tolist():
-            curve.append((what, int(before - zeros), right / len(heldout)))
-        if before - np.count_nonzero(parameters) < max(2, 0.01 * before):
+        curve += [(what, before - zeros, right / len(heldout)) for zeros, right in tensors["curve"].tolist()]
+        if level == goal and before - np.count_nonzero(parameters) < max(2, 0.01 * before):
             break
     return parameters, curve
 
 
-def _order(core: Engine | Runtime, parameters: Vector, parts: Given, everything: bool) -> NDArray[np.int64]:
+def _pass(
+    name: str, core: Engine | Runtime, parameters: Vector, order: NDArray[np.int64], heldout: Split,
+    level: int, state: Path,
+) -> longwork.Piece:  # fmt: skip
+    return zero("prune", name, core, parameters, order, heldout, level, state)
+
+
+def _order(core: Engine | Runtime, parameters: Vector, parts: Given) -> NDArray[np.int64]:
     """The parameters that are not zero, the least useful first: by saliency where there are gradients, and
     otherwise by size.
     """
@@ -72,7 +74,7 @@ def _order(core: Engine | Runtime, parameters: Vector, parts: Given, everything:
         order = np.argsort(np.abs(parameters), kind="stable")
     else:
         images = parts.train[: min(SALIENCY_IMAGES, len(parts.train))]
-        order = candidates(core, parameters, "saliency", images, everything)
+        order = candidates(core, parameters, "saliency", images, everything=True)
     return np.asarray(order[parameters[order] != 0])
 
 

@@ -64,7 +64,9 @@ class Building:
         return True
 
     def taken(self, x: Seen, what: str) -> tuple[NDArray[np.int64], Floats, Floats]:
-        """`Seen.whole` of what a layer reads. Raises UnknownLayer where it is not the output of the last one."""
+        """`Seen.whole` of what a layer reads. Raises UnknownLayer where it is not the output of the last
+        one.
+        """
         if x.squashed:
             raise UnknownLayer(f"{x.squashed} is known only at the end of a network")
         if x.source != len(self.parts):
@@ -75,7 +77,9 @@ class Building:
         return found
 
     def settled(self, x: Seen, what: str) -> Seen:
-        """x without scale and shift: they go into the layer before, or into a 1x1 convolution of their own."""
+        """x without scale and shift: they go into the layer before, or into a 1x1 convolution of their
+        own.
+        """
         if x.scale is None and x.shift is None:
             return x
         _, scale, shift = self.taken(x, what)

@@ -30,7 +30,9 @@ class Context:
         return attribute(self.node, name, default)
 
     def constant(self, place: int) -> Array | None:
-        """The constant at a place of the inputs, None where there is none. Raises UnknownLayer for the other."""
+        """The constant at a place of the inputs, None where there is none. Raises UnknownLayer for the
+        other.
+        """
         found = self.inputs[place] if place < len(self.inputs) else None
         if isinstance(found, Seen):
             raise self.unknown("has weights that depend on the image")
@@ -338,7 +340,9 @@ def _pool(kind: str) -> Callable[[Context, Seen], Seen]:
 
 
 def _pooled(c: Context, x: Seen, text: str, rank: int) -> Seen:
-    """A pool of maps. A scale by channel in front of it may stand behind it, unless it turns a maximum round."""
+    """A pool of maps. A scale by channel in front of it may stand behind it, unless it turns a maximum
+    round.
+    """
     ids, scale, shift = c.building.taken(x, c.what)
     if not np.array_equal(ids, np.arange(ids.size).reshape(c.building.shape)):
         raise c.unknown("pools maps that are put together anew")

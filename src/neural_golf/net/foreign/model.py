@@ -1,4 +1,6 @@
-"""An ONNX file from anywhere: loaded, its one input and its output found, constants computed, nodes in order."""
+"""An ONNX file from anywhere: loaded, its one input and its output found, constants computed, nodes in
+order.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +152,9 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
 
 
 def run_node(model: Model, node: onnx.NodeProto, inputs: Sequence[Array | None]) -> list[Array]:
-    """What one node makes of arrays, by ONNX's reference implementation. Raises UnknownLayer where it cannot."""
+    """What one node makes of arrays, by ONNX's reference implementation. Raises UnknownLayer where it
+    cannot.
+    """
     fed = {name: value for name, value in zip(node.input, inputs, strict=True) if name and value is not None}
     values = [onnx.ValueInfoProto(name=name) for name in fed]
     outs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
