@@ -10,7 +10,8 @@ import onnx
 from numpy.typing import NDArray
 
 from neural_golf.net.foreign.building import Building
-from neural_golf.net.foreign.kinds import KINDS_OF, Context
+from neural_golf.net.foreign.context import Context
+from neural_golf.net.foreign.kinds import KINDS_OF
 from neural_golf.net.foreign.model import Array, Feed, Model, UnknownLayer, attribute, described, run_node
 from neural_golf.net.foreign.seen import Seen
 from neural_golf.net.spec import Network
