@@ -29,12 +29,16 @@ LAST = Feed((1, 2, 0), (28, 28, 1), (1.0,), (0.0,), "from 0 to 1, channels last"
 NORMALISED = Feed((0, 1, 2), (1, 28, 28), (1 / 0.3081,), (-0.1307 / 0.3081,), "normalised")
 
 
-def read(made: ModelProto, folder: Path, feed: Feed = UNIT, shape: tuple[int, int, int] = (1, 28, 28)) -> Foreign:
+def read(
+    made: ModelProto, folder: Path, feed: Feed = UNIT, shape: tuple[int, int, int] = (1, 28, 28)
+) -> Foreign:
     (folder / "net.onnx").write_bytes(made.SerializeToString())
     return read_foreign(load_model(folder / "net.onnx"), shape, feed)
 
 
-def same(made: ModelProto, folder: Path, feed: Feed = UNIT, shape: tuple[int, int, int] = (1, 28, 28)) -> Foreign:
+def same(
+    made: ModelProto, folder: Path, feed: Feed = UNIT, shape: tuple[int, int, int] = (1, 28, 28)
+) -> Foreign:
     """The network that is read, once it has answered as onnxruntime does, but for a Softmax."""
     found = read(made, folder, feed, shape)
     loaded = load_model(folder / "net.onnx")
@@ -54,7 +58,9 @@ def same(made: ModelProto, folder: Path, feed: Feed = UNIT, shape: tuple[int, in
 
 
 @pytest.mark.parametrize("how", ["matmul", "gemm", "conv", "softmax", "uint8"])
-def test_a_linear_classifier_of_every_exporter_is_one_layer(how: str, rng: np.random.Generator, tmp_path: Path) -> None:
+def test_a_linear_classifier_of_every_exporter_is_one_layer(
+    how: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
     made = linear_net(rng.normal(size=(784, 10)).astype(F), rng.normal(size=10).astype(F), how)
     feed = Feed((0, 1, 2), (1, 28, 28), (255.0,), (0.0,), "from 0 to 255") if how == "uint8" else UNIT
     assert same(made, tmp_path, feed).network.spec == ("linear 10",)
@@ -72,7 +78,9 @@ def test_tf2onnx_turns_the_image_and_turns_it_back(digits: Any, tmp_path: Path) 
         *keras_head(),
     ]
     found = same(model(nodes, opset=15, image=["unk__6", 28, 28, 1]), tmp_path, LAST)
-    assert found.network.spec == ("conv 2 k3", "relu", "maxpool 2", "linear 10") and "Softmax" in found.squashed
+    assert (
+        found.network.spec == ("conv 2 k3", "relu", "maxpool 2", "linear 10") and "Softmax" in found.squashed
+    )
 
 
 def test_keras_computes_the_shape_of_flatten(rng: np.random.Generator, tmp_path: Path) -> None:
@@ -92,7 +100,9 @@ def test_keras_computes_the_shape_of_flatten(rng: np.random.Generator, tmp_path:
     arrays = {name: rng.normal(size=shape).astype(F) for name, shape in shapes.items()}
     edge = {"edge": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}
     made = model(nodes, arrays | INTEGERS | edge, opset=15, image=["n", 28, 28, 1])
-    with pytest.raises(UnknownLayer, match=r"Conv \(c2\)|conv 8 k4 p1"):  # a border of 1 that makes maps smaller
+    with pytest.raises(
+        UnknownLayer, match=r"Conv \(c2\)|conv 8 k4 p1"
+    ):  # a border of 1 that makes maps smaller
         read(made, tmp_path, LAST)
     edge["edge"] = np.array([0, 0, 1, 1, 0, 0, 2, 2], np.int64)  # as SAME_UPPER does it for an even kernel
     arrays["w"] = rng.normal(size=(288, 10)).astype(F)
@@ -104,7 +114,15 @@ def test_keras_computes_the_shape_of_flatten(rng: np.random.Generator, tmp_path:
 @pytest.mark.parametrize("order", [1, -1])
 def test_mnist_8_of_the_model_zoo_is_read_in_any_order_of_its_nodes(order: int, tmp_path: Path) -> None:
     spec = same(cntk(cntk_nodes()[::order]), tmp_path).network.spec
-    assert spec == ("conv 8 k5 same", "relu", "maxpool 2", "conv 16 k5 same", "relu", "maxpool 3", "linear 10")
+    assert spec == (
+        "conv 8 k5 same",
+        "relu",
+        "maxpool 2",
+        "conv 16 k5 same",
+        "relu",
+        "maxpool 3",
+        "linear 10",
+    )
 
 
 def normed(channels: int, rng: np.random.Generator, prefix: str) -> dict[str, np.ndarray]:
@@ -117,7 +135,9 @@ def norm(source: str, target: str, prefix: str) -> NodeProto:
     return node("BatchNormalization", names, target)
 
 
-def test_a_batch_norm_goes_into_the_layer_before_or_behind_it(rng: np.random.Generator, tmp_path: Path) -> None:
+def test_a_batch_norm_goes_into_the_layer_before_or_behind_it(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
     """Behind an activation and before padding there is none: a convolution of each channel takes it in."""
     nodes = [
         norm("x", "n0", "p"),
@@ -145,7 +165,15 @@ def test_a_batch_norm_goes_into_the_layer_before_or_behind_it(rng: np.random.Gen
 @pytest.mark.parametrize(
     "spec",
     [
-        ["conv 4 k5", "abs", "maxpool 3 s2 p1", "conv 4 k3 d2 g2 nobias", "leaky 0.1", "avgpool 2 s1", "linear 10"],
+        [
+            "conv 4 k5",
+            "abs",
+            "maxpool 3 s2 p1",
+            "conv 4 k3 d2 g2 nobias",
+            "leaky 0.1",
+            "avgpool 2 s1",
+            "linear 10",
+        ],
         ["conv 4 k4", "prelu", "maxpool 2", "linear 8", "relu", "linear 10 nobias"],
         ["conv 6 k3 same", "relu", "maxpool 4", "conv 10 k3", "gap"],
     ],

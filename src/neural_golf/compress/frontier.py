@@ -74,7 +74,7 @@ def descend(
 
     own = {} if start is None else {"start": start.tobytes().hex(), "goal": goal}
     key = longwork.folder(row, recipe=recipe.model_dump(), seed=seed, data=digest, **own)
-    return longwork.finished(key, compute)
+    return longwork.finished(key, compute, timed=start is None)
 
 
 def run(config: Config, row: str) -> None:

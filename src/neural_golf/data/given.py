@@ -12,7 +12,7 @@ import numpy as np
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.config.sections import Dataset
-from neural_golf.data import Split
+from neural_golf.data import FACTS, Split, facts, read
 from neural_golf.data.loaders import LOADERS
 from neural_golf.data.stage import whole_and_test
 
@@ -32,7 +32,7 @@ class Given:
     heldout: Split
     test: Callable[[], Split] | None
     classes: tuple[str, ...]
-    digest: str  # of the training and held-out part
+    digest: str
 
 
 def given(source: str) -> Given:
@@ -48,6 +48,9 @@ def given(source: str) -> Given:
         held, seed = min(MOST, len(whole) // SHARE), 0
     else:
         settings = config.load()
+        if FACTS.exists() and facts().dataset == source:  # what `golf data` made of it
+            parts = [read(part) for part in ("train", "heldout")]
+            return Given(source, parts[0], parts[1], lambda: read("test"), facts().classes, facts().digest)
         if source not in settings.datasets:
             have = ", ".join(settings.datasets)
             raise GolfError(

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from neural_golf.base import longwork
@@ -14,14 +15,14 @@ from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
 from neural_golf.base.statistics import needed
 from neural_golf.data.given import Given, given
-from neural_golf.engine import engine
-from neural_golf.net.foreign import Foreign, UnknownLayer, load_model, read_foreign
+from neural_golf.engine import Engine, engine
+from neural_golf.net.foreign import Feed, Foreign, UnknownLayer, load_model, model_of, read_foreign
 from neural_golf.net.onnx import model_proto
 from neural_golf.net.spec import Network
 from neural_golf.prune.making import Curve, descended, zeroed
 from neural_golf.prune.report import Report, write_report
 from neural_golf.prune.runtime import Runtime
-from neural_golf.prune.showing import found
+from neural_golf.prune.showing import found, plain_feed
 
 __all__ = ["run_prune"]
 
@@ -30,15 +31,16 @@ AGREE = 0.995  # of the images: what the engine and onnxruntime must answer alik
 
 
 @dataclass(frozen=True)
-class Done:
-    """A network with zeros: the file, what its parameters are, and how many held-out images are right."""
+class _Made:
+    """What came out: the file and how it wants its images; parameters, or where onnxruntime prunes weights,
+    that are not zero and in all; and the curve on the way.
+    """
 
     content: bytes
+    feed: Feed
     nonzero: int
-    parameters: int
-    right: int
-    test_right: int | None
-    shown: str  # how it wants its images
+    size: int
+    counted: str
     curve: Curve
 
 
@@ -48,81 +50,75 @@ def run_prune(args: argparse.Namespace) -> int:
         raise GolfError(f"--keep {args.keep:g} should be a share between 0 and 1, such as 0.98")
     if args.output.suffix != ".onnx":
         raise GolfError(f"{args.output} should end in .onnx")
-    model, parts = load_model(args.file), given(args.data)
     name = str(args.file)
+    model, parts = load_model(args.file), given(args.data)
     runtime, right, of = found(model, parts.train, len(parts.classes), name)
     print(f"{name}: pixels {runtime.feed.name}, {right} of {of} training images right", flush=True)
-    read: Foreign | None = None
-    try:
-        shape = parts.train.pixels.shape[1:]
-        read = read_foreign(model, (shape[0], shape[1], shape[2]), runtime.feed)
-        _agree(read, runtime, parts)
-    except UnknownLayer as error:
-        if args.retrain:
-            raise GolfError(f"{name}: {error}; without --retrain, onnxruntime can prune it") from None
-        print(f"{name}: {error}, so onnxruntime runs it, which takes longer", flush=True)
-        read = None
-    goal = needed(args.keep, len(parts.heldout))
-    done = _with_engine(args, read, parts, goal) if read else _with_runtime(args, runtime, parts, goal)
-    report = Report(
-        model=name, data=parts.name, keep=args.keep, retrained=args.retrain, pixels=done.shown,
-        parameters=done.parameters, nonzero=done.nonzero, heldout=len(parts.heldout),
-        heldout_right=done.right, test=len(parts.test()) if parts.test else 0, test_right=done.test_right,
-        sha256=hashlib.sha256(done.content).hexdigest(),
-    )  # fmt: skip
-    paths = write_report(args.output, report, done.curve)
-    write_bytes(args.output, done.content)  # last: where it is, the rest is too
-    if done.test_right is None:
-        told = "the data have no test part"
-    else:
-        told = f"{done.test_right} of {report.test} test images right, which chose nothing"
-    print(
-        f"{args.output}: {done.nonzero:,} of {done.parameters:,} parameters are left, "
-        f"{done.right / len(parts.heldout):.4f} of the held-out images right; {told}"
+    made = _made(args, _read(args, runtime, parts), runtime, parts)
+    # What is told of the file is what onnxruntime makes of it, as anybody would run it.
+    file = Runtime(
+        model_of(onnx.load_from_string(made.content), str(args.output)), made.feed, str(args.output)
     )
-    print(f"it wants pixels {done.shown}; see {', '.join(map(str, paths))}")
+    heldout, test = parts.heldout, parts.test() if parts.test else None
+    report = Report(
+        model=name, data=parts.name, keep=args.keep, retrained=args.retrain, pixels=made.feed.name,
+        counted=made.counted, size=made.size, nonzero=made.nonzero,
+        heldout=len(heldout), heldout_right=file.right(heldout.pixels, heldout.labels),
+        test=len(test) if test else 0, test_right=file.right(test.pixels, test.labels) if test else None,
+        sha256=hashlib.sha256(made.content).hexdigest(),
+    )  # fmt: skip
+    paths = write_report(args.output, report, made.curve)
+    write_bytes(args.output, made.content)  # last: where it is, the rest is too
+    shape = ", ".join(map(str, made.feed.shape))
+    print(f"{args.output}: {report.nonzero:,} of {report.size:,} {made.counted} are left, {report.told}")
+    print(f"it wants pixels {made.feed.name} as [batch, {shape}]; see also {', '.join(map(str, paths))}")
     return 0
 
 
-def _agree(read: Foreign, runtime: Runtime, parts: Given) -> None:
-    """Raises UnknownLayer where the engine and onnxruntime answer differently: then a layer was misread."""
+def _read(args: argparse.Namespace, runtime: Runtime, parts: Given) -> Foreign | None:
+    """The network for the engine, or None, which is said, where only onnxruntime can run it."""
+    channels, height, width = parts.train.pixels.shape[1:]
     some = parts.train[: min(500, len(parts.train))]
-    own = engine(read.network).logits(read.parameters, some.pixels).argmax(axis=1)
-    if (own == runtime.answers(some.pixels).argmax(axis=1)).mean() < AGREE:
-        raise UnknownLayer("the engine does not answer as onnxruntime does; please report this network")
+    try:
+        read = read_foreign(runtime.model, (channels, height, width), runtime.feed)
+        own = engine(read.network).logits(read.parameters, some.pixels).argmax(axis=1)
+        if (own == runtime.answers(some.pixels).argmax(axis=1)).mean() < AGREE:
+            raise UnknownLayer("the engine does not answer as onnxruntime does; please report this network")
+    except UnknownLayer as error:
+        if args.retrain:
+            raise GolfError(f"{args.file}: {error}; without --retrain, onnxruntime can prune it") from None
+        print(f"{args.file}: {error}, so onnxruntime runs it, which takes longer", flush=True)
+        return None
+    left_out = f"; {read.squashed} is left out" if read.squashed else ""
+    print(f"{args.file}: {', '.join(read.network.spec)}{left_out}", flush=True)
+    return read
 
 
-def _enough(name: str, right: int, goal: int, parts: Given, keep: float) -> None:
+def _made(args: argparse.Namespace, read: Foreign | None, runtime: Runtime, parts: Given) -> _Made:
+    """Zeroed, or retrained. Raises GolfError where the network has less right than is to be kept."""
+    core: Engine | Runtime = engine(read.network, threads=longwork.cores()) if read else runtime
+    parameters = read.parameters if read else runtime.parameters
+    heldout, goal = parts.heldout, needed(args.keep, len(parts.heldout))
+    right, nonzero = (
+        core.correct(parameters, heldout.pixels, heldout.labels),
+        int(np.count_nonzero(parameters)),
+    )
+    share, counted = right / len(heldout), "parameters" if read else "weights"
+    print(f"{args.file}: {nonzero:,} {counted}, {share:.4f} of the held-out images right", flush=True)
     if right < goal:
         raise GolfError(
-            f"{name} has {right / len(parts.heldout):.4f} of the held-out images right, below --keep "
-            f"{keep:g}, so there is nothing to prune: ask for less, or train it longer"
+            f"{args.file} has {share:.4f} of the held-out images right, below --keep {args.keep:g}, so there "
+            "is nothing to prune: ask for less, or train it longer"
         )
-
-
-def _with_engine(args: argparse.Namespace, read: Foreign, parts: Given, goal: int) -> Done:
-    network, parameters = read.network, read.parameters
-    core = engine(network, threads=longwork.cores())
-    heldout = parts.heldout
-    right = core.correct(parameters, heldout.pixels, heldout.labels)
-    print(
-        f"{args.file}: {', '.join(network.spec)}; {np.count_nonzero(parameters):,} parameters, "
-        f"{right / len(heldout):.4f} of the held-out images right", flush=True,
-    )  # fmt: skip
-    _enough(str(args.file), right, goal, parts, args.keep)
-    start: Curve = [("as given", int(np.count_nonzero(parameters)), right / len(heldout))]
     made, curve = zeroed(core, parameters, parts, goal)
-    if args.retrain:
+    if args.retrain and not isinstance(core, Runtime):
         made, more = descended(core, parameters, made, parts, goal, args.seed)
-        curve = curve + more
-    right = core.correct(made, heldout.pixels, heldout.labels)
-    content = _content(network, made, parts)
-    test = parts.test() if parts.test else None
-    test_right = None if test is None else core.correct(made, test.pixels, test.labels)
-    return Done(
-        content, int(np.count_nonzero(made)), network.size, right, test_right,
-        f"from 0 to 1, float32 [batch, {', '.join(map(str, network.in_shape))}]", start + curve,
-    )  # fmt: skip
+        curve += more
+    curve = [("as given", nonzero, share), *curve]
+    counts = int(np.count_nonzero(made)), len(made), counted
+    if read is None:
+        return _Made(runtime.written(made), runtime.feed, *counts, curve)
+    return _Made(_content(read.network, made, parts), plain_feed(read.network.in_shape), *counts, curve)
 
 
 def _content(network: Network, parameters: Vector, parts: Given) -> bytes:
@@ -140,22 +136,3 @@ def _content(network: Network, parameters: Vector, parts: Given) -> bytes:
     }
     content: bytes = model_proto(network, parameters, told).SerializeToString(deterministic=True)
     return content
-
-
-def _with_runtime(args: argparse.Namespace, runtime: Runtime, parts: Given, goal: int) -> Done:
-    heldout, parameters = parts.heldout, runtime.parameters
-    right = runtime.correct(parameters, heldout.pixels, heldout.labels)
-    print(
-        f"{args.file}: {np.count_nonzero(parameters):,} weights, {right / len(heldout):.4f} of the held-out "
-        "images right", flush=True,
-    )  # fmt: skip
-    _enough(str(args.file), right, goal, parts, args.keep)
-    start: Curve = [("as given", int(np.count_nonzero(parameters)), right / len(heldout))]
-    made, curve = zeroed(runtime, parameters, parts, goal)
-    right = runtime.correct(made, heldout.pixels, heldout.labels)
-    test = parts.test() if parts.test else None
-    test_right = None if test is None else runtime.correct(made, test.pixels, test.labels)
-    return Done(
-        runtime.written(made), int(np.count_nonzero(made)), len(made), right, test_right,
-        f"{runtime.feed.name}, as the original", start + curve,
-    )  # fmt: skip

@@ -50,7 +50,7 @@ def zeroed(
             order=order.tobytes().hex(),
         )  # fmt: skip
         work = partial(_pass, f"{what}, pass {number + 1}", core, parameters, order, heldout, level)
-        tensors, _ = longwork.finished(state, work)
+        tensors, _ = longwork.finished(state, work, timed=False)
         before = int(np.count_nonzero(parameters))
         parameters = masked(parameters, tensors["mask"].astype(bool))
         curve += [(what, before - zeros, right / len(heldout)) for zeros, right in tensors["curve"].tolist()]
@@ -114,7 +114,7 @@ def descended(
 def recipe_for(spec: tuple[str, ...], parameters: Vector, least: Vector, images: int) -> Recipe:
     """A descent from a trained network: fast to what zeroing alone reached, and slowly on from there."""
     full, start = int(np.count_nonzero(parameters)), int(np.count_nonzero(least))
-    repeats = max(1, min(10, round(20_000 / images)))  # few images make short epochs
+    repeats = max(1, min(3, round(10_000 / images)))  # few images make short epochs
     last = max(1, start // 8)
     sizes = np.unique(np.round(np.geomspace(start, last, 30)).astype(int))[::-1]
     return Recipe(

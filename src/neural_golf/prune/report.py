@@ -30,13 +30,23 @@ class Report:
     keep: float
     retrained: bool
     pixels: str
-    parameters: int
+    counted: str  # parameters, or only the weights
+    size: int  # of them, with the zeros
     nonzero: int
     heldout: int
     heldout_right: int
     test: int
     test_right: int | None
     sha256: str
+
+    @property
+    def told(self) -> str:
+        """What is right, in words."""
+        if self.test_right is None:
+            test = "the data have no test part"
+        else:
+            test = f"{self.test_right:,} of {self.test:,} test images right, which chose nothing"
+        return f"{self.heldout_right / self.heldout:.4f} of the held-out images right; {test}"
 
 
 def write_report(output: Path, report: Report, curve: Sequence[Point]) -> list[Path]:
@@ -69,7 +79,7 @@ def chart(report: Report, curve: Sequence[Point]) -> Figure:
         f"{report.nonzero:,}", (report.nonzero, right), xytext=(0, 9), textcoords="offset points", ha="center"
     )
     axes.invert_xaxis()
-    axes.set_xlabel("parameters that are not zero")
+    axes.set_xlabel(f"{report.counted} that are not zero")
     axes.set_ylabel(f"right on {report.heldout:,} held-out images, %")
     axes.grid()
     axes.set_axisbelow(True)

@@ -58,6 +58,10 @@ class Runtime:
             : len(images)
         ]
 
+    def right(self, images: NDArray[np.uint8], labels: NDArray[Any]) -> int:
+        """How many of the images the file as it is gets right."""
+        return int((self.answers(images).argmax(axis=1) == labels).sum())
+
     def zero_one_by_one(
         self, parameters: Vector, candidates: NDArray[np.int64], images: NDArray[Any], labels: NDArray[Any],
         threshold: int, progress: Progress | None = None,

@@ -13,7 +13,7 @@ from neural_golf.net.foreign import Feed, Model
 from neural_golf.prune.runtime import Runtime
 from neural_golf.referee.hints import COLOURED, GREY, NEARLY
 
-__all__ = ["feeds", "found"]
+__all__ = ["feeds", "found", "plain_feed"]
 
 TRIED = 1000  # training images
 Axes = tuple[tuple[int, ...], tuple[int, ...]]
@@ -52,6 +52,12 @@ def feeds(model: Model, train: data.Split, name: str) -> Iterator[Feed]:
             continue
         for words, scale, shift in _ranges(train):
             yield Feed(order, shape, scale, shift, f"{words}{told}")
+
+
+def plain_feed(shape: tuple[int, int, int]) -> Feed:
+    """How networks here want their images, of `shape` [channels, height, width]."""
+    channels = shape[0]
+    return Feed((0, 1, 2), shape, (1.0,) * channels, (0.0,) * channels, "from 0 to 1")
 
 
 def _orders(model: Model, shape: tuple[int, int, int]) -> list[Axes]:

@@ -17,7 +17,17 @@ from onnx.reference import ReferenceEvaluator
 
 from neural_golf.base.errors import GolfError
 
-__all__ = ["Array", "Feed", "Model", "UnknownLayer", "attribute", "described", "load_model", "run_node"]
+__all__ = [
+    "Array",
+    "Feed",
+    "Model",
+    "UnknownLayer",
+    "attribute",
+    "described",
+    "load_model",
+    "model_of",
+    "run_node",
+]
 
 Array = NDArray[Any]
 MOST_BYTES = 1 << 30  # of a file; the networks that can be pruned weight by weight are far smaller
