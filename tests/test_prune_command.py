@@ -167,7 +167,7 @@ def test_what_the_engine_does_not_know_onnxruntime_prunes(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parts = given(str(here / "digits.npz"))
-    network, parameters = Network.parse(SPEC), fit.initialise(Network.parse(SPEC), np.random.default_rng(0))
+    network = Network.parse(["conv 4 k5", "relu", "maxpool 4", "linear 10"])
     parameters = fit.fit(network, parts.train, SETTINGS, 1, lambda *_: True)
     foreign(network, parameters, Path("clip.onnx"), "Clip")
     keep = right(Path("clip.onnx"), parts, as_is) - 0.02
@@ -175,7 +175,7 @@ def test_what_the_engine_does_not_know_onnxruntime_prunes(
     said = capsys.readouterr().out
     assert "clips to 0 … 60" in said and "so onnxruntime runs it, which takes longer" in said
     told = json.loads(Path("small.json").read_text())
-    assert told["nonzero"] < 1000
+    assert told["counted"] == "weights" and told["nonzero"] < told["size"] / 2
     assert right(Path("small.onnx"), parts, as_is) == told["heldout_right"] / len(parts.heldout) >= keep
     small = onnx.load("small.onnx")
     assert [n.op_type for n in small.graph.node] == [n.op_type for n in onnx.load("clip.onnx").graph.node]

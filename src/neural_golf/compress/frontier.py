@@ -26,7 +26,7 @@ from neural_golf.net.spec import Network
 __all__ = ["descend", "run"]
 
 
-PATIENCE = 3  # snapshots below the goal, one after the other, after which a descent that has a goal ends
+PATIENCE = 4  # snapshots below the goal, one after the other, after which a descent that has a goal ends
 
 
 def descend(

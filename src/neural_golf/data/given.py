@@ -33,6 +33,8 @@ class Given:
     test: Callable[[], Split] | None
     classes: tuple[str, ...]
     digest: str
+    low: float = 0.0  # what a pixel of 0 and one of 255 stand for in the source
+    high: float = 1.0
 
 
 def given(source: str) -> Given:

@@ -52,7 +52,7 @@ def run_prune(args: argparse.Namespace) -> int:
         raise GolfError(f"{args.output} should end in .onnx")
     name = str(args.file)
     model, parts = load_model(args.file), given(args.data)
-    runtime, right, of = found(model, parts.train, len(parts.classes), name)
+    runtime, right, of = found(model, parts, name)
     print(f"{name}: pixels {runtime.feed.name}, {right} of {of} training images right", flush=True)
     made = _made(args, _read(args, runtime, parts), runtime, parts)
     # What is told of the file is what onnxruntime makes of it, as anybody would run it.

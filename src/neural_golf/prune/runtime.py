@@ -132,7 +132,7 @@ class Runtime:
             found.append((np.round(part) if kind.kind in "iu" else part).astype(kind))
         return found
 
-    def _run(self, session: Any, part: Any, feeds: dict[str, Any]) -> NDArray[np.float32]:
+    def _run(self, session: Any, part: Any, feeds: dict[str, Vector]) -> NDArray[np.float32]:
         try:
             (made,) = session.run([self.model.output], {self.model.input: part, **feeds})
         except Exception as error:  # onnxruntime has many of its own
@@ -141,7 +141,7 @@ class Runtime:
             raise GolfError(f"{self.name} answers with something other than one number per class and image")
         return np.asarray(made.reshape(len(part), -1), np.float32)
 
-    def _feeds(self, parameters: Vector) -> dict[str, Any]:
+    def _feeds(self, parameters: Vector) -> dict[str, Vector]:
         found, start = {}, 0
         for name, tensor in self.tensors.items():
             found[name] = parameters[start : start + tensor.size].reshape(tensor.shape)

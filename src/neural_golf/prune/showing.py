@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import TensorProto
 
-from neural_golf import data
 from neural_golf.base.errors import GolfError
+from neural_golf.data.given import Given
 from neural_golf.net.foreign import Feed, Model
 from neural_golf.prune.runtime import Runtime
 from neural_golf.referee.hints import COLOURED, GREY, NEARLY
@@ -19,15 +19,16 @@ TRIED = 1000  # training images
 Axes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def found(model: Model, train: data.Split, classes: int, name: str) -> tuple[Runtime, int, int]:
+def found(model: Model, parts: Given, name: str) -> tuple[Runtime, int, int]:
     """The network, shown images in the way in which it gets the most of some training images right; of ways
     that are nearly as good, the simplest. With it, how many it gets right, and of how many.
 
     Raises GolfError where it does not take images of this shape, or does not tell so many classes apart.
     """
+    train, classes = parts.train, len(parts.classes)
     some = train[: min(TRIED, len(train))]
     tried: list[tuple[int, Runtime]] = []
-    for feed in feeds(model, train, name):
+    for feed in feeds(model, parts, name):
         runtime = Runtime(model, feed, name)
         answers = runtime.answers(some.pixels)
         if answers.shape[1] != classes:
@@ -38,9 +39,9 @@ def found(model: Model, train: data.Split, classes: int, name: str) -> tuple[Run
     return chosen, right, len(some)
 
 
-def feeds(model: Model, train: data.Split, name: str) -> Iterator[Feed]:
+def feeds(model: Model, parts: Given, name: str) -> Iterator[Feed]:
     """The ways in which images may be shown to the network, simple ones first."""
-    channels, height, width = train.pixels.shape[1:]
+    channels, height, width = parts.train.pixels.shape[1:]
     orders = _orders(model, (channels, height, width))
     if not orders:
         wanted = ", ".join("any" if n is None else str(n) for n in model.input_shape)
@@ -50,7 +51,7 @@ def feeds(model: Model, train: data.Split, name: str) -> Iterator[Feed]:
         if model.input_type == TensorProto.UINT8:
             yield Feed(order, shape, (255.0,) * channels, (0.0,) * channels, f"from 0 to 255{told}")
             continue
-        for words, scale, shift in _ranges(train):
+        for words, scale, shift in _ranges(parts):
             yield Feed(order, shape, scale, shift, f"{words}{told}")
 
 
@@ -77,14 +78,17 @@ def _orders(model: Model, shape: tuple[int, int, int]) -> list[Axes]:
     return list(allowed.values())
 
 
-def _ranges(train: data.Split) -> Iterator[tuple[str, tuple[float, ...], tuple[float, ...]]]:
+def _ranges(parts: Given) -> Iterator[tuple[str, tuple[float, ...], tuple[float, ...]]]:
     """(in words, scale, shift) of pixels from 0 to 1, by channel."""
+    train = parts.train
     channels = train.pixels.shape[1]
 
     def normalised(mean: object, deviation: object) -> tuple[tuple[float, ...], tuple[float, ...]]:
         m, s = (np.broadcast_to(np.asarray(v, float), channels) for v in (mean, deviation))
         return tuple((1 / s).tolist()), tuple((-m / s).tolist())
 
+    if (parts.low, parts.high) != (0, 1):
+        yield "as in the data", (parts.high - parts.low,) * channels, (parts.low,) * channels
     yield "from 0 to 1", (1.0,) * channels, (0.0,) * channels
     yield "from 0 to 255", (255.0,) * channels, (0.0,) * channels
     known = [(m, s) for m, s in (COLOURED if channels == 3 else GREY)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from neural_golf.net.foreign.building import Building
 from neural_golf.net.foreign.model import Array, Model, UnknownLayer, attribute
 from neural_golf.net.foreign.seen import Floats, Seen
 
-__all__ = ["Context", "Reader", "pads"]
+__all__ = ["Context", "Reader", "pads", "sides"]
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,21 @@ class Context:
 Reader = Callable[[Context, Seen], Seen]
 
 
-def pads(c: Context, sides: tuple[int, ...], size: list[int], steps: list[int], rank: int) -> tuple[int, ...]:
+def sides(both: Sequence[int]) -> str:
+    """Two numbers, down and across, as a spec writes them."""
+    return str(both[0]) if both[0] == both[1] else f"{both[0]}x{both[1]}"
+
+
+def pads(
+    c: Context, extent: tuple[int, ...], size: list[int], steps: list[int], rank: int
+) -> tuple[int, ...]:
     """Of a window that moves over maps: (top, left, bottom, right), whatever way the node says it."""
     how = c.get("auto_pad", "NOTSET")
     if how == "VALID":
         return (0, 0, 0, 0)
     if how.startswith("SAME"):
         first, second = [], []
-        for side, reach, step in zip(sides, size, steps, strict=True):
+        for side, reach, step in zip(extent, size, steps, strict=True):
             total = max(0, (-(-side // step) - 1) * step + reach - side)
             less, more = total // 2, total - total // 2
             first.append(less if how == "SAME_UPPER" else more)

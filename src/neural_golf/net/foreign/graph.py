@@ -114,7 +114,10 @@ def _node(
         raise UnknownLayer(f"{what} is not known")
     if x.squashed:
         raise UnknownLayer(f"{x.squashed} is known only at the end of a network")
-    return [KINDS_OF[operator](Context(model, building, node, inputs, what), x)]
+    try:
+        return [KINDS_OF[operator](Context(model, building, node, inputs, what), x)]
+    except UnknownLayer as error:
+        raise error if "the layer " in str(error) else UnknownLayer(f"{what}: {error}") from None
 
 
 _FLOATS = (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from neural_golf.net.foreign.context import Context, Reader, pads
+from neural_golf.net.foreign.context import Context, Reader, pads, sides
 from neural_golf.net.foreign.seen import Floats, Seen
 from neural_golf.net.foreign.weighted import convolution, gemm, matmul
 
@@ -105,26 +105,23 @@ def _pool(kind: str) -> Callable[[Context, Seen], Seen]:
     def read(c: Context, x: Seen) -> Seen:
         rank = x.ids.ndim
         x = x.maps()
-        sides = x.ids.shape[2:]
+        extent = x.ids.shape[2:]
         size = [1] * (4 - rank) + list(c.get("kernel_shape", []))
         steps = [1] * (4 - rank) + list(c.get("strides") or [1] * (rank - 2))
         if any(step > 1 for step in c.get("dilations") or []):
             raise c.unknown("has windows with gaps")
-        around = pads(c, sides, size, steps, rank)
+        around = pads(c, extent, size, steps, rank)
         if c.get("ceil_mode", 0) and any(
-            (side + around[k] + around[k + 2] - size[k]) % steps[k] for k, side in enumerate(sides)
+            (side + around[k] + around[k + 2] - size[k]) % steps[k] for k, side in enumerate(extent)
         ):
             raise c.unknown("has windows that begin inside a map and end outside (ceil_mode)")
         if kind == "avgpool" and any(around):
             raise c.unknown("averages over a border")
-        square = size[0] == size[1]
-        text = f"{kind} {size[0]}" if square else f"{kind} {size[0]}x{size[1]}"
-        if steps != size:
-            if steps[0] != steps[1] and size[0] != 1:
-                raise c.unknown(f"has other strides down than across ({steps})")
-            text += f" s{steps[1]}"
-        if any(around):
-            text += f" p{around[0]}" if len(set(around)) == 1 else f" p{'x'.join(map(str, around))}"
+        if around[:2] != around[2:]:
+            raise c.unknown(f"pads one side more than the other ({list(around)})")
+        text = f"{kind} {sides(size)}"
+        text += f" s{sides(steps)}" if steps != size else ""
+        text += f" p{sides(around)}" if any(around) else ""
         return _pooled(c, x, text, rank)
 
     return read
@@ -165,7 +162,7 @@ def _global_words(c: Context, kind: str) -> str:
     _, height, width = c.building.shape
     if kind == "gap":
         return "gap"
-    return f"maxpool {height}" if height == width else f"maxpool {height}x{width}"
+    return f"maxpool {sides((height, width))}"
 
 
 def _reduced(kind: str) -> Callable[[Context, Seen], Seen]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neural_golf.net.foreign.context import Context, pads
+from neural_golf.net.foreign.context import Context, pads, sides
 from neural_golf.net.foreign.seen import NOTHING, Floats, Seen
 
 __all__ = ["convolution", "gemm", "matmul"]
@@ -76,13 +76,10 @@ def _conv_words(
 ) -> tuple[str, Floats]:
     """The layer in a spec's words, and its kernel, which may be put into a larger one whose border is 0."""
     out, _, height, width = weight.shape
-    more = f" d{reaches[0]}" if reaches[0] > 1 else ""
+    more = f" d{sides(reaches)}" if max(reaches) > 1 else ""
     more += f" g{groups}" if groups > 1 else ""
-    more += f" s{steps[0]}" if steps[0] > 1 else ""
-    kernel = f"k{height}" if height == width else f"k{height}x{width}"
-    odd = reaches[0] != reaches[1] or steps[0] != steps[1]
-    if odd and (height > 1 or steps[0] != 1) and (width > 1 or steps[1] != 1):
-        raise c.unknown(f"has other strides or dilations down than across ({steps}, {reaches})")
+    more += f" s{sides(steps)}" if max(steps) > 1 else ""
+    kernel = f"k{sides((height, width))}"
     if not any(around):
         return f"conv {out} {kernel}{more}", weight
     reach = [(side - 1) * step for side, step in zip((height, width), reaches, strict=True)]
@@ -96,8 +93,9 @@ def _conv_words(
         top, left = half - around[0], half - around[1]
         large[:, :, top : top + height, left : left + width] = weight
         return f"conv {out} k{2 * half + 1} same{more}", large
-    told = f"p{around[0]}" if len(set(around)) == 1 else f"p{'x'.join(map(str, around))}"
-    return f"conv {out} {kernel} {told}{more}", weight
+    raise c.unknown(
+        f"pads by {list(around)}, which neither keeps the size of a map nor lets all of it be seen"
+    )
 
 
 def _linear(c: Context, x: Seen, weight: Floats, bias: Floats | None) -> Seen:
