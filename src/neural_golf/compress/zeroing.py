@@ -69,9 +69,10 @@ def candidates(
 
 def zero(
     row: str, name: str, core: Zeroes, parameters: Vector, order: NDArray[np.int64],
-    judge: data.Split, threshold: int, state: Path,
+    judge: data.Split, threshold: int, state: Path, every: int = CHUNK,
 ) -> longwork.Piece:  # fmt: skip
-    """One pass over `order`, which goes on from `state`. Returns mask [n] and the curve of accepted zeros.
+    """One pass over `order`, which goes on from `state`, where it is saved after `every` candidates. Returns
+    mask [n] and the curve of accepted zeros.
 
     curve: int [accepted, 2], the number of zeros so far and of the images that were then right. (Where
     several are set at once, the curve has one line for them.)
@@ -82,8 +83,8 @@ def zero(
         mask, curve, first = saved["mask"].astype(bool), saved["curve"], int(metadata["done"])
     else:
         mask, curve, first = np.ones(len(parameters), bool), np.empty((0, 2), np.int64), 0
-    for start in range(first, len(order), CHUNK):
-        chunk = order[start : start + CHUNK]
+    for start in range(first, len(order), every):
+        chunk = order[start : start + every]
         before = int((~mask).sum())
         accepted: list[tuple[int, int]] = [(before, 0)]
 

@@ -64,7 +64,8 @@ def _pass(
     name: str, core: Engine | Runtime, parameters: Vector, order: NDArray[np.int64], heldout: Split,
     level: int, state: Path,
 ) -> longwork.Piece:  # fmt: skip
-    return zero("prune", name, core, parameters, order, heldout, level, state)
+    every = 100 if isinstance(core, Runtime) else 1000  # the engine begins each time with maps of all images
+    return zero("prune", name, core, parameters, order, heldout, level, state, every)
 
 
 def _order(core: Engine | Runtime, parameters: Vector, parts: Given) -> NDArray[np.int64]:

@@ -76,7 +76,7 @@ def chart(report: Report, curve: Sequence[Point]) -> Figure:
     right = 100 * report.heldout_right / report.heldout
     axes.scatter([report.nonzero], [right], s=70, facecolor="none", edgecolor=INK, zorder=5)
     axes.annotate(
-        f"{report.nonzero:,}", (report.nonzero, right), xytext=(0, 9), textcoords="offset points", ha="center"
+        f"{report.nonzero:,}", (report.nonzero, right), xytext=(0, -15), textcoords="offset points", ha="center"
     )
     axes.invert_xaxis()
     axes.set_xlabel(f"{report.counted} that are not zero")
