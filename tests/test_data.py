@@ -51,7 +51,7 @@ def own(raw: dict[str, Any], heldout: int = 10, **dataset: Any) -> Config:
 
 
 def test_the_digits_are_the_same_bytes_everywhere(settings: Config) -> None:
-    *parts, classes = stage._parts(settings)
+    *parts, classes = stage.whole_and_test(settings)
     assert classes == tuple("0123456789")
     content = b"".join(part.pixels.tobytes() + part.labels.tobytes() for part in parts)
     assert hashlib.sha256(content).hexdigest()[:16] == "c0fd11df1faaac9c"
