@@ -75,9 +75,8 @@ def chart(report: Report, curve: Sequence[Point]) -> Figure:
     axes.axhline(100 * report.keep, color=INK, lw=0.8, ls="--")
     right = 100 * report.heldout_right / report.heldout
     axes.scatter([report.nonzero], [right], s=70, facecolor="none", edgecolor=INK, zorder=5)
-    axes.annotate(
-        f"{report.nonzero:,}", (report.nonzero, right), xytext=(0, -15), textcoords="offset points", ha="center"
-    )
+    place = {"xytext": (0, -15), "textcoords": "offset points", "ha": "center"}
+    axes.annotate(f"{report.nonzero:,}", (report.nonzero, right), **place)
     axes.invert_xaxis()
     axes.set_xlabel(f"{report.counted} that are not zero")
     axes.set_ylabel(f"right on {report.heldout:,} held-out images, %")
