@@ -179,6 +179,9 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         add("unpack", "write the ONNX file that a .golf file stands for", _unpack),
     )
     _add_new(add("new", "write a folder in which the whole pipeline runs on your data", _new), words)
+    _add_prune_arguments(
+        add("prune", "set weights of anyone's trained network to zero, as far as its accuracy allows", _prune)
+    )
     add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
@@ -216,6 +219,21 @@ def _new(options: argparse.Namespace) -> int:
     from neural_golf.tasks.new import run_new
 
     return run_new(options)
+
+
+def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="MODEL.onnx", help="a trained network, from any exporter")
+    data_help = "a .npz file (x_train, y_train), a folder of images by class, or a data set of params.yaml"
+    parser.add_argument("--data", required=True, metavar="D", help=data_help)
+    why = "the share of the held-out images that must be right afterwards, such as 0.98"
+    parser.add_argument("--keep", type=float, required=True, metavar="SHARE", help=why)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ONNX file")
+    parser.add_argument(
+        "--retrain",
+        action="store_true",
+        help="train on while weights are removed: fewer are left, in minutes",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the training (0)")
 
 
 def _rows_and_workspaces() -> list[tuple[str, str]]:
@@ -289,6 +307,12 @@ def _pack(options: argparse.Namespace) -> int:
     from neural_golf.quantise.command import run_pack
 
     return run_pack(options)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from neural_golf.prune.command import run_prune
+
+    return run_prune(options)
 
 
 def _unpack(options: argparse.Namespace) -> int:

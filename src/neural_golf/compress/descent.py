@@ -23,7 +23,7 @@ from neural_golf.engine import Engine, engine
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
 
-__all__ = ["Descent", "Snapshot", "price", "soft_targets"]
+__all__ = ["Descent", "Snapshot", "Vector", "price", "soft_targets"]
 
 Vector = NDArray[np.float32]
 PARTS = 8  # of an epoch of plain Adam; after each, its weights go into the average
@@ -67,44 +67,49 @@ class Descent:
 
     train: the images that gradients, Fisher matrices and nothing else see.
     teacher: probabilities [N, classes] of a large network, for recipes that distil.
+    start: parameters [n] of a trained network, whose zeros stay zeros; without them it starts anew.
     """
 
     def __init__(
         self, recipe: Recipe, train: data.Split, seed: int, teacher: Vector | None = None,
-        core: Engine | None = None,
+        core: Engine | None = None, start: Vector | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.train, self.seed = recipe, train, seed
         self.network = Network.parse(recipe.network, train.pixels.shape[1:], recipe.seen_in)
         self.core = core or engine(self.network)
         self.seen = self.core.seen(train.pixels)
         self.targets = soft_targets(train.labels, teacher, recipe.distil)
-        size = self.network.size
-        self.alive = np.arange(size)
+        self.given = start
+        self.alive = np.arange(self.network.size) if start is None else np.flatnonzero(start)
         self.full: FullAdam | None = None
         self.starts: list[float] = []  # the loss of each network that began
         self._begin()
-        rate = recipe.dense_rate
+        size, rate = len(self.alive), recipe.dense_rate
         half = [1 - 0.5 * k / recipe.dense_epochs for k in range(recipe.dense_epochs + 1)]
         dense = [Epoch(size, (rate * half[k], rate * half[k + 1])) for k in range(recipe.dense_epochs)]
         self.plan = dense + plan(recipe, size)
 
     def run(
-        self, each_epoch: Callable[[Epoch, int, float], None], state: Path | None = None, every: int = 5
-    ) -> list[Snapshot]:
+        self, each_epoch: Callable[[Epoch, int, float], None], state: Path | None = None, every: int = 5,
+        enough: Callable[[list[Snapshot]], bool] = lambda _: False,
+    ) -> list[Snapshot]:  # fmt: skip
         """All epochs; returns the snapshots, largest first.
 
         each_epoch(the epoch, its number counted from 1, its mean loss) is called after every epoch. With
-        `state`, a folder, the state is written there after every `every`th epoch and at snapshots.
+        `state`, a folder, the state is written there after every `every`th epoch and at snapshots. It ends
+        early where `enough` says so of the snapshots so far.
         """
         path = state / "descent.safetensors" if state else None
         snapshots = self._load(path) if path and path.exists() else []
         if len(self.starts) < self.recipe.starts != 1:
             self._choose_start(each_epoch, path)
-        while self.epoch < len(self.plan):
+        done = enough(snapshots)
+        while self.epoch < len(self.plan) and not done:
             step = self.plan[self.epoch]
             self._one_epoch(step, each_epoch)
             if step.snapshot:
                 snapshots.append(Snapshot(len(self.alive), self.whole(self.average), self._mask()))
+                done = enough(snapshots)
             if path and (step.snapshot or self.epoch % every == 0):
                 self._save(path, snapshots)
         return snapshots
@@ -125,7 +130,8 @@ class Descent:
         self.epoch = self.adam_steps = 0
         self.techniques = techniques_of(self.recipe)
         rng = self.rng(f"start {len(self.starts)}" if self.starts else "start")
-        self.weights = initialise(self.network, rng).astype(np.float64)
+        first = initialise(self.network, rng) if self.given is None else self.given
+        self.weights = first.astype(np.float64)
         self.average = self.weights.copy()
         self.moments = [np.zeros(self.network.size, np.float32) for _ in range(2)]
 
