@@ -87,7 +87,8 @@ def _ranges(parts: Given) -> Iterator[tuple[str, tuple[float, ...], tuple[float,
         m, s = (np.broadcast_to(np.asarray(v, float), channels) for v in (mean, deviation))
         return tuple((1 / s).tolist()), tuple((-m / s).tolist())
 
-    if {*parts.low} != {0.0} or {*parts.high} != {1.0}:
+    # Of bytes, from 0 to 255, a network more often wants shares; both are among those that follow.
+    if {*parts.low} != {0.0} or not {*parts.high} <= {1.0, 255.0}:
         spans = tuple(high - low for low, high in zip(parts.low, parts.high, strict=True))
         yield "as in the data", spans, parts.low
     yield "from 0 to 1", (1.0,) * channels, (0.0,) * channels
