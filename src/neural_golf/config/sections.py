@@ -10,6 +10,7 @@ from neural_golf.config.recipe import Augment, Formed, Recipe, readable
 
 __all__ = [
     "Blog",
+    "Commit",
     "Data",
     "DescentSettings",
     "Excite",
@@ -38,6 +39,7 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Range = tuple[Positive, Positive]
 Level = Annotated[int, Field(ge=1, le=255)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
 
 
 class Section(BaseModel):
@@ -48,6 +50,12 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     if value[0] > value[1]:
         raise ValueError(f"the lower end {value[0]} is above the upper end {value[1]}")
     return value
+
+
+def _among(enter: tuple[int, ...], sizes: tuple[int, ...], name: str) -> None:
+    for size in enter:
+        if size not in sizes:
+            raise ValueError(f"enter: {size} is not one of {name}")
 
 
 class Data(Section):
@@ -78,7 +86,7 @@ class Row(Section):
     title: str = ""  # as the ladder shows it; without one, its name
     method: str  # how its networks came about, for the model cards and the leaderboard
     # The commit that wrote down its settings and seeds before any of its networks was scored on test.
-    frozen: Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")] | None = None
+    frozen: Commit | None = None
     blog: Blog | None = None
 
     @field_validator("frozen", mode="before")
@@ -191,9 +199,7 @@ class DescentSettings(Section):
 
     @model_validator(mode="after")
     def _has_them(self) -> Self:
-        for size in self.enter:
-            if size not in self.recipe.sizes:
-                raise ValueError(f"enter: {size} is not one of recipe.sizes")
+        _among(self.enter, self.recipe.sizes, "recipe.sizes")
         return self
 
 
@@ -213,9 +219,7 @@ class PackingSettings(Section):
     def _has_them(self) -> Self:
         if list(self.sizes) != sorted(set(self.sizes), reverse=True):
             raise ValueError("sizes must fall: each one below the one before, none twice")
-        for size in self.enter:
-            if size not in self.sizes:
-                raise ValueError(f"enter: {size} is not one of sizes")
+        _among(self.enter, self.sizes, "sizes")
         return self
 
 

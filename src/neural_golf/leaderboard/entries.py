@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
+from neural_golf.config.sections import Commit
 from neural_golf.leaderboard.words import suspicions
 from neural_golf.referee.challenge import Challenge, load_challenge
 from neural_golf.referee.exits import NoVerdict
@@ -55,7 +56,6 @@ _PATH = r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*"  # one step of it; `..`
 _URL = r"https://[A-Za-z0-9.-]+(:[0-9]+)?([/?#][A-Za-z0-9._~:/?#@!$&*+,;=%-]*)?"
 _Link = Annotated[str, Field(max_length=300, pattern=rf"^{_URL}$")]
 _Code = Annotated[str, Field(max_length=300, pattern=rf"^({_URL}|{_PATH}(/{_PATH})*/?)$")]
-_Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
 _Seed = Annotated[int, Field(ge=0, lt=1 << 64)]
 _ENTRY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MODELS = {"nonzero": "model.onnx", "bytes": "model.golf"}  # by what the challenge makes small
@@ -82,7 +82,7 @@ class Card(BaseModel):
     code: _Code | None = None
     seed: _Seed | Annotated[list[_Seed], Field(min_length=1, max_length=100)] | None = None
     command: _Line | None = None
-    frozen: _Commit | None = None
+    frozen: Commit | None = None
 
     @property
     def missing(self) -> list[str]:
