@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from test_layers import WAYS
 
 from neural_golf.device.source import write_source
-from neural_golf.device.whole import Whole
+from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine.form import canonical_plain
 from neural_golf.net.form import Form
 from neural_golf.net.layers import KINDS
@@ -160,3 +160,19 @@ def test_whole_numbers_with_a_scale_are_stored_as_bytes(rng: np.random.Generator
     wanted = expected(network, parameters, images)
     assert np.abs(logits - wanted).max() <= 1e-4 * np.abs(wanted).max()
     assert "static const signed char weights" in (tmp_path / "net.c").read_text()
+
+
+@needs_gcc
+@pytest.mark.parametrize(("spec", "shape", "form"), CASES, ids=lambda value: str(value)[:60])
+def test_whole_numbers_give_in_c_what_they_give_in_numpy(
+    spec: list[str], shape: tuple[int, int, int], form: Form | None, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    network = Network.parse(spec, shape, form)
+    parameters, images = sparse(network, rng), odd_images(shape, rng)
+    whole = calibrated(network, parameters, images)
+    logits, classes = compiled(tmp_path, network, parameters, *SANITIZED, whole=whole)(images)
+    found, wanted = logits * whole.scales[-1], expected(network, parameters, images)
+    assert np.abs(found - wanted).max() <= 0.15 * np.abs(wanted).max()
+    if form is None and "norm" not in spec:  # the device rounds these in float32
+        assert logits.tolist() == whole.logits(images).tolist()
+    assert classes.tolist() == logits.argmax(axis=1).tolist()

@@ -11,7 +11,7 @@ from neural_golf.net.kind import Layer
 from neural_golf.net.layers import KINDS
 from neural_golf.net.spec import Network
 
-__all__ = ["Stage", "pads", "plan"]
+__all__ = ["Stage", "as_it_is", "pads", "plan"]
 
 Op = Literal["taps", "largest", "mean"]
 
@@ -42,7 +42,12 @@ class Stage:
     pool: tuple[int, int] = (1, 1)  # height and width of the windows of the fused pooling
     step: int = 1  # and how far apart they are
     pool_mean: bool = False
-    norm: bool = False  # its input is normalised first
+    norm: int | None = None  # the `norm` layer that its input goes through first
+
+    @property
+    def last(self) -> int:
+        """The layer whose output it makes, by its index."""
+        return self.layers[-1] if self.layers else self.norm or 0
 
     @property
     def reach(self) -> int:
@@ -52,7 +57,7 @@ class Stage:
     @property
     def rows(self) -> int:
         """Rows of its input that are in memory."""
-        if self.norm:  # all of them, for their mean
+        if self.norm is not None:  # all of them, for their mean
             return self.shape[1] + 2 * self.pad
         return max(self.reach, self.down)
 
@@ -74,11 +79,12 @@ def plan(network: Network, means: bool = True) -> list[Stage]:
     layers = [layer for layer in network.layers if not KINDS[layer.kind].training]
     place = {id(layer): index for index, layer in enumerate(network.layers)}
     stages: list[Stage] = []
-    norm, orbit, done = False, 1, 0
+    norm: int | None = None
+    orbit, done = 1, 0
     while done < len(layers):
         layer = layers[done]
-        if layer.kind == "norm" and not norm:
-            norm, done = True, done + 1
+        if layer.kind == "norm" and norm is None:
+            norm, done = place[id(layer)], done + 1
             continue
         stage = _first(layer, orbit, place[id(layer)])
         orbit = layer.orbit if layer.kind == "conv" else orbit
@@ -90,10 +96,10 @@ def plan(network: Network, means: bool = True) -> list[Stage]:
             pooled = _pooled(stage, layers[done], place[id(layers[done])], means)
             done += pooled is not stage
             stage = pooled
-        if not stage.layers and not norm:
+        if not stage.layers and norm is None:
             raise GolfError(f"a layer of kind {layer.kind} cannot be written in C")
         stages.append(replace(stage, norm=norm))
-        norm = False
+        norm = None
     return stages
 
 
@@ -118,8 +124,15 @@ def _first(layer: Layer, orbit: int, place: int) -> Stage:
         kernel = (height, width) if layer.kind == "gap" else (layer.kernel, layer.kernel)
         down = layer.stride if layer.kind == "avgpool" else 1
         return Stage(op="mean", layers=(place,), kernel=kernel, down=down, **common)  # type: ignore[arg-type]
-    same = {"shape": layer.in_shape, "out_shape": layer.in_shape, "outs": channels, "cols": width}
-    return Stage(op="largest", layers=(), kernel=(1, 1), **same)  # type: ignore[arg-type]
+    return as_it_is(layer.in_shape)
+
+
+def as_it_is(shape: tuple[int, int, int]) -> Stage:
+    """A stage that does nothing yet."""
+    channels, _, width = shape
+    return Stage(
+        op="largest", layers=(), kernel=(1, 1), shape=shape, out_shape=shape, outs=channels, cols=width
+    )
 
 
 def _activated(stage: Stage, layer: Layer, place: int) -> Stage:

@@ -207,7 +207,7 @@ def _features(network: Network, stages: Sequence[Stage], whole: Whole | None, ta
         "pool_mean": any(stage.pool_mean for stage in stages),
         "pads": pads(stages),
         "border": any(stage.pad and stage.op == "largest" for stage in stages),
-        "norm": any(stage.norm for stage in stages),
+        "norm": any(stage.norm is not None for stage in stages),
         "form": form and {
             "faint": f"{FAINT:g}f",
             "kx": _spread("uu", form.width, form.width_exponent),
@@ -275,7 +275,7 @@ def _rows(
         field(True, small, "shift", "", whole.shifts)
         field(features["border"], number, "border", "what lies outside", (whole.lowest if s.op == "largest" else 0 for s in stages))
     else:
-        field(features["norm"], small, "norm", "", (int(s.norm) for s in stages))
+        field(features["norm"], small, "norm", "", (int(s.norm is not None) for s in stages))
         field(features["border"], number, "border", "what lies outside", (-3e38 if s.op == "largest" else 0.0 for s in stages))
     field(True, small, "channels", "of its input", (s.shape[0] for s in stages))
     field(True, small, "width", "", (s.width for s in stages))
@@ -321,11 +321,11 @@ def _read(network: Network, pixel: str, whole: Whole | None) -> str:
     channel = "c" if network.in_shape[0] > 1 else "0"
     if network.form:
         value = f"pixel(image, m, {channel}, y, i)"
-        return f"(cell)({value} * {_number(1 / whole.scales[0])} + 0.5f)" if whole else value
+        return f"(cell)({value} * {_number(1 / whole.scales_before[0])} + 0.5f)" if whole else value
     place = f"(c * {height} + y) * {width} + i" if network.in_shape[0] > 1 else f"y * {width} + i"
     if whole:
         if pixel == "float":
-            return f"(cell)(image[{place}] * {_number(1 / whole.scales[0])} + 0.5f)"
+            return f"(cell)(image[{place}] * {_number(1 / whole.scales_before[0])} + 0.5f)"
         return f"(cell)(image[{place}] >> {8 - whole.pixel_bits})" if whole.pixel_bits < 8 else f"image[{place}]"
     return f"image[{place}]" if pixel == "float" else f"image[{place}] * (1 / 255.0f)"
 
