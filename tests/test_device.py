@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from conftest import Digits
 from numpy.typing import NDArray
+from nets import mean_net
 from test_layers import WAYS
 
+from neural_golf import cli
+from neural_golf.base.files import write_tensors
 from neural_golf.device.source import write_source
 from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine.form import canonical_plain
@@ -24,6 +27,7 @@ from neural_golf.net.onnx import unpack
 from neural_golf.net.parameters import initialise
 from neural_golf.net.plain import Plain
 from neural_golf.net.spec import Network
+from neural_golf.packed import encode
 
 ROOT = Path(__file__).parent.parent
 ENTRIES = ROOT / "leaderboard"
@@ -137,8 +141,12 @@ def test_every_kind_of_layer_gives_in_c_what_it_gives_in_numpy(
 
 
 @needs_gcc
-@pytest.mark.parametrize("entry", ["mnist-98/golf98-heldout-200", "mnist-99/golf99-heldout-450", "mnist-98/prelu"])
-def test_an_entry_gives_the_classes_that_onnxruntime_gives(entry: str, digits: Digits, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "entry", ["mnist-98/golf98-heldout-200", "mnist-99/golf99-heldout-450", "mnist-98/prelu"]
+)
+def test_an_entry_gives_the_classes_that_onnxruntime_gives(
+    entry: str, digits: Digits, tmp_path: Path
+) -> None:
     content = (ENTRIES / entry / "model.onnx").read_bytes()
     network, parameters = unpack(content, entry)
     images = digits[0]
@@ -176,3 +184,157 @@ def test_whole_numbers_give_in_c_what_they_give_in_numpy(
     if form is None and "norm" not in spec:  # the device rounds these in float32
         assert logits.tolist() == whole.logits(images).tolist()
     assert classes.tolist() == logits.argmax(axis=1).tolist()
+
+
+def test_the_command_writes_a_file_and_its_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry, out = ENTRIES / "mnist-98/golf98-heldout-200/model.onnx", tmp_path / "digits.c"
+    assert cli.main(["c", str(entry), "-o", str(out), "--name", "digit"]) == 0
+    assert '#include "digits.h"' in out.read_text()
+    assert "int digit(const unsigned char *image, float *logits);" in (tmp_path / "digits.h").read_text()
+    assert "200 numbers that are not zero" in capsys.readouterr().out
+
+
+def test_a_golf_file_is_written_too_and_with_bits_the_command_tells_the_accuracy(
+    tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = Network.parse(["conv 4 k3 turns nobias", "abs", "maxpool 3", "linear 5 nobias"], (1, 8, 8))
+    parameters = rng.integers(-4, 5, network.size).astype(np.float32)
+    (tmp_path / "small.golf").write_bytes(encode(network, parameters))
+    images = odd_images(network.in_shape, rng)
+    labels = expected(network, parameters, images).argmax(axis=1)
+    for part in ("train", "heldout"):
+        write_tensors(tmp_path / f"{part}.safetensors", {"images": images, "labels": labels})
+    command = ["c", str(tmp_path / "small.golf"), "-o", str(tmp_path / "a.c")]
+    assert cli.main(command) == 0
+    assert cli.main([*command, "--bits", "8", "--data", str(tmp_path)]) == 0
+    assert "8 held-out images: 1.0000 right as it is, " in capsys.readouterr().out
+    assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / "none")]) == 1
+    assert "train.safetensors is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-o", "net.txt"], "-o net.txt should end in .c"),
+        (["-o", "net.c", "--name", "two words"], "--name 'two words' should be letters, digits and _"),
+        (["-o", "net.c", "--name", "int"], "--name int means something else in C"),
+    ],
+)
+def test_what_cannot_be_written_is_told_in_one_line(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = ENTRIES / "mnist-98/golf98-heldout-200/model.onnx"
+    assert cli.main(["c", str(entry), *words]) == 1
+    assert capsys.readouterr().err.startswith(f"golf c: {said}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", mean_net().SerializeToString()])
+def test_a_file_without_layers_is_told(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.onnx").write_bytes(content)
+    for command in ("c", "plain"):
+        assert cli.main([command, str(tmp_path / "a.onnx"), "-o", str(tmp_path / "a.c")]) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1 and "a.onnx" in lines[0]
+
+
+@pytest.mark.parametrize("entry", ["mnist-98/golf98-heldout-200", "mnist-99/golf99-heldout-450"])
+def test_plain_onnx_has_no_turned_kernels_and_gives_the_same_answers(
+    entry: str, digits: Digits, tmp_path: Path
+) -> None:
+    path, out = ENTRIES / entry / "model.onnx", tmp_path / "plain.onnx"
+    assert cli.main(["plain", str(path), "-o", str(out)]) == 0
+    made = onnx.load(out)
+    assert {node.op_type for node in made.graph.node} == {"Conv", "Abs", "MaxPool", "Flatten", "Gemm"}
+    images = digits[0].astype(np.float32) / 255
+    before, after = (
+        onnxruntime.InferenceSession(one.read_bytes()).run(None, {"image": images})[0] for one in (path, out)
+    )
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    assert (after.argmax(axis=1) == before.argmax(axis=1)).all()
+    network, parameters = unpack(out.read_bytes(), "plain")
+    assert not network.equivariant and network.size == len(parameters)
+
+
+ARM = {
+    "cortex-m0": ("microbit", ["-mcpu=cortex-m0"]),
+    "cortex-m4": ("mps2-an386", ["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]),
+}
+BARE_MAIN = """
+#include "net.h"
+extern unsigned stack_top[];
+static const unsigned char images[COUNT][NET_CHANNELS * NET_HEIGHT * NET_WIDTH] = {ALL_IMAGES};
+static const unsigned char classes[COUNT] = {ALL_CLASSES};
+static int ask(int what, const void *with)
+{
+  register int r0 __asm__("r0") = what;
+  register const void *r1 __asm__("r1") = with;
+  __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+  return r0;
+}
+void start(void)
+{
+  LOGIT logits[NET_CLASSES];
+  unsigned end[2];
+  int i;
+  FPU
+  end[0] = 0x20026; /* an exit of the program's own will */
+  end[1] = 0;
+  for (i = 0; i < COUNT; i++) end[1] += net(images[i], logits) != classes[i];
+  ask(0x20, end);
+}
+__attribute__((section(".vectors"), used)) static void *const vectors[] = {stack_top, (void *)start};
+"""
+LINKING = """
+MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 256K RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 16K }
+SECTIONS {
+  .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) } > FLASH
+  .bss (NOLOAD) : { *(.bss*) *(COMMON) *(.data*) } > RAM
+  stack_top = 0x20004000;
+}
+"""
+
+
+@pytest.mark.skipif(
+    not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
+    reason="no arm-none-eabi-gcc or no qemu-system-arm here, which run the C on a Cortex-M",
+)
+@pytest.mark.parametrize("bits", [None, 8])
+@pytest.mark.parametrize("core", ARM)
+def test_a_microcontroller_gives_the_same_classes(
+    core: str, bits: int | None, digits: Digits, tmp_path: Path
+) -> None:
+    entry = "mnist-98/golf98-heldout-200"
+    network, parameters = unpack((ENTRIES / entry / "model.onnx").read_bytes(), entry)
+    images = digits[0][:12]
+    whole = calibrated(network, parameters, digits[0][:200]) if bits else None
+    made = write_source(network, parameters, whole=whole)
+    logits = whole.logits(images) if whole else expected(network, parameters, images)
+    machine, flags = ARM[core]
+    main = BARE_MAIN.replace("COUNT", str(len(images))).replace("LOGIT", "int" if whole else "float")
+    main = main.replace("ALL_IMAGES", ",".join("{" + ",".join(map(str, i.ravel())) + "}" for i in images))
+    main = main.replace("ALL_CLASSES", ",".join(map(str, logits.argmax(axis=1))))
+    main = main.replace(
+        "FPU", "*(volatile unsigned *)0xE000ED88 |= 0xF << 20;" if core == "cortex-m4" else ""
+    )
+    for name, text in (("net.c", made.code), ("net.h", made.header), ("main.c", main), ("m.ld", LINKING)):
+        (tmp_path / name).write_text(text)
+    build = [
+        "arm-none-eabi-gcc", *flags, "-mthumb", *STRICT[:2], "-ffreestanding", "-ffunction-sections",
+        "-fdata-sections", "-fstack-usage", "-nostartfiles", "-nostdlib", "-T", "m.ld", "-Wl,--gc-sections",
+        "net.c", "main.c", "-lgcc", "-o", "net.elf",
+    ]  # fmt: skip
+    ran = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    run = [
+        "qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none",
+        "-semihosting", "-kernel", "net.elf",
+    ]  # fmt: skip
+    assert subprocess.run(run, cwd=tmp_path, timeout=60).returncode == 0

@@ -146,6 +146,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
+    from neural_golf.device import cli as device
     from neural_golf.leaderboard import cli as leaderboard
     from neural_golf.referee import cli as referee
 
@@ -177,6 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_pack_arguments(
         add("pack", "write a network as a .golf file of few bytes", _pack),
         add("unpack", "write the ONNX file that a .golf file stands for", _unpack),
+    )
+    device.add_c_arguments(add("c", "write a network as C99 for a microcontroller", device.run_c))
+    device.add_plain_arguments(
+        add("plain", "write an ONNX file without kernels in several positions", device.run_plain)
     )
     add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -22,6 +23,12 @@ from neural_golf.net.spec import Network
 __all__ = ["Source", "write_source"]
 
 Values = NDArray[Any]
+RESERVED = set(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+    "main cell sum small stage stages taps weights biases slopes memory root power ink measure pixel normalise row "
+    "image logits".split()
+)
 
 
 @dataclass(frozen=True)
@@ -39,17 +46,19 @@ class Source:
 
 def write_source(
     network: Network, parameters: NDArray[np.float32], name: str = "net", pixel: str = "unsigned char",
-    whole: Whole | None = None,
+    whole: Whole | None = None, header: str = "net.h",
 ) -> Source:  # fmt: skip
     """The C99 of a network with parameters [n], as a function called `name`.
 
     pixel: the type of the image's numbers, "unsigned char" (0 to 255) or "float" (0 to 1). With `whole` all
-    weights and maps are whole numbers; see `whole.calibrated`.
+    weights and maps are whole numbers; see `whole.calibrated`. header: the file that the code includes.
 
     Raises GolfError for a name that is none in C, and for a layer that cannot be written.
     """
     if not name.isidentifier() or not name.isascii():
         raise GolfError(f"--name {name!r} should be letters, digits and _, as C wants it")
+    if name in RESERVED:
+        raise GolfError(f"--name {name} means something else in C, or in this file")
     stages = whole.stages if whole else plan(network)
     tables = _Tables(network, parameters, stages, whole)
     features = _features(network, stages, whole, tables)
@@ -59,7 +68,7 @@ def write_source(
     size = whole.cell_bytes if whole else 4
     memory = sum(stage.cells for stage in stages)
     told = {
-        **features, "name": name, "NAME": name.upper(), "header": f"{name}.h", "spec": ", ".join(network.spec),
+        **features, "name": name, "NAME": name.upper(), "header": header, "spec": ", ".join(network.spec),
         "nonzero": np.count_nonzero(parameters), "shape": network.in_shape, "classes": network.classes,
         "pixel": pixel, "logit": "int" if whole else "float", "unit": f"{unit:.9g}f", "adds": f"{adds:,}",
         "bytes": f"{memory * size:,}", "memory": memory, "rows": rows, "fields": fields, "n": len(stages),
@@ -69,16 +78,15 @@ def write_source(
         "lowest": whole.lowest if whole else 0, "highest": whole.highest if whole else 0,
         "last_argument": f", s == {len(stages) - 1} ? logits : 0" if whole else "",
     }  # fmt: skip
-    code, header = (_template(part).render(told) for part in ("net.c.j2", "net.h.j2"))
-    return Source(code, header, memory * size, adds)
+    return Source(*(_template(part).render(told) for part in ("net.c.j2", "net.h.j2")), memory * size, adds)
 
 
 @cache
 def _template(name: str) -> jinja2.Template:
-    loader = jinja2.PackageLoader("neural_golf.device", "")
     return jinja2.Environment(
-        loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
-    ).get_template(name)
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    ).get_template(name)  # fmt: skip
 
 
 class _Tables:
@@ -95,7 +103,9 @@ class _Tables:
         weights = [conv.weight for conv in convs]
         self.walk = any(stage.orbit > 1 for stage in stages) or len({id(w) for w in weights}) < len(weights)
         source = np.asarray(whole.parameters if whole else parameters, np.float64)
-        units = [common_unit(source[w.slice]) if w else 1.0 for w in (s.conv and s.conv.weight for s in stages)]
+        units = [
+            common_unit(source[w.slice]) if w else 1.0 for w in (s.conv and s.conv.weight for s in stages)
+        ]
         self.ints = whole is not None
         self.bytes = whole is not None or all(units)  # whole numbers, times a scale or not
         self.units = [1.0] * len(stages) if whole or not self.bytes else units
@@ -189,7 +199,9 @@ def _numbers(values: Sequence[float], whole: bool = False) -> str:
     return "\n  ".join(line.rstrip() for line in lines).rstrip(",")
 
 
-def _features(network: Network, stages: Sequence[Stage], whole: Whole | None, tables: _Tables) -> dict[str, Any]:
+def _features(
+    network: Network, stages: Sequence[Stage], whole: Whole | None, tables: _Tables
+) -> dict[str, Any]:
     """Which parts of the code are needed."""
     windows = [stage for stage in stages if stage.op != "taps"]
     form = network.form
@@ -226,8 +238,8 @@ _ROOTS = {0.0: "1", 0.5: "root(root({}))", 1.0: "root({})"}
 def _spread(square: str, size: float, exponent: float) -> str:
     """(√square / size) to an exponent, in C."""
     if exponent in _ROOTS:
-        return f"{_ROOTS[exponent].format(square)} * {_number(float(size ** -exponent))}"
-    return f"power({square}, {_number(exponent / 2)}) * {_number(float(size ** -exponent))}"
+        return f"{_ROOTS[exponent].format(square)} * {_number(float(size**-exponent))}"
+    return f"power({square}, {_number(exponent / 2)}) * {_number(float(size**-exponent))}"
 
 
 def _rows(
@@ -260,23 +272,50 @@ def _rows(
     field(tables.biases, "short", "bias", "", (p["bias"] for p in places))
     slopes = "below zero the activation is a product with it"
     if tables.slopes:  # every stage's slopes are in the table then
-        own = [p["slope"] if s.slopes else _put(tables.slopes, [_slope(s, whole)]) for s, p in zip(stages, places, strict=True)]
+        own = [
+            p["slope"] if s.slopes else _put(tables.slopes, [_slope(s, whole)])
+            for s, p in zip(stages, places, strict=True)
+        ]
         field(features["activation"], "short", "slope", slopes, own)
         field(features["activation"], "short", "slope_step", "", (int(s.slopes is not None) for s in stages))
     else:
         field(features["activation"] and slope, number, "slope", slopes, (_slope(s, whole) for s in stages))
     field(tables.unit, "float", "unit", "of its weights", tables.units)
-    field(features["window_mean"] and not whole, "float", "share", "of one number in a mean", (_share(s) for s in stages))
-    field(features["pool_mean"], "float", "pool_share", "", (1 / math.prod(s.pool) if s.pool_mean else 0.0 for s in stages))
+    field(
+        features["window_mean"] and not whole,
+        "float",
+        "share",
+        "of one number in a mean",
+        (_share(s) for s in stages),
+    )
+    field(
+        features["pool_mean"],
+        "float",
+        "pool_share",
+        "",
+        (1 / math.prod(s.pool) if s.pool_mean else 0.0 for s in stages),
+    )
     if whole:
         field(features["norm"], "float", "norm", "of a spread of 1", whole.norms)
         field(features["norm"], "float", "epsilon", "", whole.epsilons)
         field(True, "short", "factor", "from sums to the next stage's numbers", whole.factors)
         field(True, small, "shift", "", whole.shifts)
-        field(features["border"], number, "border", "what lies outside", (whole.lowest if s.op == "largest" else 0 for s in stages))
+        field(
+            features["border"],
+            number,
+            "border",
+            "what lies outside",
+            (whole.lowest if s.op == "largest" else 0 for s in stages),
+        )
     else:
         field(features["norm"], small, "norm", "", (int(s.norm is not None) for s in stages))
-        field(features["border"], number, "border", "what lies outside", (-3e38 if s.op == "largest" else 0.0 for s in stages))
+        field(
+            features["border"],
+            number,
+            "border",
+            "what lies outside",
+            (-3e38 if s.op == "largest" else 0.0 for s in stages),
+        )
     field(True, small, "channels", "of its input", (s.shape[0] for s in stages))
     field(True, small, "width", "", (s.width for s in stages))
     field(True, small, "rows", "that are in memory", (s.rows for s in stages))
@@ -286,11 +325,35 @@ def _rows(
     field(walk or window, small, "kernel_h", "", (s.kernel[0] for s in stages))
     field(walk or window, small, "kernel_w", "", (s.kernel[1] for s in stages))
     field(features["dilated"] and walk, small, "dilation", "", (s.dilation for s in stages))
-    field(orbit, small, "orbit", "in how many positions its kernels stand, less 1", (s.orbit - 1 for s in stages))
+    field(
+        orbit,
+        small,
+        "orbit",
+        "in how many positions its kernels stand, less 1",
+        (s.orbit - 1 for s in stages),
+    )
     field(orbit, small, "among", "and the channels of its input", (s.among - 1 for s in stages))
-    field(window and taps, small, "window", "1: the largest of a window, 2: the sum", (("taps", "largest", "mean").index(s.op) for s in stages))
-    field(window and not taps and features["window_mean"], small, "window", "1: the largest, 2: the sum", (("taps", "largest", "mean").index(s.op) for s in stages))
-    field(window or features["strided"], small, "down", "rows and columns from window to window", (s.down for s in stages))
+    field(
+        window and taps,
+        small,
+        "window",
+        "1: the largest of a window, 2: the sum",
+        (("taps", "largest", "mean").index(s.op) for s in stages),
+    )
+    field(
+        window and not taps and features["window_mean"],
+        small,
+        "window",
+        "1: the largest, 2: the sum",
+        (("taps", "largest", "mean").index(s.op) for s in stages),
+    )
+    field(
+        window or features["strided"],
+        small,
+        "down",
+        "rows and columns from window to window",
+        (s.down for s in stages),
+    )
     field(True, small, "outs", "channels of its output", (s.outs for s in stages))
     field(True, small, "cols", "columns of its sums", (s.cols for s in stages))
     field(pool, small, "pool_h", "", (s.pool[0] for s in stages))
@@ -326,7 +389,9 @@ def _read(network: Network, pixel: str, whole: Whole | None) -> str:
     if whole:
         if pixel == "float":
             return f"(cell)(image[{place}] * {_number(1 / whole.scales_before[0])} + 0.5f)"
-        return f"(cell)(image[{place}] >> {8 - whole.pixel_bits})" if whole.pixel_bits < 8 else f"image[{place}]"
+        return (
+            f"(cell)(image[{place}] >> {8 - whole.pixel_bits})" if whole.pixel_bits < 8 else f"image[{place}]"
+        )
     return f"image[{place}]" if pixel == "float" else f"image[{place}] * (1 / 255.0f)"
 
 
@@ -335,5 +400,9 @@ def _adds(network: Network, parameters: Values) -> int:
     found = 0
     for layer in network.layers:
         if layer.weight is not None and layer.weight.name.endswith(".weight"):
-            found += layer.orbit * math.prod(layer.out_shape[1:]) * np.count_nonzero(parameters[layer.weight.slice])
+            found += (
+                layer.orbit
+                * math.prod(layer.out_shape[1:])
+                * np.count_nonzero(parameters[layer.weight.slice])
+            )
     return int(found)
