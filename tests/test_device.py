@@ -11,11 +11,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import Digits
 from numpy.typing import NDArray
-from nets import mean_net
-from test_layers import WAYS
 
+from conftest import Digits
+from nets import mean_net
 from neural_golf import cli
 from neural_golf.base.files import write_tensors
 from neural_golf.device.source import write_source
@@ -28,6 +27,7 @@ from neural_golf.net.parameters import initialise
 from neural_golf.net.plain import Plain
 from neural_golf.net.spec import Network
 from neural_golf.packed import encode
+from test_layers import WAYS
 
 ROOT = Path(__file__).parent.parent
 ENTRIES = ROOT / "leaderboard"

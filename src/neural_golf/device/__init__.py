@@ -1,1 +1,1 @@
-"""Networks as C for microcontrollers: a plan of fused stages, their tables, the source text, whole numbers."""
+"""Networks as C for microcontrollers: a plan of stages, their tables, whole numbers, the text."""

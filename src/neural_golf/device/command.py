@@ -1,4 +1,4 @@
-"""`golf c` and `golf plain`: a network as C for a microcontroller, and as ONNX for tools that want it plain."""
+"""`golf c` and `golf plain`: a network as C for a microcontroller, and as ONNX for tools that want it so."""
 
 from __future__ import annotations
 

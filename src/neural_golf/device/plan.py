@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from neural_golf.base.errors import GolfError
 from neural_golf.net.kind import Layer
@@ -105,25 +105,30 @@ def plan(network: Network, means: bool = True) -> list[Stage]:
 
 def _first(layer: Layer, orbit: int, place: int) -> Stage:
     """A stage that begins with this layer, or (with no layer yet) one that reads its input as it is."""
-    channels, height, width = layer.in_shape
+    _, height, width = layer.in_shape
     outs, _, cols = layer.out_shape
-    common = {"shape": layer.in_shape, "out_shape": layer.out_shape, "outs": outs, "cols": cols}
+    common: dict[str, Any] = {
+        "shape": layer.in_shape,
+        "out_shape": layer.out_shape,
+        "outs": outs,
+        "cols": cols,
+    }
     if layer.kind == "linear":
-        return Stage(op="taps", layers=(place,), kernel=(height, width), conv=layer, among=1, **common)  # type: ignore[arg-type]
+        return Stage(op="taps", layers=(place,), kernel=(height, width), conv=layer, among=1, **common)
     if layer.kind == "conv":
         return Stage(
             op="taps", layers=(place,), kernel=(layer.kernel, layer.kernel), pad=layer.pad, conv=layer,
             dilation=layer.dilation, orbit=layer.orbit, among=orbit if layer.orbit > 1 else 1, **common,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
     if layer.kind in ("maxpool", "avgpool") and (layer.stride < layer.kernel or layer.pad):
         return Stage(
             op="largest" if layer.kind == "maxpool" else "mean", layers=(place,), pad=layer.pad,
             kernel=(layer.kernel, layer.kernel), down=layer.stride, **common,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
     if layer.kind in ("avgpool", "gap"):
         kernel = (height, width) if layer.kind == "gap" else (layer.kernel, layer.kernel)
         down = layer.stride if layer.kind == "avgpool" else 1
-        return Stage(op="mean", layers=(place,), kernel=kernel, down=down, **common)  # type: ignore[arg-type]
+        return Stage(op="mean", layers=(place,), kernel=kernel, down=down, **common)
     return as_it_is(layer.in_shape)
 
 
@@ -144,7 +149,7 @@ def _activated(stage: Stage, layer: Layer, place: int) -> Stage:
 
 def _pooled(stage: Stage, layer: Layer, place: int, means: bool) -> Stage:
     """The stage with this layer fused, if its windows do not overlap; else the stage."""
-    channels, height, width = layer.in_shape
+    _, height, width = layer.in_shape
     mean = layer.kind in ("avgpool", "gap")
     able = layer.kind == "gap" or (layer.kind in ("maxpool", "avgpool") and layer.stride >= layer.kernel)
     if not able or layer.pad or (mean and not means):

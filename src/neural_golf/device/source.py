@@ -1,4 +1,4 @@
-"""The C text of a plan: one file with its tables and only the code that this network needs, and its header."""
+"""The C text of a plan: a file with its tables and only the code that this network needs, and its header."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.device.plan import Stage, pads, plan
-from neural_golf.device.whole import Whole, common_unit
+from neural_golf.device.tables import Tables, number, put, unsigned
+from neural_golf.device.whole import Whole
 from neural_golf.net.form import FAINT
 from neural_golf.net.layers import EPSILON
 from neural_golf.net.spec import Network
@@ -23,12 +24,13 @@ from neural_golf.net.spec import Network
 __all__ = ["Source", "write_source"]
 
 Values = NDArray[Any]
-RESERVED = set(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long "
-    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    "main cell sum small stage stages taps weights biases slopes memory root power ink measure pixel normalise row "
-    "image logits".split()
-)
+# Words of C, and names of this file.
+RESERVED = """
+auto break case char const continue default do double else enum extern float for goto if inline int long
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+main cell sum small stage stages taps weights biases slopes memory root power ink measure pixel normalise row
+image logits
+"""
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ def write_source(
     """
     if not name.isidentifier() or not name.isascii():
         raise GolfError(f"--name {name!r} should be letters, digits and _, as C wants it")
-    if name in RESERVED:
+    if name in RESERVED.split():
         raise GolfError(f"--name {name} means something else in C, or in this file")
     stages = whole.stages if whole else plan(network)
-    tables = _Tables(network, parameters, stages, whole)
+    tables = Tables(network, parameters, stages, whole)
     features = _features(network, stages, whole, tables)
     rows, fields = _rows(stages, tables, features, whole)
     unit = whole.scales[-1] if whole else 1.0
@@ -78,7 +80,8 @@ def write_source(
         "lowest": whole.lowest if whole else 0, "highest": whole.highest if whole else 0,
         "last_argument": f", s == {len(stages) - 1} ? logits : 0" if whole else "",
     }  # fmt: skip
-    return Source(*(_template(part).render(told) for part in ("net.c.j2", "net.h.j2")), memory * size, adds)
+    code, text = (_template(part).render(told) for part in ("net.c.j2", "net.h.j2"))
+    return Source(code, text, memory * size, adds)
 
 
 @cache
@@ -89,118 +92,8 @@ def _template(name: str) -> jinja2.Template:
     ).get_template(name)  # fmt: skip
 
 
-class _Tables:
-    """The weights that are not zero, and where each stands, of all stages; equal tables once.
-
-    Where a weight stands is how far it is from the one before, in the order channel, row, column. Where no
-    kernel stands in several positions and none is shared, that is a distance in the memory of the stage.
-    """
-
-    def __init__(
-        self, network: Network, parameters: Values, stages: Sequence[Stage], whole: Whole | None
-    ) -> None:
-        convs = [stage.conv for stage in stages if stage.conv]
-        weights = [conv.weight for conv in convs]
-        self.walk = any(stage.orbit > 1 for stage in stages) or len({id(w) for w in weights}) < len(weights)
-        source = np.asarray(whole.parameters if whole else parameters, np.float64)
-        units = [
-            common_unit(source[w.slice]) if w else 1.0 for w in (s.conv and s.conv.weight for s in stages)
-        ]
-        self.ints = whole is not None
-        self.bytes = whole is not None or all(units)  # whole numbers, times a scale or not
-        self.units = [1.0] * len(stages) if whole or not self.bytes else units
-        self.unit = any(unit != 1 for unit in self.units)
-        self.taps: list[int] = []
-        self.weights: list[float] = []
-        self.biases: list[float] = []
-        self.slopes: list[float] = []
-        self.places = [self._add(network, stage, source, number) for number, stage in enumerate(stages)]
-
-    def _add(self, network: Network, stage: Stage, parameters: Values, number: int) -> dict[str, int]:
-        """Where the tables of a stage begin."""
-        place = {"tap": 0, "weight": 0, "bias": -1, "slope": 0}
-        conv = stage.conv
-        if conv is not None and conv.weight is not None:
-            kernels = parameters[conv.weight.slice].reshape(stage.outs // stage.orbit, -1, *stage.kernel)
-            taps, weights = self._kernels(stage, kernels, conv.groups)
-            place["tap"] = _put(self.taps, taps)
-            place["weight"] = _put(self.weights, [value / self.units[number] for value in weights])
-            if conv.bias is not None and parameters[conv.bias.slice].any():
-                biases = parameters[conv.bias.slice] / self.units[number]
-                place["bias"] = _put(self.biases, biases.tolist())
-        if stage.slopes is not None and stage.slopes.weight is not None:
-            place["slope"] = _put(self.slopes, parameters[stage.slopes.weight.slice].tolist())
-        return place
-
-    def _kernels(self, stage: Stage, kernels: Values, groups: int) -> tuple[list[int], list[float]]:
-        """Of kernels [outs, inputs, height, width]: per kernel a count and as many distances; the weights."""
-        taps: list[int] = []
-        weights: list[float] = []
-        inputs = kernels.shape[1]
-        for out, kernel in enumerate(kernels):
-            first = out // max(len(kernels) // groups, 1) * inputs
-            c, y, x = np.nonzero(kernel)
-            if self.walk:
-                places = ((c + first) * stage.kernel[0] + y) * stage.kernel[1] + x
-            else:
-                channels = stage.shape[0]
-                places = (y * stage.dilation * channels + c + first) * stage.width + x * stage.dilation
-            order = np.argsort(places, kind="stable")
-            steps = np.diff(places[order], prepend=0).tolist()
-            values = kernel[c, y, x][order].tolist()
-            taps.append(len(steps))
-            taps += steps
-            weights += values
-        return taps, weights
-
-    def texts(self) -> dict[str, str]:
-        return {
-            "taps": _numbers(self.taps),
-            "tap_type": _unsigned(self.taps),
-            "weights": _numbers(self.weights, self.bytes),
-            "weight_type": "signed char" if self.bytes else "float",
-            "biases": _numbers(self.biases, self.ints),
-            "slopes": _numbers(self.slopes, self.ints),
-            "slope_type": "short" if self.ints else "float",
-        }
-
-
-def _put(table: list[Any], values: list[Any]) -> int:
-    """Where these values stand in a table; they are added if they do not."""
-    n = len(values)
-    for start in range(len(table) - n + 1):
-        if table[start : start + n] == values:
-            return start
-    table += values
-    return len(table) - n
-
-
-def _unsigned(values: Iterable[int]) -> str:
-    return "unsigned char" if max(values, default=0) < 256 else "unsigned short"
-
-
-def _number(value: float) -> str:
-    if isinstance(value, int):
-        return str(value)
-    text = f"{float(np.float32(value)):.9g}"
-    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
-
-
-def _numbers(values: Sequence[float], whole: bool = False) -> str:
-    """In lines of at most 100 letters."""
-    texts = [str(round(v)) if whole else _number(v) for v in values]
-    lines, line = [], ""
-    for text in texts:
-        if len(line) + len(text) > 98:
-            lines.append(line)
-            line = ""
-        line += f"{text}, "
-    lines.append(line)
-    return "\n  ".join(line.rstrip() for line in lines).rstrip(",")
-
-
 def _features(
-    network: Network, stages: Sequence[Stage], whole: Whole | None, tables: _Tables
+    network: Network, stages: Sequence[Stage], whole: Whole | None, tables: Tables
 ) -> dict[str, Any]:
     """Which parts of the code are needed."""
     windows = [stage for stage in stages if stage.op != "taps"]
@@ -226,8 +119,10 @@ def _features(
             "ky": _spread("vv", form.height, form.height_exponent),
             "power": not {form.width_exponent, form.height_exponent} <= set(_ROOTS),
         },
-        "small": _unsigned(
-            number for s in stages for number in (s.width, *s.shape, s.outs, s.cols, s.rows + s.down, *s.pool, s.step)
+        "small": unsigned(
+            size
+            for s in stages
+            for size in (s.width, *s.shape, s.outs, s.cols, s.rows + s.down, *s.pool, s.step)
         ),
     }  # fmt: skip
 
@@ -238,22 +133,22 @@ _ROOTS = {0.0: "1", 0.5: "root(root({}))", 1.0: "root({})"}
 def _spread(square: str, size: float, exponent: float) -> str:
     """(√square / size) to an exponent, in C."""
     if exponent in _ROOTS:
-        return f"{_ROOTS[exponent].format(square)} * {_number(float(size**-exponent))}"
-    return f"power({square}, {_number(exponent / 2)}) * {_number(float(size**-exponent))}"
+        return f"{_ROOTS[exponent].format(square)} * {number(float(size**-exponent))}"
+    return f"power({square}, {number(exponent / 2)}) * {number(float(size**-exponent))}"
 
 
 def _rows(
-    stages: Sequence[Stage], tables: _Tables, features: dict[str, Any], whole: Whole | None
+    stages: Sequence[Stage], tables: Tables, features: dict[str, Any], whole: Whole | None
 ) -> tuple[list[list[str]], list[tuple[str, str, str]]]:
     """The table of stages: a row for each, and what its columns are."""
     at = np.cumsum([0, *(stage.cells for stage in stages)]).tolist()
     taps, pool = bool(tables.taps), features["pool"]
     slope = "slope" if not tables.slopes else ""
-    offset = _unsigned([*at, len(tables.taps), len(tables.weights)])
+    offset = unsigned([*at, len(tables.taps), len(tables.weights)])
     offset = "unsigned short" if offset == "unsigned char" else offset
     if max(at) > 65535 or len(tables.taps) > 65535:
         offset = "unsigned int"
-    number = "short" if whole else "float"
+    signed = "short" if whole else "float"
     found: list[tuple[bool, str, str, str, list[float]]] = []
 
     def field(there: Any, kind: str, name: str, comment: str, values: Iterable[float]) -> None:
@@ -273,13 +168,13 @@ def _rows(
     slopes = "below zero the activation is a product with it"
     if tables.slopes:  # every stage's slopes are in the table then
         own = [
-            p["slope"] if s.slopes else _put(tables.slopes, [_slope(s, whole)])
+            p["slope"] if s.slopes else put(tables.slopes, [_slope(s, whole)])
             for s, p in zip(stages, places, strict=True)
         ]
         field(features["activation"], "short", "slope", slopes, own)
         field(features["activation"], "short", "slope_step", "", (int(s.slopes is not None) for s in stages))
     else:
-        field(features["activation"] and slope, number, "slope", slopes, (_slope(s, whole) for s in stages))
+        field(features["activation"] and slope, signed, "slope", slopes, (_slope(s, whole) for s in stages))
     field(tables.unit, "float", "unit", "of its weights", tables.units)
     field(
         features["window_mean"] and not whole,
@@ -302,7 +197,7 @@ def _rows(
         field(True, small, "shift", "", whole.shifts)
         field(
             features["border"],
-            number,
+            signed,
             "border",
             "what lies outside",
             (whole.lowest if s.op == "largest" else 0 for s in stages),
@@ -311,7 +206,7 @@ def _rows(
         field(features["norm"], small, "norm", "", (int(s.norm is not None) for s in stages))
         field(
             features["border"],
-            number,
+            signed,
             "border",
             "what lies outside",
             (-3e38 if s.op == "largest" else 0.0 for s in stages),
@@ -367,7 +262,7 @@ def _rows(
 
 
 def _cell(kind: str, value: float) -> str:
-    return _number(float(value)) if kind == "float" else str(round(value))
+    return number(float(value)) if kind == "float" else str(round(value))
 
 
 def _slope(stage: Stage, whole: Whole | None) -> float:
@@ -384,11 +279,11 @@ def _read(network: Network, pixel: str, whole: Whole | None) -> str:
     channel = "c" if network.in_shape[0] > 1 else "0"
     if network.form:
         value = f"pixel(image, m, {channel}, y, i)"
-        return f"(cell)({value} * {_number(1 / whole.scales_before[0])} + 0.5f)" if whole else value
+        return f"(cell)({value} * {number(1 / whole.scales_before[0])} + 0.5f)" if whole else value
     place = f"(c * {height} + y) * {width} + i" if network.in_shape[0] > 1 else f"y * {width} + i"
     if whole:
         if pixel == "float":
-            return f"(cell)(image[{place}] * {_number(1 / whole.scales_before[0])} + 0.5f)"
+            return f"(cell)(image[{place}] * {number(1 / whole.scales_before[0])} + 0.5f)"
         return (
             f"(cell)(image[{place}] >> {8 - whole.pixel_bits})" if whole.pixel_bits < 8 else f"image[{place}]"
         )
@@ -403,6 +298,6 @@ def _adds(network: Network, parameters: Values) -> int:
             found += (
                 layer.orbit
                 * math.prod(layer.out_shape[1:])
-                * np.count_nonzero(parameters[layer.weight.slice])
+                * int(np.count_nonzero(parameters[layer.weight.slice]))
             )
     return int(found)

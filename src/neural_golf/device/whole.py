@@ -113,13 +113,13 @@ class Whole:
             slope = named[stage.slopes.weight.name][:, None, None, None]
         product = v * slope
         v = np.where(v < 0, np.sign(product) * (np.abs(product) // 128), v)
-        return np.clip((v * self.factors[k] + 1024) >> 11, self.lowest, self.highest)
+        return np.asarray(np.clip((v * self.factors[k] + 1024) >> 11, self.lowest, self.highest))
 
 
 def _windows(x: Ints, size: tuple[int, int], step: int, pad: int = 0, border: int = 0) -> Ints:
     """Of maps [channels, height, width, n]: [channels, rows, columns, n, *size]."""
     x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=border)
-    return sliding_window_view(x, size, axis=(1, 2))[:, ::step, ::step]  # type: ignore[arg-type]
+    return np.asarray(sliding_window_view(x, size, axis=(1, 2))[:, ::step, ::step])
 
 
 def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArray[np.uint8]) -> Whole:
