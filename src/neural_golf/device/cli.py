@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ["PIXELS", "add_c_arguments", "add_plain_arguments", "run_c", "run_plain"]
-
-PIXELS = {"uint8": "unsigned char", "float": "float"}
+__all__ = ["add_c_arguments", "add_plain_arguments", "run_c", "run_plain"]
 
 
 def add_c_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +23,10 @@ def add_c_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", default="net", help="the function's name (net)")
     parser.add_argument(
-        "--input", choices=list(PIXELS), default="uint8", help="the image's numbers: bytes, or 0.0 to 1.0"
+        "--input",
+        choices=["uint8", "float"],
+        default="uint8",
+        help="the image's numbers: bytes, or 0.0 to 1.0",
     )
     parser.add_argument(
         "--data", type=Path, default=Path("data"), metavar="FOLDER",

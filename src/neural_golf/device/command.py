@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_bytes
-from neural_golf.device.cli import PIXELS
 from neural_golf.device.source import write_source
 from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine import engine
@@ -24,6 +23,7 @@ from neural_golf.packed import SUFFIX, decode
 __all__ = ["read_network", "run_c", "run_plain"]
 
 Vector = NDArray[np.float32]
+PIXELS = {"uint8": "unsigned char", "float": "float"}
 CALIBRATION = 1000  # training images whose maps give the scales
 
 

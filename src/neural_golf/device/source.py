@@ -106,6 +106,7 @@ def _features(
         "dilated": any(stage.dilation > 1 for stage in stages),
         "window": bool(windows),
         "window_mean": any(stage.op == "mean" for stage in stages),
+        "alike": any(place["alike"] for place in tables.places),
         "strided": any(stage.down > 1 for stage in stages),
         "activation": any(stage.slope != 1 or stage.slopes for stage in stages),
         "pool": any(stage.pool != (1, 1) or stage.step > 1 for stage in stages),
@@ -164,6 +165,9 @@ def _rows(
     field(True, offset, "at", "where its input begins in memory", at[:-1])
     field(taps, offset, "tap", "where its tables begin", (p["tap"] for p in places))
     field(taps, offset, "weight", "", (p["weight"] for p in places))
+    field(
+        features["alike"], small, "alike", "the taps are those of every kernel", (p["alike"] for p in places)
+    )
     field(tables.biases, "short", "bias", "", (p["bias"] for p in places))
     slopes = "below zero the activation is a product with it"
     if tables.slopes:  # every stage's slopes are in the table then

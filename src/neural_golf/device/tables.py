@@ -46,12 +46,13 @@ class Tables:
 
     def _add(self, network: Network, stage: Stage, parameters: Values, number: int) -> dict[str, int]:
         """Where the tables of a stage begin."""
-        place = {"tap": 0, "weight": 0, "bias": -1, "slope": 0}
+        place = {"tap": 0, "weight": 0, "bias": -1, "slope": 0, "alike": 0}
         conv = stage.conv
         if conv is not None and conv.weight is not None:
             kernels = parameters[conv.weight.slice].reshape(stage.outs // stage.orbit, -1, *stage.kernel)
-            taps, weights = self._kernels(stage, kernels, conv.groups)
+            taps, weights, alike = self._kernels(stage, kernels, conv.groups)
             place["tap"] = put(self.taps, taps)
+            place["alike"] = int(alike)
             place["weight"] = put(self.weights, [value / self.units[number] for value in weights])
             if conv.bias is not None and parameters[conv.bias.slice].any():
                 biases = parameters[conv.bias.slice] / self.units[number]
@@ -60,9 +61,11 @@ class Tables:
             place["slope"] = put(self.slopes, parameters[stage.slopes.weight.slice].tolist())
         return place
 
-    def _kernels(self, stage: Stage, kernels: Values, groups: int) -> tuple[list[int], list[float]]:
-        """Of kernels [outs, inputs, height, width]: per kernel a count and as many distances; the weights."""
-        taps: list[int] = []
+    def _kernels(self, stage: Stage, kernels: Values, groups: int) -> tuple[list[int], list[float], bool]:
+        """Of kernels [outs, inputs, height, width]: per kernel a count and as many distances; the weights;
+        and whether these counts and distances are those of every kernel, as in a dense layer, and stand once.
+        """
+        taps: list[list[int]] = []
         weights: list[float] = []
         inputs = kernels.shape[1]
         for out, kernel in enumerate(kernels):
@@ -76,10 +79,10 @@ class Tables:
             order = np.argsort(places, kind="stable")
             steps = np.diff(places[order], prepend=0).tolist()
             values = kernel[c, y, x][order].tolist()
-            taps.append(len(steps))
-            taps += steps
+            taps.append([len(steps), *steps])
             weights += values
-        return taps, weights
+        alike = len(taps) > 1 and all(one == taps[0] for one in taps)
+        return [step for one in (taps[:1] if alike else taps) for step in one], weights, alike
 
     def texts(self) -> dict[str, str]:
         return {
