@@ -219,6 +219,26 @@ def test_impossible_and_enormous_networks_are_refused_at_once(name: str) -> None
     assert time.process_time() - start < 1
 
 
+@pytest.mark.parametrize("shape", [(0, 28, 28), (1, 0, 28), (1, 28, 0)])
+def test_images_without_pixels_are_refused(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(GolfError, match="no images of"):
+        decode(said(("conv 4 k1 nobias", "linear 10"), shape))
+
+
+@pytest.mark.parametrize("numbers", [(0, 396, 500, 500), (250, 0, 500, 500)])
+def test_a_form_without_a_width_or_a_height_is_refused(
+    numbers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX and the engine divide by both."""
+    network, values = drawn(GOLF98, 0.1, 4, 1)
+    found = replace(contents(network, values), form=numbers)
+    monkeypatch.setattr(packed, "_network", lambda spec, shape, form: network)
+    content = write(found)
+    monkeypatch.undo()
+    with pytest.raises(GolfError, match="one of them is 0"):
+        to_onnx(content)
+
+
 def test_a_network_at_the_limit_takes_seconds() -> None:
     network, values = drawn(("linear 10",), 1.0, 255, 0, (1, 160, 163))
     assert network.size > 0.99 * packed.MOST_NUMBERS

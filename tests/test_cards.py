@@ -56,6 +56,28 @@ def test_a_card_lists_snapshots_that_were_not_entered_apart(tmp_path: Path) -> N
     assert "golf98-heldout-300-0.onnx" in others
 
 
+def test_of_the_seeds_of_a_size_held_out_images_choose_and_nothing_else() -> None:
+    group = [result("golf98", seed, judge="heldout", size=200) for seed in (0, 1)]
+    assert "Of 2 seeds the one with the most held-out images right." in model_cards.method(
+        CONFIG, group[0].variant, group
+    )
+
+
+def test_a_card_names_the_commit_that_wrote_its_row_down() -> None:
+    lines = [result("golf98", 0, judge="heldout", size=200)]
+    row = CONFIG.rows["golf98"].model_copy(update={"frozen": "0123abc"})
+    for rows, told in ((CONFIG.rows, False), (CONFIG.rows | {"golf98": row}, True)):
+        text = model_cards.model_card(CONFIG.model_copy(update={"rows": rows}), FACTS, lines)
+        assert ("were written down in commit 0123abc, before any was scored" in text) is told
+
+
+def test_a_card_of_a_packed_network_leads_to_its_file() -> None:
+    line = result("bytes98", 0, 81, judge="heldout", size=80, bytes=96, division="open")
+    _, text = made(line)
+    assert f"[96](../golf/{line.name}.golf)" in text and "| bytes " in " ".join(text.split())
+    assert "golf/" not in made(result())[1] and "bytes" not in made(result())[1]
+
+
 def test_every_row_has_a_method_in_plain_words() -> None:
     """It is part of the row's line, so a row without one is refused."""
     for name, row in CONFIG.rows.items():

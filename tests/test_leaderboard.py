@@ -166,6 +166,9 @@ def test_every_table_rests_on_a_fresh_verdict(tmp_path: Path, enter: Callable[..
         ({"seed": "1_000"}, "seed: Input should be a valid integer"),
         ({"seed": []}, "seed: "),
         ({"command": ""}, "command: String should have at least 1"),
+        ({"frozen": "main"}, "frozen: it must be a commit, 7 to 40 digits"),
+        ({"frozen": "abc123`"}, "frozen: it must be a commit, 7 to 40 digits"),
+        ({"frozen": 1234567}, "frozen: it must be a commit, 7 to 40 digits of a-f and 0-9, in quotes"),
         ({"\u202e\x1b[31m": 1}, r"\\u202e\\x1b\[31m: no such key"),
     ],
 )
@@ -378,6 +381,14 @@ def test_a_leaderboard_that_is_no_folder_is_told(tmp_path: Path) -> None:
             verified_entries(tmp_path / name, lambda _: TEST_SET)
 
 
+def test_a_leaderboard_may_be_reached_by_a_link(tmp_path: Path, enter: Callable[..., Entry]) -> None:
+    enter("first")
+    (tmp_path / "link").symlink_to(tmp_path / "board")
+    assert [entry.place for entry in verified_entries(tmp_path / "link", lambda _: TEST_SET)] == [
+        "mnist-98/first"
+    ]
+
+
 def test_what_is_judged_is_told_at_once(
     tmp_path: Path,
     enter: Callable[..., Entry],
@@ -516,6 +527,22 @@ def test_an_entry_without_code_seed_and_command_is_not_reproducible(
     graphs = render_graphs(board(tmp_path))
     assert "Made by: make net (seed 3, 4; code: https:/<span>" in graphs
     assert "Not reproducible: the card names no seed." in graphs
+
+
+def test_the_commit_that_wrote_an_entry_down_before_it_was_scored_is_shown(
+    tmp_path: Path, enter: Callable[..., Entry]
+) -> None:
+    enter("before", **(AGAIN | {"frozen": "0123abc"}))
+    enter("unsaid", zeros=1, **AGAIN)
+    assert command("leaderboard", "--leaderboard", str(tmp_path / "board")) == 0
+    ranked = json.loads((tmp_path / "board/leaderboard.json").read_text())["mnist-98"]["ranked"]
+    assert {row["entry"]: row["card"].get("frozen") for row in ranked} == {
+        "before": "0123abc",
+        "unsaid": None,
+    }
+    text = (tmp_path / "board/README.md").read_text()
+    assert text.count("Frozen in `0123abc`.") == text.count("Frozen") == 1
+    assert "; frozen in commit 0123abc)." in (tmp_path / "board/graphs.md").read_text()
 
 
 def test_submit_says_that_an_entry_will_not_be_reproducible(

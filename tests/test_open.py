@@ -20,10 +20,12 @@ import pytest
 import yaml
 
 from neural_golf import config
-from neural_golf.workflow import make_workspace
+from neural_golf.workflow import _leave_out, make_workspace
 from open_house import ROOT, Copy, idx, md5, patterns
 
-OTHERS = ("reference", "tuned", "prelu", "prelu_pruned", "golf99")  # rows that these runs leave out
+# Rows that these runs leave out, and those that the demo leaves out already.
+OTHERS = ("reference", "tuned", "prelu", "prelu_pruned", "golf99", "open98", "bytes98")
+NOT_IN_DEMO = ("open99", "bytes99")
 RUN = ("data", "baseline", "pruned", "golf98", "export", "verify", "ladder", "front")
 
 
@@ -202,6 +204,10 @@ ROWS = """\
     by: descent
     seeds: [0]
     method: A descent of our own.
+  bytes90:
+    by: packing
+    of: golf90
+    method: Files of our own.
 """
 SECTIONS = """
 wide:
@@ -220,6 +226,12 @@ golf90:
     network: [conv 4 k5 turns, abs, maxpool 6, linear 10]
     sizes: [60]
     fast_to: 60
+
+bytes90:
+  goal: 0.9
+  sizes: [60]
+  levels: 5
+  enter: [60]
 """
 
 
@@ -233,8 +245,9 @@ def add_rows(copy: Copy) -> None:
     path = copy.folder / "dvc.yaml"
     tree = yaml.safe_load(path.read_text())
     stages = tree["stages"]
-    for name, model in (("wide", "baseline"), ("wide_pruned", "pruned"), ("golf90", "golf98")):
-        source = {"wide_pruned": ("tuned", "wide")}.get(name, ("", ""))
+    models = {"wide": "baseline", "wide_pruned": "pruned", "golf90": "golf98", "bytes90": "bytes98"}
+    for name, model in models.items():
+        source = {"wide_pruned": ("tuned", "wide"), "bytes90": ("open98", "golf90")}.get(name, ("", ""))
         like = yaml.safe_dump(stages[model]).replace(*source) if source[0] else yaml.safe_dump(stages[model])
         stages[name] = yaml.safe_load(re.sub(rf"\b{model}\b", name, like))
         made = f"results/models/{name}.safetensors"
@@ -242,26 +255,30 @@ def add_rows(copy: Copy) -> None:
         stages["interpret"]["deps"].append(f"results/plots/{name}.csv")
         tree["artifacts"][name.replace("_", "-")] = {"path": made, "type": "model"}
     for stage in ("ladder", "front"):
-        stages[stage]["params"].append("golf90.goal")
+        stages[stage]["params"] += ["golf90.goal", "bytes90.goal"]
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
-def test_rows_by_training_by_zeroing_and_by_descent(tmp_path: Path) -> None:
+def test_rows_by_training_by_zeroing_by_descent_and_by_packing(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "project")
     add_rows(copy)
     assert copy.changed() == {"params.yaml", "dvc.yaml"}
 
-    left_out = ("reference", "baseline", "tuned", "pruned", "prelu", "prelu_pruned", "golf98", "golf99")
+    left_out = (*OTHERS, "baseline", "pruned", "golf98")
     images, target = digits()
     add_dataset(copy, as_npz(copy, images[:500], target[:500], 100))
     quick = settings("mine", rows={})
     copy.shrink({**quick, "golf90": quick["golf98"]}, drawn="wide")
     tree = config.read(copy.folder / "params.yaml")
+    stages = yaml.safe_load((copy.folder / "dvc.yaml").read_text())
+    for row in NOT_IN_DEMO:
+        _leave_out(row, tree, stages)
+    copy.write("dvc.yaml", yaml.safe_dump(stages, sort_keys=False))
     without = {"rows": dict.fromkeys(left_out), **dict.fromkeys(set(left_out) & set(tree))}
     copy.write("params.yaml", yaml.safe_dump({**tree, "workspaces": {"demo": without}}, sort_keys=False))
     copy.folder = make_workspace(tmp_path / "run", copy.folder)
     assert config.load(copy.folder / "params.yaml").variants() == [
-        "wide", "wide_pruned-heldout-index", "golf90-heldout-60",
+        "wide", "wide_pruned-heldout-index", "golf90-heldout-60", "bytes90-heldout-60",
     ]  # fmt: skip
 
     golf = [sys.executable, "-m", "neural_golf.cli"]
@@ -280,10 +297,13 @@ def test_rows_by_training_by_zeroing_and_by_descent(tmp_path: Path) -> None:
     assert epochs and min(epochs) > 3
     assert (copy.folder / "dvc.lock").read_text().count("wide.safetensors") == 1
     planned = copy.run([sys.executable, "-m", "snakemake", "-n", "--cores", "1", "ladder"])
-    assert {"wide_pruned", "golf90", "export"} <= set(re.findall(r"^(?:rule )?(\w+)", planned, re.MULTILINE))
-    copy.golf("wide_pruned", "golf90", "export", "verify", "ladder", "front")
+    assert {"wide_pruned", "golf90", "bytes90", "export"} <= set(
+        re.findall(r"^(?:rule )?(\w+)", planned, re.MULTILINE)
+    )
+    copy.golf("wide_pruned", "golf90", "bytes90", "export", "verify", "ladder", "front")
     ladder = json.loads((copy.folder / "results/ladder.json").read_text())
-    assert set(ladder) == {"wide", "wide_pruned-heldout-index", "golf90-heldout-60"}
+    assert set(ladder) == {"wide", "wide_pruned-heldout-index", "golf90-heldout-60", "bytes90-heldout-60"}
+    assert [path.name for path in (copy.folder / "results/golf").iterdir()] == ["bytes90-60-0.golf"]
     cards = {path.stem: path.read_text() for path in (copy.folder / "results/cards").glob("*.md")}
     assert set(cards) == set(ladder) and "A descent of our own." in cards["golf90-heldout-60"]
 

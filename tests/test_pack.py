@@ -16,7 +16,7 @@ from neural_golf.compress.surgeon import operate
 from neural_golf.config import Config
 from neural_golf.config.sections import Pack
 from neural_golf.engine import engine
-from neural_golf.leaderboard import enter, entries
+from neural_golf.leaderboard import entries
 from neural_golf.leaderboard.entries import Broken, Card, Entry, submit, verified_entries
 from neural_golf.leaderboard.tables import render, tables, write_tables
 from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
@@ -33,7 +33,9 @@ from neural_golf.referee.rules import LIMITS
 from neural_golf.referee.sandbox import Sandbox
 from neural_golf.referee.verdict import verify
 from neural_golf.site import board
+from neural_golf.site.render import render as render_page
 
+ROOT = Path(__file__).parent.parent
 IMAGES = np.random.default_rng(0).integers(1, 256, (20, 1, 28, 28), np.uint8)
 CARD = Card.model_validate({"author": "Ann", "method": "m", "chosen_on": "held-out", "licence": "MIT"})
 
@@ -200,7 +202,12 @@ def test_the_leaderboard_ranks_by_bytes(
     assert "| rank | entry | division | bytes | non-zero |" in text
     assert f"| 1 | [smaller](mnist-98-bytes/smaller/model.golf) | plain | **{len(content)}** |" in text
     write_tables(found, tmp_path / "board")
-    assert board.challenges(tmp_path / "board/leaderboard.json", "mnist") == []  # the page has no bytes yet
+    (shown,) = board.challenges(tmp_path / "board/leaderboard.json", "mnist")
+    assert [(e.name, e.bytes) for e in shown.ranked] == [("smaller", len(content)), ("larger", len(larger))]
+    page = render_page("leaderboard.html.j2", challenges=[shown])
+    assert f'<td class="num">{len(content)}</td>' in page and '<th scope="col" class="num">bytes</th>' in page
+    (hole,) = board.holes((0.98,), "us", [], [shown], [], config.load(ROOT / "params.yaml").ladder)
+    assert hole.holder is None  # a file of few bytes holds no record in parameters
 
 
 def test_a_packed_file_is_no_entry_where_parameters_are_ranked(
@@ -220,15 +227,6 @@ def test_an_entry_of_bytes_that_was_altered_is_broken(
     (tmp_path / "board/mnist-98-bytes/a/model.golf").write_bytes(content + b"\0")
     (one,) = verified_entries(tmp_path / "board", lambda _: (IMAGES, labels))
     assert isinstance(one, Broken) and one.verdict == "REFUSED" and "not canonical" in one.reason
-
-
-def test_our_own_onnx_files_are_not_entered_where_bytes_are_ranked() -> None:
-    assert "bytes" not in {load_challenge(n).score for n in _entered_for("mnist")}
-
-
-def _entered_for(dataset: str) -> list[str]:
-    names = [c for c in enter.challenge_names() if load_challenge(c).dataset == dataset]
-    return [name for name in names if load_challenge(name).score == "nonzero"]
 
 
 # The search.

@@ -20,20 +20,28 @@ import miniature
 from miniature import result
 from neural_golf import config, data
 from neural_golf.base.errors import GolfError
+from neural_golf.base.files import write_bytes
 from neural_golf.base.statistics import Spread
 from neural_golf.config import Config
 from neural_golf.config.sections import Record
 from neural_golf.data import stage
+from neural_golf.engine import engine
 from neural_golf.experiments import pages
 from neural_golf.look import interpret
-from neural_golf.results.result import Result
+from neural_golf.net.form import Form
+from neural_golf.net.spec import Network
+from neural_golf.packed import decode, encode
+from neural_golf.results.result import Result, golf_file, read_results, write_results
 from neural_golf.results.sizes import points, sizes
 from neural_golf.site import board, build, runtime
+from neural_golf.site.links import text_of
 from neural_golf.site.render import markdown, render
 from neural_golf.site.shown import marks
 
 ROOT = Path(__file__).parent.parent
 IMAGES = 200
+# Ends of addresses that hold no network, among them one byte too many, HTML, and more than any file.
+WRONG = ["", "A", "AB", "AAAA", "A" * 100_000, "<img src=x onerror=alert(1)>", "%3Cb%3E", "gold", "_-_-" * 30]
 
 
 RULE = config.load(ROOT / "params.yaml").ladder
@@ -51,8 +59,8 @@ def test_the_chart_shows_what_the_seeds_of_a_size_say_together() -> None:
     ]  # fmt: skip
     settings = config.load(ROOT / "params.yaml")
     found = points(sizes(settings, some), 55_000)
-    told = "open98 at size 80: 98.11 ± 0.01 % over 10 seeds (95 % interval of the mean 98.10 to 98.11 %); the recipe holds 98 % (p < 0.0001)."
-    assert [point.words for point in found] == [told.replace("98.11 ±", "98.11 % right ±")]
+    told = "open98 at size 80: 98.11 ± 0.01 % right over 10 seeds (95 % interval of the mean 98.10 to 98.12 %); the recipe holds 98 % (p < 0.0001)."
+    assert [point.words for point in found] == [told]
     html = render("front.html.j2", marks=marks(some, [], found), sizes=found)
     assert html.count(found[0].words.replace("<", "&lt;")) == 11
     assert 'data-nonzero="83.0"' in html and " data-held>" in html
@@ -78,6 +86,22 @@ def stranger(**more: object) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+def packed(shape: tuple[int, int, int] = (1, 28, 28)) -> tuple[Network, bytes]:
+    """A network of whole numbers on images in their canonical form, and its .golf file."""
+    spec = ("conv 8 k5 nobias turns mirrors", "abs", "maxpool 2", "conv 3 k3", "avgpool 3", "linear 10")
+    network, rng = Network.parse(spec, shape, Form()), np.random.default_rng(4)
+    levels = rng.integers(-4, 5, network.size) * (rng.random(network.size) < 0.3)
+    return network, encode(network, levels.astype(np.float32))
+
+
+def make_links() -> None:
+    """Gives the first result a .golf file, as if its row were made by packing."""
+    first, *others = read_results()
+    _, content = packed()
+    write_bytes(golf_file(first.name), content)
+    write_results([replace(first, bytes=len(content)), *others])
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run in miniature, with its figures, a leaderboard, and the page without inference."""
@@ -91,6 +115,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         json.dumps({"digits-50": stranger(), "mnist-98": stranger(title="MNIST, 98 %", dataset="mnist")})
     )
     with contextlib.chdir(folder):
+        make_links()
         interpret.run(plain)
         build.run(plain)
     return folder
@@ -147,9 +172,15 @@ def visit(
             build.run(settings(inference=True))
         images = data.read("test")[:IMAGES]
     folder = tmp_path_factory.mktemp("visit")
-    (folder / "images.json").write_text(json.dumps(images.pixels.reshape(IMAGES, -1).tolist()))
     script, page = ROOT / "tests/browser/check.mjs", run / build.PAGE
-    command = ["node", script, browser, page, folder / "images.json", folder / "profile"]
+    start, _, rest = page.read_text().split('<script type="module">')
+    (folder / "bare.html").write_text(f'{start}<script type="module"></script><script type="module">{rest}')
+    links = {
+        "good": text_of(packed()[1]), "foreign": text_of(packed((2, 20, 20))[1]), "wrong": WRONG, "bare": str(folder / "bare.html"),
+    }  # fmt: skip
+    shown = {"pictures": images.pixels.reshape(IMAGES, -1).tolist(), "links": links}
+    (folder / "shown.json").write_text(json.dumps(shown))
+    command = ["node", script, browser, page, folder / "shown.json", folder / "profile"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     return {**json.loads(done.stdout), "images": images, "mnist": real, "path": page}
@@ -201,7 +232,7 @@ def test_switching_networks_changes_what_is_shown(visit: dict[str, Any]) -> None
     for k, (one, network) in enumerate(zip(shown, visit["blitted"], strict=True)):
         assert one["verdict"] == str(int(np.argmax(network["logits"][0])))
         assert one["words"].startswith(f"It reads {one['verdict']}, ")
-        assert one["layers"] >= 4 and one["complete"]
+        assert one["layers"] >= 4 and one["complete"]  # rows of layers that can be seen
         count = int(re.search(r": ([\d,]+) of", one["card"])[1].replace(",", ""))
         assert one["numbers"] == count
         assert k == 0 or one["card"] != shown[k - 1]["card"]
@@ -214,13 +245,52 @@ def test_a_visitor_draws_for_the_record_holder_first(visit: dict[str, Any]) -> N
     assert visit["begun"] == {"which": str(first), "portrait": str(first), "card": card}
 
 
+@pytest.mark.parametrize("runtime", [True, False])
+def test_a_link_brings_its_network_and_the_page_answers_without_a_runtime(
+    visit: dict[str, Any], runtime: bool
+) -> None:
+    found = visit["linked"][not runtime]
+    network, content = packed()
+    name = "network" if visit["mnist"] else "baseline-0"
+    pixels = visit["images"].pixels
+    wanted = engine(network).logits(decode(content)[1], pixels)
+    np.testing.assert_allclose(found["logits"], wanted, atol=1e-4 * np.abs(wanted).max())
+    best = wanted.argmax(axis=1)
+    assert (np.argmax(found["logits"], 1) == best).all()
+    assert found["verdict"] == str(best[0]) and found["words"].startswith(f"It reads {best[0]}; ")
+    nonzero = np.count_nonzero(decode(content)[1])
+    assert found["which"] == f"{nonzero} numbers · from the link" and found["numbers"] == nonzero
+    told = f"{name}.golf, {len(content)} bytes: {nonzero} of {network.size:,} weights are not zero."
+    assert told in found["card"] and ", ".join(decode(content)[0].spec) in found["card"]
+    assert f"golf verify {name}.golf decides" in found["card"]
+    assert found["state"] == "The link that you opened holds this network." and found["note"] == ""
+    assert found["layers"] == 1 + len(network.layers) and found["samples"] >= 10
+    assert found["file"] == [f"{name}.golf", text_of(content)]
+    assert found["copied"] == f"#golf={text_of(content)}"
+    assert (
+        found["foreign"]["verdict"] == "·" and "images of 2 \u00d7 20 \u00d7 20" in found["foreign"]["words"]
+    )
+    rows = [] if visit["mnist"] else [[name, f"#golf={text_of(content)}", text_of(content)]]
+    assert [row for row in found["table"] if row[0] == "baseline-0"] == rows
+    assert all(title.endswith("from the link") for title in found["again"])
+
+
+def test_a_wrong_link_gets_one_line_and_the_page_goes_on(visit: dict[str, Any]) -> None:
+    for found in visit["linked"]:
+        for line, elements in found["wrong"]:
+            assert line.startswith("The link that you opened holds no network: ") and line.endswith(".")
+            assert "\n" not in line and elements == 0 and len(line) < 200
+    assert visit["linked"][0]["after"]["words"].startswith("It reads ")
+    assert visit["linked"][1]["after"]["words"] == "Draw something."  # the runtime is not there
+
+
 def test_the_chart_tells_its_entries(visit: dict[str, Any]) -> None:
     assert "non-zero" in visit["first"] and "non-zero" in visit["hovered"]
     assert visit["first"] != visit["hovered"]
 
 
 def test_nothing_overflows_and_axe_finds_nothing_serious(visit: dict[str, Any]) -> None:
-    assert len(visit["looks"]) == 4
+    assert len(visit["looks"]) == 6
     for look in visit["looks"]:
         assert look["over"] <= 0, look
         assert [v for v in look["violations"] if v["impact"] in ("serious", "critical")] == []
@@ -312,7 +382,7 @@ def test_the_first_screen_names_who_holds_each_record() -> None:
         "this project", "golf-heldout-240", 240, 9835, 10_000, Spread.of([0.9835] * 10)
     )  # fmt: skip
     assert holes[1].holder is None
-    shown = {"results": ours, "public": public, "examples": [], "challenges": [], "handbook": ""}
+    shown = {"results": ours, "public": public, "examples": [], "challenges": [], "links": [], "handbook": ""}
     screen = render("hero.html.j2", holes=holes, **shown)
     assert "held by this project.</b> golf-heldout-240: 9,835 of 10,000 right" in screen
     assert "The recipe holds it: 98.35\xa0% is the mean over 10 seeds." in screen
@@ -326,7 +396,7 @@ def test_the_leaderboard_is_on_the_page_and_strangers_words_are_escaped(run_fold
     assert "by &lt;b&gt;hand&lt;/b&gt;; odd</td>" in page and '<th scope="row">tiny</th>' in page
     assert "<Example>" not in page and "MNIST, 98 %" not in page
     assert "<td>not reproducible</td>" in page  # its card names no code, seed and command
-    assert "<td>plain</td>" in page and "<td>open</td>" not in page
+    assert '<th scope="row">tiny</th><td>plain</td>' in page
 
 
 def test_our_own_entry_on_the_leaderboard_is_ours(tmp_path: Path) -> None:

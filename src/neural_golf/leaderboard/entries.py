@@ -301,7 +301,9 @@ def _challenges(root: Path) -> tuple[list[tuple[Challenge, list[Path]]], list[Br
         if path.name in TABLES:
             continue
         try:
-            challenges.append((load_challenge(path.name), _inside(path)))
+            challenge = load_challenge(path.name)
+            _must_be_no_link(path)
+            challenges.append((challenge, _inside(path)))
         except GolfError as error:
             lost.append(Broken(None, _shown(path), "BROKEN", str(error)))
     return challenges, lost
@@ -325,16 +327,20 @@ def _card_of(folder: Path, model: str) -> Card:
     """The card of an entry. Raises GolfError for an odd folder, and as `load_card` does."""
     if not _ENTRY.fullmatch(folder.name):
         raise GolfError("its name must be of a-z, 0-9, dot, dash, and underscore")
+    _must_be_no_link(folder)
     inside = _inside(folder, hidden=True, most=3)
     if {p.name for p in inside} != {model, _CARD} or any(p.is_symlink() for p in inside):
         raise GolfError(f"it must hold {model} and {_CARD} and nothing else")
     return _card(folder / _CARD)
 
 
+def _must_be_no_link(path: Path) -> None:
+    if path.is_symlink():
+        raise GolfError("it is a symbolic link")
+
+
 def _inside(folder: Path, hidden: bool = False, most: int | None = None) -> list[Path]:
     """What lies in a folder, at most so much. Raises GolfError for what is no folder that can be read."""
-    if folder.is_symlink():
-        raise GolfError("it is a symbolic link")
     if not folder.is_dir():
         raise GolfError("it is not a folder")
     try:

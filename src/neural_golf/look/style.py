@@ -33,7 +33,10 @@ PALE = "#aab2bf"
 PLUS = "#16325c"  # dark: stays dark in black and white
 MINUS = "#e8833a"  # light: stays light
 # As many as the front has rows and judges; five-pointed stars are others' records.
-MARKS: tuple[Any, ...] = ("o", "s", "^", "D", "v", "P", "X", "<", ">", (3, 1, 0), "h", "d", (4, 1, 0), "p")
+MARKS: tuple[Any, ...] = (
+    "o", "s", "^", "D", "v", "P", "X", "<", ">", (3, 1, 0), "h", "d", (4, 1, 0), "p",
+    "8", "H", (3, 1, 60), (6, 1, 0),
+)  # fmt: skip
 COLOURS = (PLUS, MINUS, "#5f6b7a", "#3f8a7d")
 
 STYLE: Any = {

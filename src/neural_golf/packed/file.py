@@ -170,6 +170,10 @@ def _contents(coder: Coder, given: Contents | None) -> Contents:
 
 
 def _network(spec: Sequence[str], shape: Sequence[int], form: Sequence[int]) -> Network:
+    if min(shape) < 1:
+        raise GolfError(f"there are no images of {'x'.join(map(str, shape))}")
+    if form and min(form[:2]) < 1:
+        raise GolfError("a form divides by its width and its height, and one of them is 0")
     made = Form(*(number / 1000 for number in form)) if form else None
     return Network.parse(spec, (shape[0], shape[1], shape[2]), made)
 

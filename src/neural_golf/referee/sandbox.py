@@ -345,10 +345,8 @@ class Sandbox:
             if self._process.stderr is not None:
                 self._process.stderr.close()
             self._process = None
-        if (
-            self._control is not None
-        ):  # last, since a child that sees it closed ends by itself, in its own way
-            self._control.close()
+        if self._control is not None:
+            self._control.close()  # last, since a child that sees this ends by itself, in its own way
             self._control = None
 
 

@@ -120,14 +120,14 @@ class Point:
     @property
     def words(self) -> str:
         """What the seeds say together, as a sentence."""
-        mean = f"{self.row} at size {self.size}: {100 * self.test_mean:.2f} % right"
+        mean = f"{self.row} at size {self.size}: {100 * self.test_mean:.2f}"
         if self.test_low is None or self.test_high is None:
-            return f"{mean}, of one seed, which says nothing about others."
-        within = f"{100 * self.test_low:.2f} to {100 * self.test_high:.2f} %"
+            return f"{mean} % right, of one seed, which says nothing about others."
+        within = f"95 % interval of the mean {100 * self.test_low:.2f} to {100 * self.test_high:.2f} %"
         held = "holds" if self.holds else "does not hold"
         p = shown_p(self.p)
         return (
-            f"{mean} ± {100 * self.test_sd:.2f} % over {self.n} seeds (95 % interval of the mean {within}); "
+            f"{mean} ± {100 * self.test_sd:.2f} % right over {self.n} seeds ({within}); "
             f"the recipe {held} {100 * self.goal:g} % (p {p if p.startswith('<') else f'= {p}'})."
         )
 

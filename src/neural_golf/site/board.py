@@ -29,8 +29,10 @@ class Entry:
     author: str
     method: str
     flags: tuple[str, ...]
+    bytes: int | None = None  # the file's length, where the challenge ranks by it
     reproducible: bool = False  # whether its card names the code, the seed and the command
     division: str = "plain"  # open: it resamples, as the image says
+    frozen: str | None = None  # the commit that wrote it down before it was scored, as its card says
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Challenge:
     images: int
     ranked: tuple[Entry, ...]
     chosen_on_test: tuple[Entry, ...]
+    score: str = "nonzero"  # what is made small: nonzero or bytes
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,10 @@ def challenges(path: Path, dataset: str) -> list[Challenge]:
     return [
         Challenge(
             name, table["title"], table["threshold"], table["images"],
-            _entries(table["ranked"]), _entries(table["chosen_on_test"]),
+            _entries(table["ranked"]), _entries(table["chosen_on_test"]), table.get("score", "nonzero"),
         )
         for name, table in tables.items()
-        if table["dataset"] == dataset and table.get("score", "nonzero") == "nonzero"
+        if table["dataset"] == dataset
     ]  # fmt: skip
 
 
@@ -87,7 +90,8 @@ def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
         Entry(
             row["rank"], plain(row["entry"]), row["nonzero"], row["parameters"], row["correct"],
             row["card"]["chosen_on"], plain(row["card"]["author"]), plain(row["card"]["method"]),
-            tuple(map(plain, row["flags"])), row.get("reproducible", False), row.get("division", "plain"),
+            tuple(map(plain, row["flags"])), row.get("bytes"), row.get("reproducible", False),
+            row.get("division", "plain"), row["card"].get("frozen"),
         )
         for row in rows
     )  # fmt: skip
@@ -133,7 +137,7 @@ def holes(
         able = [
             _holder(challenge, entry, us, means)
             for challenge in board
-            if abs(challenge.threshold / challenge.images - goal) < 1e-9
+            if challenge.score == "nonzero" and abs(challenge.threshold / challenge.images - goal) < 1e-9
             for entry in challenge.ranked
             if entry.author != us or entry.name not in missed
         ]

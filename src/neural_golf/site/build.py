@@ -24,6 +24,7 @@ from neural_golf.look.subject import choose, read_subject
 from neural_golf.results.result import Result, read_results
 from neural_golf.results.sizes import read_points
 from neural_golf.site import board
+from neural_golf.site.links import links, tables
 from neural_golf.site.render import render
 from neural_golf.site.runtime import Runtime, find_runtime
 from neural_golf.site.shown import Shown, marks, runnable
@@ -49,7 +50,7 @@ def run(config: Config) -> None:
     rule = config.ladder
     first = shown_first(chosen, results, goals[0], rule)
     public = public_records(config)
-    tables = board.challenges(LEADERBOARD, config.data.dataset)
+    boards = board.challenges(LEADERBOARD, config.data.dataset)
     drawn = drawings(config)
     sizes = read_points()
     content = render(
@@ -57,15 +58,16 @@ def run(config: Config) -> None:
         dataset=config.dataset.title or config.data.dataset,
         results=results,
         record=next(filter(None, (board.record(results, goal, rule) for goal in goals)), None),
-        holes=board.holes(goals, rule.author, results, tables, public, rule),
+        holes=board.holes(goals, rule.author, results, boards, public, rule),
         examples=[config.rows[name].blog for name in config.rows_by("reference") if config.rows[name].blog],
         public=public,
         networks=[Shown(s, findings[s.variant]) for s in subjects],
         first=first,
         marks=marks(results, public, sizes),
         sizes=sizes,
+        links=links(results),
         ladder=LADDER.read_text(encoding="utf-8"),
-        challenges=[table for table in tables if table.ranked or table.chosen_on_test],
+        challenges=[table for table in boards if table.ranked or table.chosen_on_test],
         portraits=[d for d in drawn if d.network == config.interpret.networks[0]],
         surveys=[d for d in drawn if not d.network],
         # Public records are of the data set that the game is about; so is the handbook.
@@ -77,6 +79,7 @@ def run(config: Config) -> None:
             "networks": [runnable(s) for s in subjects],
             "first": first,
             "goals": goals,
+            "golf": tables(),
             "samples": [base64.b64encode(digit.tobytes()).decode() for digit in digits],
         },
     )

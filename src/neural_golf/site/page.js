@@ -68,57 +68,10 @@ function show(values) {
   changed();
 }
 
-// The paper as the network sees it, prepared as MNIST was: scaled into a 20 by 20 box with its
-// proportions kept, grey from anti-aliasing, then moved so that the centre of mass is in the middle.
+// The paper as the network sees it.
 function prepared() {
-  const ink = new Float64Array(CANVAS * CANVAS);
   const raw = pen.getImageData(0, 0, CANVAS, CANVAS).data;
-  let left = CANVAS, right = -1, top = CANVAS, bottom = -1;
-  for (let y = 0; y < CANVAS; y++)
-    for (let x = 0; x < CANVAS; x++) {
-      const v = (ink[y * CANVAS + x] = 255 - raw[4 * (y * CANVAS + x)]);
-      if (v > 0) {
-        left = Math.min(left, x); right = Math.max(right, x);
-        top = Math.min(top, y); bottom = Math.max(bottom, y);
-      }
-    }
-  const out = new Uint8ClampedArray(SIZE * SIZE);
-  if (right < 0) return out;
-  const w = right - left + 1, h = bottom - top + 1;
-  const scale = 20 / Math.max(w, h); // new pixels per old pixel
-  const columns = Math.max(1, Math.round(w * scale)), rows = Math.max(1, Math.round(h * scale));
-  const small = shrink(ink, left, top, w, h, columns, rows);
-  let mass = 0, mx = 0, my = 0;
-  for (let y = 0; y < rows; y++)
-    for (let x = 0; x < columns; x++) {
-      const v = small[y * columns + x];
-      mass += v; mx += v * x; my += v * y;
-    }
-  const dx = Math.round(SIZE / 2 - mx / mass), dy = Math.round(SIZE / 2 - my / mass);
-  for (let y = 0; y < rows; y++)
-    for (let x = 0; x < columns; x++) {
-      const X = x + dx, Y = y + dy;
-      if (X >= 0 && X < SIZE && Y >= 0 && Y < SIZE) out[Y * SIZE + X] = Math.round(small[y * columns + x]);
-    }
-  return out;
-}
-
-// Mean over areas: each new pixel is the average of the part of the old ones that it covers.
-function shrink(source, left, top, w, h, columns, rows) {
-  const overlap = (from, to, k) => Math.max(0, Math.min(to, k + 1) - Math.max(from, k));
-  const out = new Float64Array(columns * rows);
-  for (let y = 0; y < rows; y++) {
-    const y0 = (y * h) / rows, y1 = ((y + 1) * h) / rows;
-    for (let x = 0; x < columns; x++) {
-      const x0 = (x * w) / columns, x1 = ((x + 1) * w) / columns;
-      let sum = 0;
-      for (let sy = Math.floor(y0); sy < y1; sy++)
-        for (let sx = Math.floor(x0); sx < x1; sx++)
-          sum += source[(top + Math.min(sy, h - 1)) * CANVAS + left + Math.min(sx, w - 1)] * overlap(y0, y1, sy) * overlap(x0, x1, sx);
-      out[y * columns + x] = sum / ((y1 - y0) * (x1 - x0));
-    }
-  }
-  return out;
+  return preparedAsMnist(Float64Array.from({ length: CANVAS * CANVAS }, (_, k) => 255 - raw[4 * k]), CANVAS, SIZE);
 }
 
 function onPaper() {
@@ -173,11 +126,13 @@ $("sample").addEventListener("click", () => show(bytesOf(data.samples[sampled++ 
 $("sample").hidden = !data.samples.length;
 
 // ---------------------------------------------------------------- the networks
-const networks = data.networks;
+const networks = [...data.networks]; // and behind them that of a link, which needs no runtime
 const CLASSES = networks[0].layers.at(-1).shape.at(-1);
 const sessions = new Map();
+const packed = makeGolf(data.golf);
 let current = data.first;
 let runtime = null;
+let note = $("play-state").textContent; // what is to be said of the runtime
 
 async function start() {
   if (!globalThis.ort) return;
@@ -186,7 +141,7 @@ async function start() {
   env.wasm.wasmBinary = (await unzipped("wasm-gz")).buffer;
   env.logLevel = "error";
   runtime = globalThis.ort;
-  say("");
+  say((note = ""));
 }
 
 function session(k) {
@@ -203,6 +158,10 @@ function session(k) {
 }
 
 async function answer(values, k = current, layers = true) {
+  if (networks[k].golf) {
+    const outputs = packed.run(networks[k].golf, Float64Array.from(values, (v) => v / 255));
+    return { logits: [...outputs.at(-1)], maps: Object.fromEntries(networks[k].layers.map((layer, n) => [layer.name, { data: outputs[n] }])) };
+  }
   const [judge, glass] = await session(k);
   const image = new runtime.Tensor("float32", Float32Array.from(values, (v) => v / 255), [1, 1, SIZE, SIZE]);
   const { logits } = await judge.run({ image });
@@ -228,20 +187,32 @@ function changed() {
 }
 
 async function update() {
-  const values = onPaper();
+  const values = onPaper(), network = networks[current];
   paint($("seen"), values, SIZE, SIZE, (v) => [255 - v, 255 - v, 255 - v]);
-  if (!runtime) return;
-  if (empty) return blank();
+  if (network.why || empty || !(network.golf || runtime)) return blank(network.why || "Draw something.");
   const { logits, maps } = await answer(values);
-  const top = Math.max(...logits);
-  const powers = logits.map((v) => Math.exp(v - top));
-  const total = powers.reduce((a, b) => a + b);
-  const chances = powers.map((v) => v / total);
-  const best = logits.indexOf(top);
+  if (!logits.every(Number.isFinite)) return blank("It gives no number for this drawing.");
+  const best = logits.indexOf(Math.max(...logits));
+  const { shares, words, told } = network.golf ? scores(logits) : chances(logits, best);
   $("verdict").textContent = best;
-  announce(`It reads ${best}, ${percent(chances[best])} sure.`);
-  bars(chances, best);
+  announce(told);
+  bars(shares, words, best);
   light(maps);
+}
+
+function chances(logits, best) {
+  const powers = logits.map((v) => Math.exp(v - logits[best]));
+  const total = powers.reduce((a, b) => a + b);
+  const shares = powers.map((v) => v / total);
+  return { shares, words: shares.map(percent), told: `It reads ${best}, ${percent(shares[best])} sure.` };
+}
+
+// Most .golf files tell no scales, since the answer is the same with any. Their scores say what comes first, and not how surely.
+function scores(logits) {
+  const [low, top] = [Math.min(...logits), Math.max(...logits)];
+  const [first, second] = logits.map((_, k) => k).sort((a, b) => logits[b] - logits[a]);
+  const words = logits.map((v) => v.toLocaleString("en", { maximumSignificantDigits: 4 }));
+  return { shares: logits.map((v) => (v - low) / (top - low || 1)), words, told: `It reads ${first}; ${second} comes next.` };
 }
 
 let timer = 0;
@@ -251,14 +222,14 @@ function announce(text) { // not while the pen moves
 }
 const percent = (p) => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
 
-function blank() {
+function blank(why) {
   $("verdict").textContent = "·";
-  announce("Draw something.");
-  bars(Array(CLASSES).fill(0), -1);
+  announce(why);
+  bars(Array(CLASSES).fill(0), Array(CLASSES).fill(""), -1);
   light(null);
 }
 
-function bars(chances, best) {
+function bars(shares, words, best) {
   const list = $("bars");
   if (!list.children.length)
     for (let k = 0; k < CLASSES; k++) {
@@ -268,8 +239,8 @@ function bars(chances, best) {
     }
   [...list.children].forEach((item, k) => {
     item.className = k === best ? "top" : "";
-    item.querySelector(".fill").style.width = `${100 * chances[k]}%`;
-    item.querySelector(".percent").textContent = best < 0 ? "" : percent(chances[k]);
+    item.querySelector(".fill").style.width = `${100 * shares[k]}%`;
+    item.querySelector(".percent").textContent = words[k];
   });
 }
 
@@ -289,18 +260,22 @@ function tint(share) { // −1 orange … 0 ground … 1 blue
   return ground.map((g, i) => Math.round(g + (end[i] - g) * a));
 }
 
+const MOST_MAPS = 64; // of a layer that are lit; a link may have a network of thousands
+let lit = null; // the network of which rows stand there
+
 function light(maps) {
-  const box = $("layers");
-  const network = networks[current];
-  if (box.dataset.of !== network.variant) {
-    box.dataset.of = network.variant;
+  const box = $("layers"), network = networks[current];
+  if (lit !== network) {
+    lit = network;
     box.replaceChildren(...network.layers.map((layer) => {
       const [c, h, w] = layer.shape;
       const row = document.createElement("div");
       row.className = "layer";
-      row.innerHTML = `<span class="name">${layer.label}<small>${layer.title}, ${h === 1 && c === 1 ? w : [c, h, w].join("\u00a0×\u00a0")}</small></span><span class="maps" aria-hidden="true"></span>`;
+      row.innerHTML = `<span class="name"><small></small></span><span class="maps" aria-hidden="true"></span>`;
+      row.firstChild.prepend(layer.label);
+      row.querySelector("small").textContent = `${layer.title}, ${h === 1 && c === 1 ? w : [c, h, w].join("\u00a0×\u00a0")}`;
       const zoom = h === 1 && w > 1 ? 20 : Math.max(2, Math.min(22, Math.round(64 / Math.max(h, w))));
-      for (let k = 0; k < c; k++) {
+      for (let k = 0; k < Math.min(c, MOST_MAPS); k++) {
         const canvas = document.createElement("canvas");
         [canvas.width, canvas.height] = [w, h];
         canvas.style.width = `${w * zoom}px`;
@@ -318,15 +293,36 @@ function light(maps) {
   });
 }
 
+const only = (place, variant) => document.querySelectorAll(`${place} [data-of]`).forEach((one) => (one.hidden = one.dataset.of !== variant));
 function choose(k) {
   current = k;
-  for (const select of [$("which"), $("portrait")]) select.value = String(k);
-  for (const one of document.querySelectorAll("[data-of]")) one.hidden = one.dataset.of !== networks[k].variant;
+  const { golf, variant } = networks[k];
+  $("which").value = String(k);
+  only("#play", variant);
+  $("bars").setAttribute("aria-label", golf ? "Score of each digit" : "Probability of each digit");
+  say(golf ? "" : note);
   changed();
+  if (!golf) portray(k); // there are no figures of a link's network
+}
+function portray(k) {
+  $("portrait").value = String(k);
+  only("#inside", networks[k].variant);
   figures(k);
 }
 $("which").addEventListener("change", (event) => choose(Number(event.target.value)));
 $("portrait").addEventListener("change", (event) => choose(Number(event.target.value)));
+
+const linked = makeLinks(packed, { titles: data.golf.titles, shape: [1, SIZE, SIZE], classes: CLASSES }, data.samples.map(bytesOf), paint);
+const LINKED = networks.length;
+function follow() {
+  const network = linked();
+  if (!network) return;
+  networks[LINKED] = network;
+  $("which").options[LINKED] = new Option(network.title, LINKED);
+  choose(LINKED);
+}
+addEventListener("hashchange", follow);
+$("links")?.addEventListener("click", ({ target }) => { if (target.hash && target.hash === location.hash) follow(); }); // the address stays as it is
 
 // ---------------------------------------------------------------- the figures
 let drawn = null;
@@ -362,7 +358,9 @@ clear();
 chart();
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; chart(); } });
-const ready = start().then(() => choose(data.first));
-ready.catch((error) => say(`This browser could not start the runtime: ${error.message ?? error}`));
+choose(data.first);
+follow();
+const ready = start().then(changed);
+ready.catch((error) => say((note = `This browser could not start the runtime: ${error.message ?? error}`)));
 // For the tests, and for whoever looks into the console.
 globalThis.golf = { ready, networks, show, choose, answer, prepared, onPaper, withOutputs };
