@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from neural_golf.packed.grammar import AFTER, FIELDS
+from neural_golf.packed.grammar import AFTER, FIELDS, KNOWN, NAMES
 
 PAGE = Path(__file__).parents[1] / "docs" / "bytes.md"
 
@@ -22,9 +22,13 @@ def kinds() -> str:
 
 
 def fields() -> str:
-    rows = ["| kind | field | usual values |", "|---|---|---|"]
+    rows = ["| kind | field | usual values | version |", "|---|---|---|---|"]
     for kind, its in FIELDS.items():
-        rows += [f"| `{kind}` | `{field.name}` | {_told(field.usual)} |" for field in its]
+        since = KNOWN[1] <= NAMES.index(kind)  # the kind itself is one of version 2
+        rows += [
+            f"| `{kind}` | `{field.name}` | {_told(field.usual)} | {max(field.since, 1 + since)} |"
+            for field in its
+        ]
     return "\n".join(rows)
 
 

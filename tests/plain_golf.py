@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 PAGE = (Path(__file__).parents[1] / "docs" / "bytes.md").read_text(encoding="utf-8")
-KINDS = ["end", "conv", "linear", "relu", "abs", "leaky", "prelu", "maxpool", "avgpool", "gap", "norm"]
+KINDS = ["end", "conv", "linear", "relu", "abs", "leaky", "prelu", "maxpool", "avgpool", "gap", "norm", "add"]
 ACTIVATIONS = ("relu", "abs", "leaky", "prelu")
 
 
@@ -24,9 +24,9 @@ def usual(cell: str) -> dict[str, int]:
 
 
 AFTER = {after: usual(cell) for after, cell in table("kinds")}
-FIELDS: dict[str, list[tuple[str, dict[str, int]]]] = defaultdict(list)
-for _kind, _field, _cell in table("fields"):
-    FIELDS[_kind.strip("`")].append((_field.strip("`"), usual(_cell)))
+FIELDS: dict[str, list[tuple[str, dict[str, int], int]]] = defaultdict(list)
+for _kind, _field, _cell, _version in table("fields"):
+    FIELDS[_kind.strip("`")].append((_field.strip("`"), usual(_cell), int(_version)))
 
 
 class Decoder:
@@ -70,7 +70,9 @@ class Decoder:
 def read(content: bytes) -> tuple[list[tuple[str, dict[str, int]]], list[list[Fraction]]]:
     """The layers with their fields, and the numbers of each tensor."""
     d = Decoder(content)
-    assert d.symbol([15, 1]) == 0
+    version = 1 + d.symbol([15, 1])
+    assert version == 1 or d.symbol([15, 1]) == 0
+    known = KINDS[: 10 + version]
     form = d.symbol([12, 10, 1, 1])
     assert form < 3
     if form == 2:
@@ -80,11 +82,14 @@ def read(content: bytes) -> tuple[list[tuple[str, dict[str, int]]], list[list[Fr
     layers: list[tuple[str, dict[str, int]]] = []
     before = "(at the start)"
     while True:
-        sizes = [1 + AFTER[before].get(KINDS[i] if i < len(KINDS) else "", 0) for i in range(16)]
-        kind = KINDS[d.adaptive(f"after {before}", sizes, 64)]
+        sizes = [1 + AFTER[before].get(known[i] if i < len(known) else "", 0) for i in range(16)]
+        kind = known[d.adaptive(f"after {before}", sizes, 64)]
         if kind == "end":
             break
-        layers.append((kind, {name: d.number(f"{kind} {name}", more) for name, more in FIELDS[kind]}))
+        told = {
+            name: d.number(f"{kind} {name}", more) for name, more, since in FIELDS[kind] if since <= version
+        }
+        layers.append((kind, told))
         before = f"`{kind}`"
         before = "`relu`, `abs`, `leaky`, `prelu`" if kind in ACTIVATIONS else before
         before = "a pool" if kind.endswith("pool") else before
@@ -102,7 +107,7 @@ def read(content: bytes) -> tuple[list[tuple[str, dict[str, int]]], list[list[Fr
             for place in found:
                 size = 1 + d.adaptive("size", [4 if 2 <= s <= m // 2 + 1 else 1 for s in range(1, m + 1)], 1)
                 tensor[place] = size * (-1 if d.adaptive("sign", [4, 4], 1) else 1)
-    told = any(what == "bias" for what, _ in tensors) or any(kind == "norm" for kind, _ in layers)
+    told = any(what == "bias" for what, _ in tensors) or any(kind in ("norm", "add") for kind, _ in layers)
     numbers = []
     for (what, _), tensor, k in zip(tensors, levels, counts, strict=True):
         scale = Fraction(1)
@@ -124,6 +129,12 @@ def places(d: Decoder, k: int, n: int) -> list[int]:
     return found
 
 
+def both(f: dict[str, int], name: str) -> tuple[int, int]:
+    """Rows and columns."""
+    rows = f.get(f"{name}_rows", 0)
+    return (rows - 1 if rows else f[name]), f[name]
+
+
 def sizes_of(layers: list[tuple[str, dict[str, int]]], shape: list[int]) -> list[tuple[str, int]]:
     """Of each tensor, what it is and how many numbers it has."""
     channels, *sides = shape
@@ -132,10 +143,14 @@ def sizes_of(layers: list[tuple[str, dict[str, int]]], shape: list[int]) -> list
         if kind == "conv":
             out = f["channels"] * (1, 4, 8)[f["positions"]]
             if not f["tied"]:
-                found.append(("weight", f["channels"] * (channels // f["groups"]) * f["kernel"] ** 2))
+                found.append(
+                    ("weight", f["channels"] * (channels // f["groups"]) * math.prod(both(f, "kernel")))
+                )
             found += [("bias", out)] * f["bias"]
-            reach = (f["kernel"] - 1) * f["dilation"]
-            channels, sides = out, sides if f["same"] else [side - reach for side in sides]
+            reach = [(k - 1) * apart for k, apart in zip(both(f, "kernel"), both(f, "dilation"), strict=True)]
+            kept = sides if f["same"] else [side - far for side, far in zip(sides, reach, strict=True)]
+            steps = both({"stride": 1} | f, "stride")
+            channels, sides = out, [1 + (side - 1) // step for side, step in zip(kept, steps, strict=True)]
         elif kind == "linear":
             found.append(("weight", f["outputs"] * channels * math.prod(sides)))
             found += [("bias", f["outputs"])] * f["bias"]
@@ -143,8 +158,9 @@ def sizes_of(layers: list[tuple[str, dict[str, int]]], shape: list[int]) -> list
         elif kind == "prelu":
             found.append(("slope", channels))
         elif kind.endswith("pool"):
-            stride = f["stride"] or f["size"]
-            sides = [1 + (side + 2 * f["pad"] - f["size"]) // stride for side in sides]
+            size, pad = both(f, "size"), both(f, "pad")
+            steps = both(f, "stride") if f["stride"] else size
+            sides = [1 + (sides[k] + 2 * pad[k] - size[k]) // steps[k] for k in range(2)]
         elif kind == "gap":
             sides = [1, 1]
     return found

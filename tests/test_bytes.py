@@ -55,6 +55,11 @@ SPECS = [
         "conv 8 k5 nobias turns mirrors", "abs", "maxpool 2", "conv 8 k3 same nobias turns mirrors", "abs",
         "maxpool 2 s1", "conv 16 k3 d2 nobias turns mirrors", "abs", "avgpool 3 s2", "linear 10 nobias",
     ),
+    (
+        "conv 6 k3x5 same s2 nobias", "prelu", "maxpool 2x1 s1x2 p1x0", "conv 6 k1x3 same d1x2 g3", "add maxpool1", "relu",
+        "dropout 0.5", "conv 6 k3 same", "add add1", "avgpool 1x2", "conv 6 k3 s2 tied=conv3", "norm", "gap", "linear 10",
+    ),
+    ("conv 8 k4 s2 nobias turns mirrors", "abs", "conv 8 k3 same nobias turns mirrors", "abs", "add abs1", "linear 10 nobias"),
 ]  # fmt: skip
 FORMS = (None, Form(), Form(0.3, 0.4, 1.0, 0.25))
 quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -188,13 +193,15 @@ def test_an_empty_file_and_a_very_long_one_are_refused() -> None:
             decode(content)
 
 
-def said(spec: tuple[str, ...], shape: tuple[int, int, int] = (1, 28, 28)) -> bytes:
+def said(spec: tuple[str, ...], shape: tuple[int, int, int] = (1, 28, 28), version: int = 1) -> bytes:
     """The beginning of a file that has this spec: nothing about it is looked at."""
     writer = Writer()
-    writer.interval(0, (15, 1))
+    writer.interval(int(version > 1), (15, 1))
+    if version > 1:
+        writer.interval(version - 2, (15, 1))
     writer.interval(0, packed.FORMS)
     packed._shape(writer, shape)
-    grammar.layers(writer, spec)
+    grammar.layers(writer, spec, min(version, 2))
     return writer.finish()
 
 
@@ -208,6 +215,21 @@ BOMBS = {
     "no layers": ((), "one number per class"),
     "tied to nothing": (("conv 4 k3 tied=conv7", "gap"), "no earlier layer"),
 }
+LATER_BOMBS = {
+    "version 1 can say it": ("conv 4 k3 nobias", "gap"),
+    "added to itself": ("conv 4 k3", "add conv1", "gap"),
+    "unlike shapes": ("conv 4 k3", "conv 4 k3", "add conv1", "gap"),
+    "unlike positions": ("conv 8 k1", "conv 8 k1 turns", "add conv1", "gap"),
+    "turned and not square": ("conv 8 k3x5 turns", "gap"),
+    "turned with a remainder": ("conv 8 k3 s2 turns", "gap"),
+    "50 pixels": ("conv 8 k1x50 s2", "gap"),
+    "no rows": ("conv 8 k0x5", "gap"),
+    "no step": ("maxpool 2 s0x1", "linear 10"),
+    "no stride": ("conv 8 k3 s0x1", "gap"),
+    "padded by more than half": ("maxpool 1x3 p1x0", "linear 10"),
+    "window too tall": ("maxpool 29x1", "linear 10"),
+    "kernel too wide": ("conv 1 k1x20 d1x2", "linear 10"),
+}
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -217,6 +239,37 @@ def test_impossible_and_enormous_networks_are_refused_at_once(name: str) -> None
     with pytest.raises(GolfError, match=why):
         decode(said(spec))
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("name", LATER_BOMBS)
+def test_what_version_2_cannot_say_is_refused(name: str) -> None:
+    with pytest.raises(GolfError):
+        decode(said(LATER_BOMBS[name], version=2))
+
+
+def test_a_sum_is_no_layer_of_version_1_and_there_is_no_version_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ("conv 4 k3 nobias", "abs", "add conv1", "gap")
+    with pytest.raises(GolfError, match="of a later version"):
+        decode(said(spec, version=3))
+    bare = {
+        name: {kind: n for kind, n in usual.items() if kind != "add"} for name, usual in grammar.AFTER.items()
+    }
+    monkeypatch.setattr(grammar, "KNOWN", {1: 12})
+    monkeypatch.setattr(grammar, "AFTER", bare)
+    content = said(spec)
+    monkeypatch.undo()
+    with pytest.raises(GolfError, match="a layer of a later version"):
+        decode(content)
+
+
+def test_files_of_version_1_keep_their_bytes() -> None:
+    """These were written before there was a version 2."""
+    begin = {
+        GOLF98: "4b90e2d81c03560457970e17a7593ad47140b2fb5fca56c3",
+        SPECS[3]: "21dcff6aa0ea79d1a7fc9ad850c25faaad92671b2214a08f",
+        SPECS[6]: "4b91756dc4760d3c06ee033aaeb15ebf7683febe6bd6bd12",
+    }
+    assert {spec: encode(*drawn(spec, 0.1, 4, 0))[:24].hex() for spec in begin} == begin
 
 
 @pytest.mark.parametrize("shape", [(0, 28, 28), (1, 0, 28), (1, 28, 0)])
@@ -253,7 +306,9 @@ def test_a_network_at_the_limit_takes_seconds() -> None:
 def test_a_stride_that_is_the_size_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"size": 2, "stride": 2, "pad": 0}
     values = grammar._values
-    monkeypatch.setattr(grammar, "_values", lambda text: told if text == "maxpool 2" else values(text))
+    monkeypatch.setattr(
+        grammar, "_values", lambda text, before: told if text == "maxpool 2" else values(text, before)
+    )
     content = said(("maxpool 2", "linear 10"))
     monkeypatch.undo()
     with pytest.raises(GolfError):
@@ -339,6 +394,8 @@ TWINS = [
     ("conv 4 k5", "abs", "maxpool 2", "conv 6 k3", "relu", "maxpool 2", "conv 5 k3", "abs", "gap"),
     ("conv 8 k5 turns mirrors", "abs", "maxpool 3", "conv 3 k3", "leaky 0.1", "linear 10"),
     ("conv 4 k5", "prelu", "conv 4 k3 g2", "abs", "linear 10"),
+    ("conv 4 k5 s2", "abs", "conv 4 k1x3 same", "abs", "add abs1", "conv 5 k3", "abs", "linear 10"),
+    ("conv 4 k5", "conv 5 k1", "conv 5 k3 same", "add conv2", "linear 10"),
 ]  # fmt: skip
 
 

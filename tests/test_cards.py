@@ -20,7 +20,19 @@ from test_results import result
 ROOT = Path(__file__).parent.parent
 CONFIG = config.load(ROOT / "params.yaml")
 FACTS = Facts(
-    "mnist", "MNIST", "ylecun/mnist", (1, 28, 28), tuple("0123456789"), 0.13, 0.31, 55_000, 5000, 10_000, ""
+    "mnist",
+    "MNIST",
+    "ylecun/mnist",
+    (1, 28, 28),
+    tuple("0123456789"),
+    0.13,
+    0.31,
+    55_000,
+    5000,
+    10_000,
+    "",
+    (0.0,),
+    (255.0,),
 )
 
 

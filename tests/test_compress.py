@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -303,6 +304,43 @@ def test_a_killed_descent_goes_on_to_the_same_result(killed_after: int, train: S
         assert np.array_equal(a.parameters, b.parameters) and np.array_equal(a.mask, b.mask)
 
 
+def several(
+    starts: int, train: Split, kill_at: int = 0, state: Path | None = None
+) -> tuple[Descent, list[float]]:
+    """A descent from several starts, and the loss of every epoch that ran; it is killed in the `kill_at`th."""
+    descent = Descent(recipe(starts=starts, start_epochs=2), train, 3)
+    losses: list[float] = []
+
+    def each(step: Epoch, epoch: int, loss: float) -> None:
+        losses.append(loss)
+        if len(losses) == kill_at:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        descent.run(each, state)
+    return descent, losses
+
+
+def test_the_start_with_the_least_loss_goes_on(train: Split) -> None:
+    whole, losses = several(3, train)
+    assert whole.starts == losses[1:6:2] and len(set(whole.starts)) == 3
+    assert len(losses) == len(whole.plan) + 2 * 2  # two starts of two epochs were for nothing
+    alone, first = several(1, train)
+    assert alone.starts == [] and first[:2] == losses[:2]  # a single start is the first of several
+    assert np.argmin(whole.starts) != 0 and not np.array_equal(whole.weights, alone.weights)
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 5, 8])
+def test_a_descent_that_is_killed_among_its_starts_goes_on_to_the_same_result(
+    killed_after: int, train: Split, tmp_path: Path
+) -> None:
+    whole, losses = several(3, train)
+    several(3, train, killed_after, tmp_path)
+    resumed, rest = several(3, train, 0, tmp_path)
+    assert resumed.starts == whole.starts and rest == losses[-len(rest) :]
+    assert np.array_equal(resumed.weights, whole.weights)
+
+
 def test_the_price_of_weights_is_the_slope_of_the_log_sum() -> None:
     w = np.array([-1.0, -0.05, 0.3])
 
@@ -378,7 +416,7 @@ def test_a_recipe_refuses_sizes_that_do_not_fall_and_networks_that_cannot_be() -
     for network in odd:
         with pytest.raises(ValidationError):
             recipe(network=(*network, "linear 10"))
-    for change in ({"sizes": (100, 200)}, {"unknown": 1}):
+    for change in ({"sizes": (100, 200)}, {"unknown": 1}, {"starts": 2, "start_epochs": 5}, {"starts": 0}):
         with pytest.raises(ValidationError):
             recipe(**change)
 

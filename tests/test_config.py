@@ -105,7 +105,7 @@ def test_a_missing_key_is_named(tmp_path: Path, raw: dict[str, Any]) -> None:
         ("rows", "mine", {"by": "training", "seeds": [0], "method": "m"}, "mine: Field required"),
         ("rows", "My-row", {"by": "zeroing", "of": "tuned", "method": "m"}, "rows.My-row: a row's name"),
         ("datasets", "mnist", {"torchvison": "MNIST"}, "datasets.mnist.torchvison is not a known key; did you mean torchvision"),
-        ("datasets", "mnist", {"npz": "a.npz"}, "datasets.mnist: name one source, torchvision, npz, folder or bundled; found: torchvision and npz"),
+        ("datasets", "mnist", {"npz": "a.npz"}, "datasets.mnist: name one source, torchvision, npz, csv, folder or bundled; found: torchvision and npz"),
         ("datasets", "mnist", {"torchvision": None}, "datasets.mnist: name one source"),
         ("datasets", "digits", {"places": ["../shared"]}, "datasets.digits: only a data set of torchvision has places"),
         ("datasets", "digits", {"bundled": "iris"}, "datasets.digits.bundled = 'iris'"),

@@ -45,7 +45,17 @@ NORMAL = (0.1307, 0.3081)
 CLASSES = 10
 
 
-PLAIN = ("conv", "conv", "activation", "maxpool", "avgpool")
+SERIES = [  # six channels of 60 steps, halved by strides and pools, with sums over one layer and over three
+    "conv 6 k1x5 s1x2", "prelu", "maxpool 1x2", "conv 6 k1x3 same d1x2", "relu", "add maxpool1",
+    "conv 6 k1x3 same", "add add1", "abs", "maxpool 1x3 s1x2 p0x1", "conv 4 k1x3 same s1x2", "gap", "linear 10",
+]  # fmt: skip
+STRIDED = [  # colour, with strides that leave a remainder, and unlike down and across
+    "conv 6 k3x5 same s2x3", "prelu", "conv 6 k3 same d1x2 g2", "add conv1", "leaky 0.2", "maxpool 2x1",
+    "conv 5 k2x3 s1x2", "relu", "avgpool 2x1 s1", "linear 10",
+]  # fmt: skip
+SHAPES = {tuple(SERIES): (6, 1, 60), tuple(STRIDED): (3, 28, 30)}
+
+PLAIN = ("conv", "conv", "activation", "maxpool", "avgpool", "add")
 
 
 def random_spec(
@@ -54,16 +64,25 @@ def random_spec(
     """Up to five layers in any order the spec allows, then a head."""
     spec: list[str] = []
     kernels: list[tuple[str, str]] = []
-    for _ in range(rng.integers(0, 6)):
-        channels = Network.parse([*spec, "gap"], shape).layers[-1].in_shape[0]
+
+    def sides(least: int, most: int) -> str:
+        """Equal ones, unlike ones, or the sides of a series."""
+        a, b = (str(rng.integers(least, most + 1)) for _ in range(2))
+        return f"1x{a}" if shape[1] == 1 else a if rng.random() < 0.7 else f"{a}x{b}"
+
+    for _ in range(rng.integers(0, 7)):
+        before = Network.parse([*spec, "gap"], shape).layers
+        channels = before[-1].in_shape[0]
         match rng.choice(kinds):
             case "conv":
-                kernel = int(rng.integers(1, 8))
+                kernel = sides(1, 7)
                 words = ["conv", str(rng.integers(1, 9)), f"k{kernel}"]
-                if kernel % 2 and rng.random() < 0.4:
+                if rng.random() < 0.4:
                     words.append("same")
                 if rng.random() < 0.3:
-                    words.append(f"d{rng.integers(1, 5)}")
+                    words.append(f"s{sides(1, 3)}")
+                if rng.random() < 0.3:
+                    words.append(f"d{sides(1, 4)}")
                 if rng.random() < 0.4 and channels > 1:
                     groups = channels if channels % 2 or rng.random() < 0.5 else 2
                     words[1] = str(groups * rng.integers(1, 3))
@@ -77,14 +96,17 @@ def random_spec(
             case "activation":
                 layer = str(rng.choice(["relu", "leaky 0.2", "prelu"]))
             case "norm":
+                if before[-1].in_shape[1] * before[-1].in_shape[2] < 9:
+                    continue  # of few pixels nearly nothing is left, and rounding decides
                 layer = "norm"
+            case "add":
+                layer = f"add {rng.choice([one.name for one in before])}"
             case pool:
-                size = int(rng.integers(1, 5))
-                layer = f"{pool} {size}"
+                layer = f"{pool} {sides(1, 4)}"
                 if rng.random() < 0.5:
-                    layer += f" s{rng.integers(1, 5)}"
-                if pool == "maxpool" and size > 1 and rng.random() < 0.4:
-                    layer += f" p{rng.integers(1, size // 2 + 1)}"
+                    layer += f" s{sides(1, 4)}"
+                if pool == "maxpool" and rng.random() < 0.4:
+                    layer += f" p{rng.choice(['1', '2', '0x1', '1x0', '1x2'])}"
         try:
             network = Network.parse([*spec, layer, "gap"], shape)
         except GolfError:
@@ -94,6 +116,13 @@ def random_spec(
             kernels.append((network.layers[-2].name, layer))
     heads = (["linear 10"], ["linear 6", "relu", "linear 10 nobias"], ["conv 10 k1", "gap"])
     return spec + heads[rng.integers(len(heads))]
+
+
+def random_shape(rng: np.random.Generator) -> tuple[int, int, int]:
+    """Of images of one to three colours, or of series."""
+    if rng.random() < 0.2:
+        return int(rng.integers(1, 7)), 1, int(rng.integers(10, 100))
+    return int(rng.integers(1, 4)), int(rng.integers(5, 29)), int(rng.integers(5, 29))
 
 
 def random_parameters(rng: np.random.Generator, network: Network) -> np.ndarray:
@@ -116,7 +145,7 @@ def random_images(rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> n
 
 def case(spec: list[str], n: int = 100, seed: int = 0) -> tuple[Network, Any, Any, Any]:
     rng = np.random.default_rng(seed)
-    network = Network.parse(spec)
+    network = Network.parse(spec, SHAPES.get(tuple(spec), (1, 28, 28)))
     labels = rng.integers(0, CLASSES, n)
     return network, random_parameters(rng, network), random_images(rng, n, network.in_shape), labels
 
@@ -131,7 +160,7 @@ def test_logits_loss_and_gradient_are_those_of_pytorch_in_float64(seed: int) -> 
     """Ten random networks per seed: any layers, odd sizes, 1 to 70 images, ties, soft targets."""
     rng = np.random.default_rng(seed)
     for _ in range(10):
-        shape = (int(rng.integers(1, 3)), int(rng.integers(5, 29)), int(rng.integers(5, 29)))
+        shape = random_shape(rng)
         spec = random_spec(rng, shape)
         network = Network.parse(spec, shape)
         parameters = random_parameters(rng, network)
@@ -156,7 +185,7 @@ def test_logits_loss_and_gradient_are_those_of_pytorch_in_float64(seed: int) -> 
             assert distance(got_gradient, gradient) <= 1e-5, where
 
 
-@pytest.mark.parametrize("spec", [BLOG, SEPARABLE, NORMALISED, FINE, BORDERS])
+@pytest.mark.parametrize("spec", [BLOG, SEPARABLE, NORMALISED, FINE, BORDERS, SERIES, STRIDED])
 def test_the_networks_of_the_project_agree_with_pytorch_tensor_by_tensor(spec: list[str]) -> None:
     network, parameters, images, labels = case(spec)
     exact = Twin(network, *NORMAL, dtype="float64").exact_loss_gradient(parameters, images, labels)[1]
@@ -207,7 +236,7 @@ def test_the_first_of_equal_logits_is_the_answer() -> None:
         assert core.correct(parameters, images, np.ones(20, np.int64)) == 0
 
 
-@pytest.mark.parametrize("spec", [BLOG, FINE])
+@pytest.mark.parametrize("spec", [BLOG, FINE, SERIES, STRIDED])
 def test_the_number_of_threads_and_repetition_do_not_change_a_bit(spec: list[str]) -> None:
     network, parameters, images, labels = case(spec, n=333)
     candidates = np.random.default_rng(1).permutation(network.size)[:50]
@@ -255,8 +284,8 @@ def test_blank_rows_are_skipped_and_change_no_bit(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 3)), 17, 15)
     words = [f"conv 5 k{rng.choice([1, 3, 4, 5])}", f"conv 5 k{rng.choice([3, 5])} same"][seed % 2]
-    words += ["", " d2"][seed // 3 % 2]
-    network = Network.parse([words, "prelu", "maxpool 2", "conv 4 k3", "relu", "linear 10"], shape)
+    words += ["", " d2"][seed // 3 % 2] + ["", " s2", " s3x1"][seed // 4 % 3]
+    network = Network.parse([words, "prelu", "maxpool 2", "conv 4 k3 same", "relu", "linear 10"], shape)
     parameters, images = random_parameters(rng, network), random_images(rng, 90, shape)
     above, below = (seed + 2) % 9, rng.integers(0, 9)
     images[:, :, :above], images[:, :, 17 - below :] = 0, 0
@@ -276,7 +305,7 @@ def test_blank_rows_are_skipped_and_change_no_bit(seed: int) -> None:
         assert np.abs(of_bytes[1]).max() > 0
 
 
-@pytest.mark.parametrize("spec", [BLOG, SEPARABLE, FINE, BORDERS])
+@pytest.mark.parametrize("spec", [BLOG, SEPARABLE, FINE, BORDERS, SERIES, STRIDED])
 @pytest.mark.parametrize("n", [1, 4, 8])
 def test_a_group_that_is_half_empty_has_the_bits_of_a_full_one(spec: list[str], n: int) -> None:
     """Up to 8 images are computed alone; beside images whose targets weigh nothing, all 16 are."""
@@ -309,7 +338,7 @@ def turned_spec(rng: np.random.Generator, shape: tuple[int, int, int]) -> list[s
     spec: list[str] = []
     word, orbit = [("turns", 4), ("turns mirrors", 8)][rng.integers(2)]
     for _ in range(rng.integers(1, 4)):
-        options = rng.choice(["", " same", " d2", " same d2"])
+        options = rng.choice(["", " same", " d2", " same d2", " s2", " same s2"])
         more = [
             f"conv {orbit * rng.integers(1, 3)} k3{options} {word}",
             str(rng.choice(["abs", "relu", "prelu"])),
@@ -329,8 +358,8 @@ def test_zeros_cost_nothing_and_change_nothing(seed: int) -> None:
     """Random zeros and masks: near float64, the same bits dense and sparse, exactly 0 outside the mask."""
     rng = np.random.default_rng(seed)
     for turned in (False, True, False, True):
-        height, width = map(int, rng.integers(13, 29, 2))
-        shape = (1, height, height) if turned else (int(rng.integers(1, 3)), height, width)
+        side = int(rng.integers(13, 29))
+        shape = (1, side, side) if turned else random_shape(rng)
         network = Network.parse(turned_spec(rng, shape) if turned else random_spec(rng, shape, PLAIN), shape)
         alive = rng.random(network.size) < rng.choice([0.0, 0.1, 0.5, 0.9])
         if turned:  # biases stay: at exactly 0 PyTorch's |z| has the slope 0, the engine's -1
@@ -472,12 +501,13 @@ def test_an_epoch_of_adam_is_that_of_the_plain_loop_and_of_torch_optim(batch: in
     )  # float32 against float64, rounding adds up
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(10))
 def test_zeroing_decides_exactly_as_the_naive_loop(seed: int) -> None:
     """Masks, counts and progress; kept maps and none; tied kernels, groups, biases and slopes too."""
     rng = np.random.default_rng(seed)
-    shape, spec = (1, 28, 28), FINE if seed == 1 else NORMALISED
-    if seed > 1:
+    spec = [NORMALISED, FINE, SERIES, STRIDED][seed] if seed < 4 else []
+    shape = SHAPES.get(tuple(spec), (1, 28, 28))
+    if seed > 3:
         shape = (int(rng.integers(1, 3)), int(rng.integers(6, 15)), int(rng.integers(6, 15)))
         spec = random_spec(rng, shape)
     network = Network.parse(spec, shape)

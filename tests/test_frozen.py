@@ -18,7 +18,14 @@ from neural_golf.results.result import VERIFIED, Result, read_results, write_res
 from test_results import result
 
 ROOT = Path(__file__).parent.parent
-ROWS = {name: row.frozen for name, row in config.load(ROOT / "params.yaml").rows.items() if row.frozen}
+RAW = config.read(ROOT / "params.yaml")
+# For each workspace, "" being the project itself: its frozen rows and their commits.
+ROWS = [
+    (where, name, str(row["frozen"]))
+    for where in ("", *RAW.get("workspaces", {}))
+    for name, row in config.merged(RAW, where)["rows"].items()
+    if row.get("frozen")
+]
 
 
 def git(folder: Path, *words: str) -> str | None:
@@ -33,16 +40,20 @@ def written_down(raw: dict[str, Any], row: str) -> dict[str, Any]:
     return found | {"pack": raw.get("pack")} if line.get("by") == "packing" else found
 
 
-def broken_promises(folder: Path, row: str, commit: str) -> list[str]:
-    """What of a row is other than the commit says, or was scored by then."""
+def broken_promises(folder: Path, row: str, commit: str, workspace: str = "") -> list[str]:
+    """What of a row is other than the commit says, or was scored by then. The scores of workspaces are not
+    committed.
+    """
     then = git(folder, "show", f"{commit}:params.yaml")
     if then is None:
         return [f"{row}: there is no commit {commit} with a params.yaml"]
     if git(folder, "merge-base", "--is-ancestor", commit, "HEAD") is None:
         return [f"{row}: {commit} is not in the history of this commit"]
-    old = written_down(yaml.safe_load(then), row)
-    new = written_down(config.read(folder / "params.yaml"), row)
+    old = written_down(config.merged(yaml.safe_load(then), workspace), row)
+    new = written_down(config.merged(config.read(folder / "params.yaml"), workspace), row)
     found = [f"{row}: {what} is not as {commit} has it" for what in new if new[what] != old.get(what)]
+    if workspace:
+        return found
     scored = git(folder, "show", f"{commit}:{VERIFIED.as_posix()}") or ""
     files = {line.get("sha256") for line in csv.DictReader(io.StringIO(scored))}
     if any(r.row == row and r.sha256 in files for r in read_results(folder / VERIFIED)):
@@ -54,11 +65,11 @@ def whole_history(folder: Path) -> bool:
     return git(folder, "rev-parse", "--is-shallow-repository") == "false\n"
 
 
-@pytest.mark.parametrize("row", ROWS or [pytest.param("", marks=pytest.mark.skip("no row is frozen"))])
-def test_a_frozen_row_is_as_its_commit_says(row: str) -> None:
+@pytest.mark.parametrize(("workspace", "row", "commit"), ROWS)
+def test_a_frozen_row_is_as_its_commit_says(workspace: str, row: str, commit: str) -> None:
     if not whole_history(ROOT):
         pytest.skip("there is no Git history here, or not all of it")
-    assert broken_promises(ROOT, row, str(ROWS[row])) == []
+    assert broken_promises(ROOT, row, commit, workspace) == []
 
 
 @pytest.fixture
@@ -119,6 +130,14 @@ def test_a_row_that_was_changed_afterwards_breaks_it(
     for row in ("open98", "bytes98"):
         found = broken_promises(tmp_path, row, commit)
         assert [text.startswith(told[row]) for text in found] == [True] if row in told else found == []
+
+
+def test_a_row_of_a_workspace_keeps_its_promise_too(project: Callable[..., str], tmp_path: Path) -> None:
+    commit = project([])
+    assert broken_promises(tmp_path, "golf98", commit, "fashion") == []
+    project([], workspaces={"fashion": {"golf98": {"enter": [160]}}})
+    (text,) = broken_promises(tmp_path, "golf98", commit, "fashion")
+    assert text.startswith("golf98: settings is not as")
 
 
 def test_a_row_that_was_scored_by_then_breaks_it(project: Callable[..., str], tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ LABELS = np.zeros(40, np.uint8)
 
 def said(classes: np.ndarray) -> str:
     """Classes as the child sends them."""
-    return base64.b64encode(classes.tobytes()).decode()
+    return base64.b64encode(classes.astype(np.uint16).tobytes()).decode()
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,13 @@ def test_the_load_of_the_machine_does_not_decide(tmp_path: Path, monkeypatch: py
     assert [answer.refused for answer in answers] == ["it needs more than 1 seconds of processor time"]
 
 
+# A test that runs in the background or under nohup has been told to ignore two signals.
+HEARD = (
+    "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler)"
+)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_child_that_is_killed_from_outside_gives_no_verdict(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +182,8 @@ def test_a_child_that_is_killed_from_outside_gives_no_verdict(
     (tmp_path / "good.onnx").write_bytes(good())
     kill = f"child.os.kill(child.os.getpid(), {int(number)})"
     dies = sandbox_module._BOOT.replace(
-        "child.main(", f"import signal\nchild.judge = lambda *_: [{kill}, signal.pause()]\nchild.main("
+        "child.main(",
+        f"{HEARD}\nchild.judge = lambda *_: [{kill}, signal.pause()]\nchild.main(",
     )
     monkeypatch.setattr(sandbox_module, "_BOOT", dies)
     with pytest.raises(NoVerdict, match=rf"the child process was ended from outside \({number.name}\)"):
@@ -237,7 +245,8 @@ def test_one_file_without_a_verdict_and_no_file_has_one(
 
 # Nothing outlives the parent
 
-JUDGES = """
+JUDGES = f"""
+{HEARD}
 import sys, numpy as np
 from neural_golf.referee.verdict import verify_many
 print(0, flush=True)

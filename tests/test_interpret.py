@@ -168,10 +168,10 @@ def test_gradient_ascent_excites(here: Path, little: tuple[Path, Config]) -> Non
     found = read_subject(choose(read_results(), ["prelu"])[0])
     settings = little[1].interpret.excite.model_copy(update={"steps": 60})
     images = ascent.excite(found, settings)
-    assert images["features"].shape == (36, 28, 28)
+    assert images["features"].shape == (36, 1, 28, 28)
     again = ascent.excite(found, settings)
     assert all(np.array_equal(images[name], again[name]) for name in images)
-    maps = measure.activations(found, images["features"][:, None])["conv3"].reshape(36, 36)
+    maps = measure.activations(found, images["features"])["conv3"].reshape(36, 36)
     digits = measure.activations(found, data.read("test").pixels[:200])["conv3"].reshape(200, 36)
     assert (np.diag(maps) > digits.mean(axis=0)).mean() > 0.9
 

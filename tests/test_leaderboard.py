@@ -250,7 +250,8 @@ def spoil(folder: Path, how: str) -> tuple[str, str]:
             card.write_text(json.dumps(CARD | {"<b>\u202e": 1}))
             return (
                 folder.name,
-                "<b>\\u202e: no such key; a card has author, method, chosen_on, licence, links, code, seed, command",
+                "<b>\\u202e: no such key; a card has author, method, chosen_on, licence, links, code, seed, command, "
+                "frozen",
             )
         case "a card with an alias":
             card.write_text("author: &a Ann\nmethod: *a\nchosen_on: train\nlicence: MIT\n")

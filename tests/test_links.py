@@ -33,7 +33,7 @@ from neural_golf.packed.file import contents, write
 from neural_golf.packed.graph import to_onnx
 from neural_golf.results.result import golf_file
 from neural_golf.site.links import links, tables, text_of
-from test_bytes import BOMBS, GOLF98, SPECS, drawn, said
+from test_bytes import BOMBS, GOLF98, LATER_BOMBS, SPECS, drawn, said
 
 ROOT = Path(__file__).parent.parent
 MORE = [  # with those of test_bytes, every kind of layer and every word
@@ -205,8 +205,12 @@ def field(kind: str, **told: int) -> Callable[[pytest.MonkeyPatch], bytes]:
 
     def made(patch: pytest.MonkeyPatch) -> bytes:
         values = grammar._values
-        patch.setattr(grammar, "_values", lambda text: values(text) | (told if text.startswith(kind) else {}))
-        patch.setattr(grammar, "_text", lambda kind, values: next(texts))
+        patch.setattr(
+            grammar,
+            "_values",
+            lambda text, before: values(text, before) | (told if text.startswith(kind) else {}),
+        )
+        patch.setattr(grammar, "_text", lambda kind, values, before: next(texts))
         spec = ("conv 4 k3 nobias", "leaky 0.5", "maxpool 2", "linear 10 nobias")
         texts = iter(spec * 9)
         return encode(*drawn(spec, 0.3, 4, 0))
@@ -255,6 +259,7 @@ def test_impossible_and_enormous_networks_are_refused(
     monkeypatch.setattr(grammar, "MOST_LAYERS", 100)  # for the writer
     shapes = [said(("linear 10",), (1, 0, 28)), said(("conv 1 k1", "linear 10"), (0, 5, 5))]
     files = [said(spec) for spec, _ in BOMBS.values()] + shapes
+    files += [said(spec, version=2) for spec in LATER_BOMBS.values()]
     assert all("refused" in told for told in read(files, tmp_path))
     assert "refused" in read([b"\xff" * packed.MOST_BYTES], tmp_path)[0]
 

@@ -222,7 +222,8 @@ def test_git_takes_every_file_for_what_it_is() -> None:
     """Text taken for binary has no difference to show, and binary taken for text is changed."""
     listed = must("git", "ls-files", "--eol", cwd=ROOT).splitlines()
     of = {line.split("\t")[1]: line.split()[0] for line in listed}
-    assert {Path(name).suffix for name, kind in of.items() if kind == "i/-text"} <= {".onnx", ".gz", ".png"}
+    binary = {".onnx", ".golf", ".gz", ".png"}
+    assert {Path(name).suffix for name, kind in of.items() if kind == "i/-text"} <= binary
     assert set(of.values()) <= {"i/lf", "i/-text", "i/none"}
 
 

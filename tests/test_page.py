@@ -335,11 +335,25 @@ def test_a_seed_that_held_out_images_did_not_choose_holds_no_record() -> None:
         replace(missed, correct=9795, heldout_correct=4900),
         *others,
         *seeds(240, 9810, "heldout", size=240, heldout_correct=4899),
-        *seeds(180, 9990, "heldout", size=180, entered=False),
+        *seeds(180, 9790, "heldout", size=180, entered=False),
     ]
     assert board.record(results, 0.98, RULE) == results[10]
     filled = [mark.of for mark in marks(results, []) if not mark.hollow]
     assert filled == [results[0], results[10]]
+
+
+def test_what_a_recipe_holds_does_not_depend_on_what_is_entered() -> None:
+    """Neither does what it does not hold: an entry of an earlier run at such a size is passed over."""
+    results = [
+        *seeds(400, 9895, "heldout", size=400, entered=False),
+        *seeds(450, 9910, "heldout", size=450, entered=False),
+        *seeds(500, 9920, "heldout", size=500),
+    ]
+    assert board.record(results, 0.99, RULE) == results[10]
+    entry = board.Entry(1, results[0].variant.name, 400, 400, 9900, "held-out", "us", "", ())
+    challenge = board.Challenge("mnist-99", "", 9900, 10_000, (entry,), ())
+    (hole,) = board.holes((0.99,), "us", results, [challenge], [], RULE)
+    assert hole.holder and hole.holder.network == results[10].variant.name and hole.holder.mean
 
 
 def test_a_size_whose_mean_misses_the_goal_holds_no_record_not_even_on_the_leaderboard() -> None:
@@ -382,7 +396,8 @@ def test_the_first_screen_names_who_holds_each_record() -> None:
         "this project", "golf-heldout-240", 240, 9835, 10_000, Spread.of([0.9835] * 10)
     )  # fmt: skip
     assert holes[1].holder is None
-    shown = {"results": ours, "public": public, "examples": [], "challenges": [], "links": [], "handbook": ""}
+    shown = {"results": ours, "public": public, "examples": [], "challenges": [], "links": [], "handbook": "",
+             "classes": 10, "series": False, "draws": True}  # fmt: skip
     screen = render("hero.html.j2", holes=holes, **shown)
     assert "held by this project.</b> golf-heldout-240: 9,835 of 10,000 right" in screen
     assert "The recipe holds it: 98.35\xa0% is the mean over 10 seeds." in screen
@@ -445,7 +460,7 @@ def test_the_handbooks_table_is_taken_where_it_was_measured(tmp_path: Path) -> N
         for name in ("base", "relu")
     }
     path.write_text("<!-- measured: base relu -->\n<!-- end of measured -->")
-    pages.update(found, (0.98,), 260, tmp_path)
+    pages.update(found, (0.98,), 260, {}, tmp_path)
     table = markdown(build.measured(path))
     assert "non-zero needed for 98 %" in table and '<th scope="row">relu</th>' in table
     assert "measured" not in table

@@ -45,6 +45,15 @@ def test_pooling_before_relu_gives_the_same_values_and_gradients() -> None:
     assert all(torch.equal(ours, plain) for ours, plain in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("added", ["relu1", "maxpool1"])
+def test_what_is_added_to_another_layer_stays_where_it_is(added: str) -> None:
+    from neural_golf.train.reference import pooled_first
+
+    size = "maxpool 1" if added == "relu1" else "maxpool 2"
+    layers = Network.parse(["conv 3 k3", "relu", size, "conv 3 k3 same", f"add {added}", "linear 10"]).layers
+    assert pooled_first(layers) == list(layers)
+
+
 def test_a_killed_seed_goes_on_to_the_same_bits(tmp_path: Path, rng: np.random.Generator) -> None:
     network = Network.parse(["conv 4 k3", "relu", "maxpool 4", "dropout 0.25", "linear 10"], (1, 28, 28))
     section = Reference(network=network.spec, epochs=3, batch=16, learning_rate=1.0, precision="bfloat16")

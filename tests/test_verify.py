@@ -644,7 +644,7 @@ def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
     write_exported([record])
     monkeypatch.setattr(data, "read", lambda part: data.Split(*digits))
     monkeypatch.setattr(data, "facts", lambda: data.Facts(
-        "digits", "digits", "", (1, 28, 28), tuple("0123456789"), 0.1, 0.3, 1, 1, 1, ""
+        "digits", "digits", "", (1, 28, 28), tuple("0123456789"), 0.1, 0.3, 1, 1, 1, "", (0.0,), (255.0,)
     ))  # fmt: skip
     probed = []
 

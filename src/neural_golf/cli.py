@@ -69,7 +69,7 @@ def _run(words: Sequence[str]) -> int:
     _a_home_that_can_be_written_to()
     from neural_golf.referee import cli as referee  # it imports numpy, which reads the number of threads
 
-    parser = _parser()
+    parser = _parser(words)
     options = parser.parse_args(words)
     if options.command == "verify":
         referee.check_usage(options, parser.error)
@@ -145,7 +145,7 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(USAGE)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     from neural_golf.device import cli as device
     from neural_golf.leaderboard import cli as leaderboard
     from neural_golf.referee import cli as referee
@@ -180,8 +180,9 @@ def _parser() -> argparse.ArgumentParser:
         add("unpack", "write the ONNX file that a .golf file stands for", _unpack),
     )
     device.add_c_arguments(add("c", "write a network as C99 for a microcontroller", device.run_c))
-    device.add_plain_arguments(
-        add("plain", "write an ONNX file without kernels in several positions", device.run_plain)
+    _add_new(add("new", "write a folder in which the whole pipeline runs on your data", _new), words)
+    _add_prune_arguments(
+        add("prune", "set weights of anyone's trained network to zero, as far as its accuracy allows", _prune)
     )
     add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
@@ -205,6 +206,36 @@ def _add_pack_arguments(pack: argparse.ArgumentParser, unpack: argparse.Argument
     pack.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .golf file")
     unpack.add_argument("file", type=Path, help="the .golf file")
     unpack.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ONNX file")
+
+
+def _add_new(new: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """The arguments of `golf new`, for it alone: they need what only the extra `train` brings."""
+    if words[:1] == ["new"]:
+        from neural_golf.tasks.new import add_new_arguments
+
+        add_new_arguments(new)
+
+
+def _new(options: argparse.Namespace) -> int:
+    _needs("dvc", "snakemake")
+    from neural_golf.tasks.new import run_new
+
+    return run_new(options)
+
+
+def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="MODEL.onnx", help="a trained network, from any exporter")
+    data_help = "a .npz file (x_train, y_train), a folder of images by class, or a data set of params.yaml"
+    parser.add_argument("--data", required=True, metavar="D", help=data_help)
+    why = "the share of the held-out images that must be right afterwards, such as 0.98"
+    parser.add_argument("--keep", type=float, required=True, metavar="SHARE", help=why)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ONNX file")
+    parser.add_argument(
+        "--retrain",
+        action="store_true",
+        help="train on while weights are removed: fewer are left, in minutes",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the training (0)")
 
 
 def _rows_and_workspaces() -> list[tuple[str, str]]:
@@ -278,6 +309,12 @@ def _pack(options: argparse.Namespace) -> int:
     from neural_golf.quantise.command import run_pack
 
     return run_pack(options)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from neural_golf.prune.command import run_prune
+
+    return run_prune(options)
 
 
 def _unpack(options: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
 
-__all__ = ["Stages", "make_workspace", "run_stage"]
+__all__ = ["Stages", "init_dvc", "make_workspace", "run_stage", "seen_from"]
 
 STAMPS = Path(".golf/stamps")
 BUSY_SECONDS = 3600  # how long another run in this folder is waited for
@@ -234,9 +234,9 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
     for dataset in raw["datasets"].values():
         for key in ("npz", "folder"):
             if key in dataset:
-                dataset[key] = _seen_from(target, root, dataset[key])
+                dataset[key] = seen_from(target, root, dataset[key])
         if "places" in dataset:
-            dataset["places"] = [_seen_from(target, root, place) for place in dataset["places"]]
+            dataset["places"] = [seen_from(target, root, place) for place in dataset["places"]]
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
     if importlib.util.find_spec("torch") is None:
         for row in [name for name, row in raw["rows"].items() if row["by"] == "reference"]:
@@ -248,18 +248,25 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
     write_bytes(target / "dvc.yaml", yaml.safe_dump(stages, sort_keys=False, allow_unicode=True).encode())
     write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
     if not (target / ".dvc").exists():
-        made = subprocess.run(
-            [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"],
-            cwd=target,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode:
-            raise GolfError(f"dvc init in {target} failed: {' '.join(made.stderr.split())}")
+        _dvc_init(target, "--no-scm")
     settings = (root / ".dvc/config").read_text(encoding="utf-8")
     write_bytes(target / ".dvc/config", settings.replace("[core]\n", "[core]\n    no_scm = true\n").encode())
     return target
+
+
+def init_dvc(folder: Path) -> None:
+    """Make a folder a DVC project of its own, of the Git repository that it lies in, if it does in one."""
+    inside = any((place / ".git").exists() for place in folder.resolve().parents)
+    _dvc_init(folder, "--subdir" if inside else "--no-scm")
+    settings = "[core]\n    analytics = false\n    check_update = false\n"
+    write_bytes(folder / ".dvc/config", (settings + ("" if inside else "    no_scm = true\n")).encode())
+
+
+def _dvc_init(folder: Path, how: str) -> None:
+    command = [sys.executable, "-m", "dvc", "init", how, "-q"]
+    made = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise GolfError(f"dvc init in {folder} failed: {' '.join(made.stderr.split())}")
 
 
 def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
@@ -291,7 +298,7 @@ def _any_network(raw: dict[str, Any]) -> list[str]:
     return []
 
 
-def _seen_from(target: Path, root: Path, place: str) -> str:
+def seen_from(target: Path, root: Path, place: str) -> str:
     """A data set's place as seen from a workspace. Addresses and absolute folders stay as they are.
 
     The path is the shortest between the real folders, so that a workspace may lie anywhere.

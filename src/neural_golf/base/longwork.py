@@ -79,17 +79,19 @@ def _modules(stage: str) -> list[Path]:
     return sorted(f for f in files if f.suffix in (".py", ".cpp", ".hpp", ".inc"))
 
 
-def finished(state: Path, compute: Callable[[Path], Piece]) -> Piece:
+def finished(state: Path, compute: Callable[[Path], Piece], timed: bool = True) -> Piece:
     """The result of a piece: read from disk if an earlier run finished it, and otherwise computed and kept.
 
-    `compute` gets the folder, where it may keep state of its own to go on from.
+    `compute` gets the folder, where it may keep state of its own to go on from. Its seconds are noted where
+    `timed`: not for commands that people use outside the project.
     """
     path = state / "finished.safetensors"
     if not path.exists():
         start = time.perf_counter()
         tensors, record = compute(state)
         write_tensors(path, tensors, {"record": json.dumps(record)})
-        note_seconds(state.parent.name, state.name, time.perf_counter() - start)
+        if timed:
+            note_seconds(state.parent.name, state.name, time.perf_counter() - start)
     tensors, metadata = read_tensors(path)
     return tensors, json.loads(metadata["record"])
 

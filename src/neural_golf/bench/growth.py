@@ -42,8 +42,15 @@ def multiply_adds(network: Network) -> int:
         for after in layers[i + 1 :]:
             if after.kind == "maxpool":
                 height, width = (
-                    min(size, (windows - 1) * after.stride + after.kernel - after.pad)
-                    for size, windows in zip((height, width), after.out_shape[1:], strict=True)
+                    min(size, (windows - 1) * stride + kernel - pad)
+                    for size, windows, stride, kernel, pad in zip(
+                        (height, width),
+                        after.out_shape[1:],
+                        after.stride,
+                        after.kernel,
+                        after.pad,
+                        strict=True,
+                    )
                 )
             if not KINDS[after.kind].activation:
                 break

@@ -23,7 +23,7 @@ from neural_golf.engine import Engine, engine
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
 
-__all__ = ["Descent", "Snapshot", "price", "soft_targets"]
+__all__ = ["Descent", "Snapshot", "Vector", "price", "soft_targets"]
 
 Vector = NDArray[np.float32]
 PARTS = 8  # of an epoch of plain Adam; after each, its weights go into the average
@@ -67,58 +67,90 @@ class Descent:
 
     train: the images that gradients, Fisher matrices and nothing else see.
     teacher: probabilities [N, classes] of a large network, for recipes that distil.
+    start: parameters [n] of a trained network, whose zeros stay zeros; without them it starts anew.
     """
 
     def __init__(
         self, recipe: Recipe, train: data.Split, seed: int, teacher: Vector | None = None,
-        core: Engine | None = None,
+        core: Engine | None = None, start: Vector | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.train, self.seed = recipe, train, seed
-        self.techniques = techniques_of(recipe)
         self.network = Network.parse(recipe.network, train.pixels.shape[1:], recipe.seen_in)
         self.core = core or engine(self.network)
         self.seen = self.core.seen(train.pixels)
         self.targets = soft_targets(train.labels, teacher, recipe.distil)
-        size = self.network.size
-        self.weights = initialise(self.network, self.rng("start")).astype(np.float64)
-        self.average = self.weights.copy()
-        self.alive = np.arange(size)
-        self.moments = [np.zeros(size, np.float32), np.zeros(size, np.float32)]
-        self.adam_steps = 0
+        self.given = start
+        self.alive = np.arange(self.network.size) if start is None else np.flatnonzero(start)
         self.full: FullAdam | None = None
-        self.epoch = 0
-        rate = recipe.dense_rate
+        self.starts: list[float] = []  # the loss of each network that began
+        self._begin()
+        size, rate = len(self.alive), recipe.dense_rate
         half = [1 - 0.5 * k / recipe.dense_epochs for k in range(recipe.dense_epochs + 1)]
         dense = [Epoch(size, (rate * half[k], rate * half[k + 1])) for k in range(recipe.dense_epochs)]
         self.plan = dense + plan(recipe, size)
 
     def run(
-        self, each_epoch: Callable[[Epoch, int, float], None], state: Path | None = None, every: int = 5
-    ) -> list[Snapshot]:
+        self, each_epoch: Callable[[Epoch, int, float], None], state: Path | None = None, every: int = 5,
+        enough: Callable[[list[Snapshot]], bool] = lambda _: False,
+    ) -> list[Snapshot]:  # fmt: skip
         """All epochs; returns the snapshots, largest first.
 
         each_epoch(the epoch, its number counted from 1, its mean loss) is called after every epoch. With
-        `state`, a folder, the state is written there after every `every`th epoch and at snapshots.
+        `state`, a folder, the state is written there after every `every`th epoch and at snapshots. It ends
+        early where `enough` says so of the snapshots so far.
         """
         path = state / "descent.safetensors" if state else None
         snapshots = self._load(path) if path and path.exists() else []
-        while self.epoch < len(self.plan):
+        if len(self.starts) < self.recipe.starts != 1:
+            self._choose_start(each_epoch, path)
+        done = enough(snapshots)
+        while self.epoch < len(self.plan) and not done:
             step = self.plan[self.epoch]
-            self._resize(step)
-            for technique in self.techniques:
-                technique.before_epoch(self, step)
-            loss = self._train(step)
-            if not np.isfinite(self.weights).all():
-                raise GolfError(
-                    f"descent diverged in epoch {self.epoch + 1} (seed {self.seed}): lower the rate"
-                )
-            self.epoch += 1
+            self._one_epoch(step, each_epoch)
             if step.snapshot:
                 snapshots.append(Snapshot(len(self.alive), self.whole(self.average), self._mask()))
-            each_epoch(step, self.epoch, loss)
+                done = enough(snapshots)
             if path and (step.snapshot or self.epoch % every == 0):
                 self._save(path, snapshots)
         return snapshots
+
+    def _one_epoch(self, step: Epoch, each_epoch: Callable[[Epoch, int, float], None]) -> float:
+        self._resize(step)
+        for technique in self.techniques:
+            technique.before_epoch(self, step)
+        loss = self._train(step)
+        if not np.isfinite(self.weights).all():
+            raise GolfError(f"descent diverged in epoch {self.epoch + 1} (seed {self.seed}): lower the rate")
+        self.epoch += 1
+        each_epoch(step, self.epoch, loss)
+        return loss
+
+    def _begin(self) -> None:
+        """A network with fresh weights. Every start sees the same batches, so that losses can be compared."""
+        self.epoch = self.adam_steps = 0
+        self.techniques = techniques_of(self.recipe)
+        rng = self.rng(f"start {len(self.starts)}" if self.starts else "start")
+        first = initialise(self.network, rng) if self.given is None else self.given
+        self.weights = first.astype(np.float64)
+        self.average = self.weights.copy()
+        self.moments = [np.zeros(self.network.size, np.float32) for _ in range(2)]
+
+    def _choose_start(self, each_epoch: Callable[[Epoch, int, float], None], path: Path | None) -> None:
+        """Of several starts, go on with the one that has the least loss in the last of its `start_epochs`."""
+        best = (self.weights, self.average, self.moments, self.adam_steps)
+        while len(self.starts) < self.recipe.starts:
+            if self.starts:
+                self._begin()
+            loss = 0.0
+            for step in self.plan[: self.recipe.start_epochs]:
+                loss = self._one_epoch(step, each_epoch)
+            if not self.starts or loss < min(self.starts):
+                best = (self.weights, self.average, self.moments, self.adam_steps)
+            self.starts.append(loss)
+            if path:  # the best one so far; the others are not needed again
+                self.weights, self.average, self.moments, self.adam_steps = best
+                self._save(path, [])
+        self.weights, self.average, self.moments, self.adam_steps = best
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator for one purpose in one epoch: nothing has to be remembered to go on."""
@@ -244,6 +276,8 @@ class Descent:
             "v": self.moments[1],
             "count": np.array([self.epoch, self.adam_steps]),
         }
+        if self.starts:
+            tensors["starts"] = np.array(self.starts)
         if self.full:
             tensors |= {f"full.{name}": array for name, array in self.full.state().items()}
         if snapshots:
@@ -256,6 +290,7 @@ class Descent:
         self.weights, self.average, self.alive = t["weights"], t["average"], t["alive"]
         self.moments = [t["m"].copy(), t["v"].copy()]
         self.epoch, self.adam_steps = map(int, t["count"])
+        self.starts = list(map(float, t.get("starts", [])))
         full = {name.removeprefix("full."): array for name, array in t.items() if name.startswith("full.")}
         if full:
             self.full = FullAdam(len(self.alive), beta2=self.recipe.beta2, every=self.recipe.every)

@@ -1,4 +1,6 @@
-"""The stages of the rows made by descent: one per seed, with a snapshot at every size; some are entered."""
+"""The stages of the rows made by descent: one per seed, with a snapshot at every size; some are entered. And
+the descent of a network that is trained already, for `golf prune --retrain`.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +14,43 @@ from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, MODELS, PLOTS, write_bytes, write_json
-from neural_golf.compress.descent import Descent
+from neural_golf.compress.descent import Descent, Snapshot, Vector
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
 from neural_golf.config.recipe import Recipe
 from neural_golf.config.sections import DescentSettings
 from neural_golf.engine import engine
 from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
+from neural_golf.net.spec import Network
 
 __all__ = ["descend", "run"]
 
 
+PATIENCE = 4  # snapshots below the goal, one after the other, after which a descent that has a goal ends
+
+
 def descend(
-    row: str, name: str, recipe: Recipe, seed: int, train: data.Split, heldout: data.Split
-) -> longwork.Piece:
+    row: str, name: str, recipe: Recipe, seed: int, train: data.Split, heldout: data.Split, digest: str,
+    start: Vector | None = None, goal: int | None = None,
+) -> longwork.Piece:  # fmt: skip
     """One descent, kept in .golf: the arrays parameters and mask [snapshots, n], and a record for each
     snapshot.
+
+    digest: of the data. start: the parameters [n] of a trained network to begin with. With `goal`, a number
+    of held-out images, it ends once some snapshots in a row have fewer right.
     """
-    core = engine(data.network(recipe.network, recipe.seen_in))
+    core = engine(Network.parse(recipe.network, train.pixels.shape[1:], recipe.seen_in))
+
+    def right(snapshot: Snapshot) -> int:
+        return core.correct(snapshot.parameters, heldout.pixels, heldout.labels)
+
+    def enough(snapshots: list[Snapshot]) -> bool:
+        if goal is None or len(snapshots) < PATIENCE:
+            return False
+        return all(right(snapshot) < goal for snapshot in snapshots[-PATIENCE:])
 
     def compute(state: Path) -> longwork.Piece:
-        descent = Descent(recipe, train, seed)
+        descent = Descent(recipe, train, seed, start=start)
         total = len(descent.plan)
 
         def each_epoch(step: Epoch, epoch: int, loss: float) -> None:
@@ -40,7 +58,7 @@ def descend(
                 text = f"epoch {epoch}/{total}, {step.size} parameters left, loss {loss:.4f}"
                 longwork.say(row, name, text)
 
-        snapshots = descent.run(each_epoch, state)
+        snapshots = descent.run(each_epoch, state, enough=enough)
         records = [
             Run(
                 seed, "heldout", size=snapshot.size,
@@ -54,8 +72,9 @@ def descend(
         }
         return tensors, {"runs": [asdict(record) for record in records]}
 
-    key = longwork.folder(row, recipe=recipe.model_dump(), seed=seed, data=data.digest())
-    return longwork.finished(key, compute)
+    own = {} if start is None else {"start": start.tobytes().hex(), "goal": goal}
+    key = longwork.folder(row, recipe=recipe.model_dump(), seed=seed, data=digest, **own)
+    return longwork.finished(key, compute, timed=start is None)
 
 
 def run(config: Config, row: str) -> None:
@@ -64,10 +83,10 @@ def run(config: Config, row: str) -> None:
     if section.recipe.distil:
         raise GolfError(f"params.yaml: {row}.recipe.distil: only `golf handbook` has a teacher to learn from")
     network = data.network(section.recipe.network, section.recipe.seen_in)
-    train, heldout = data.read("train"), data.read("heldout")
+    train, heldout, digest = data.read("train"), data.read("heldout"), data.digest()
     results = longwork.in_parallel(
         config.rows[row].seeds,
-        lambda seed: descend(row, f"seed {seed}", section.recipe, seed, train, heldout),
+        lambda seed: descend(row, f"seed {seed}", section.recipe, seed, train, heldout, digest),
     )
     # params.yaml says which sizes are entered before anything is trained, so no score decides it.
     runs = tuple(

@@ -90,12 +90,12 @@ def techniques_of(recipe: Recipe) -> list[Technique]:
 def check(config: Config) -> None:
     """Raises GolfError with one line that names the key, if some recipe's techniques are wrong."""
     recipes = {f"{row}.recipe": config.settings(row).recipe for row in config.rows_by("descent")}
-    handbook = config.handbook
-    arms = {
-        f"handbook.arms.{name}": Recipe(**{**handbook.recipe.model_dump(), **change})
-        for name, change in handbook.arms.items()
-    }
-    for key, recipe in {**recipes, "search.recipe": config.search.recipe, **arms}.items():
+    if handbook := config.handbook:
+        base = handbook.recipe.model_dump()
+        recipes |= {f"handbook.arms.{k}": Recipe(**{**base, **change}) for k, change in handbook.arms.items()}
+    if config.search:
+        recipes["search.recipe"] = config.search.recipe
+    for key, recipe in recipes.items():
         try:
             techniques_of(recipe)
         except GolfError as error:

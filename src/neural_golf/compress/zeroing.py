@@ -1,4 +1,5 @@
-"""Zeroing one weight at a time: the stages of the rows that are made this way, pruned and prelu_pruned.
+"""Zeroing one weight at a time: the stages of the rows that are made this way, pruned and prelu_pruned, and
+what `golf prune` shares with them.
 
 It is done as the blog did it, in one pass over the weights of convolutions and linear layers (not the biases
 and not the slopes). Each weight is set to zero, and it stays zero if the network still has the accuracy asked
@@ -11,6 +12,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +23,23 @@ from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, MODELS, PLOTS, read_tensors, write_csv, write_json, write_tensors
 from neural_golf.base.statistics import needed
 from neural_golf.config import Config
-from neural_golf.engine import Engine, engine
+from neural_golf.engine import Engine, Progress, engine
 from neural_golf.net.checkpoint import Checkpoint, Judge, Order, Run, read_checkpoint, write_checkpoint
 from neural_golf.net.parameters import masked
 
-__all__ = ["run", "saliency", "zero"]
+__all__ = ["Zeroes", "candidates", "run", "saliency", "zero"]
 
 Vector = NDArray[np.float32]
 CHUNK = 100  # candidates between two saves of the state
+
+
+class Zeroes(Protocol):
+    """What can set one weight after the other to zero: an `Engine`, or a network that onnxruntime runs."""
+
+    def zero_one_by_one(
+        self, parameters: Vector, candidates: NDArray[np.int64], images: NDArray[Any], labels: NDArray[Any],
+        threshold: int, progress: Progress | None = None,
+    ) -> NDArray[np.bool_]: ...  # fmt: skip
 
 
 def saliency(core: Engine, parameters: Vector, images: data.Split) -> Vector:
@@ -43,13 +54,28 @@ def saliency(core: Engine, parameters: Vector, images: data.Split) -> Vector:
     return np.asarray(np.square(parameters, dtype=np.float64) * fisher / 2, np.float32)
 
 
-def zero(
-    row: str, name: str, core: Engine, parameters: Vector, order: NDArray[np.int64],
-    judge: data.Split, threshold: int, state: Path,
-) -> longwork.Piece:  # fmt: skip
-    """One pass over `order`, which goes on from `state`. Returns mask [n] and the curve of accepted zeros.
+def candidates(
+    core: Engine, parameters: Vector, order: Order, images: data.Split, everything: bool = False
+) -> NDArray[np.int64]:
+    """The weights of convolutions and linear layers, or with `everything` all parameters, in the order in
+    which they are tried: as they stand in the network, or those first without which the loss on `images`
+    rises least.
+    """
+    weights = np.arange(core.network.size) if everything else core.network.weights()
+    if order != "saliency":
+        return weights
+    return np.asarray(weights[np.argsort(saliency(core, parameters, images)[weights], kind="stable")])
 
-    curve: int [accepted, 2], the number of zeros so far and of the images that were then right.
+
+def zero(
+    row: str, name: str, core: Zeroes, parameters: Vector, order: NDArray[np.int64],
+    judge: data.Split, threshold: int, state: Path, every: int = CHUNK,
+) -> longwork.Piece:  # fmt: skip
+    """One pass over `order`, which goes on from `state`, where it is saved after `every` candidates. Returns
+    mask [n] and the curve of accepted zeros.
+
+    curve: int [accepted, 2], the number of zeros so far and of the images that were then right. (Where
+    several are set at once, the curve has one line for them.)
     """
     path = state / "pass.safetensors"
     if path.exists():
@@ -57,19 +83,20 @@ def zero(
         mask, curve, first = saved["mask"].astype(bool), saved["curve"], int(metadata["done"])
     else:
         mask, curve, first = np.ones(len(parameters), bool), np.empty((0, 2), np.int64), 0
-    for start in range(first, len(order), CHUNK):
-        chunk = order[start : start + CHUNK]
-        accepted: list[tuple[int, int]] = []
+    for start in range(first, len(order), every):
+        chunk = order[start : start + every]
+        before = int((~mask).sum())
+        accepted: list[tuple[int, int]] = [(before, 0)]
 
-        def note(done: int, zeroed: int, correct: int, first: int = len(curve)) -> None:
-            if zeroed > len(accepted):  # noqa: B023 (called before the next chunk begins)
-                accepted.append((first + zeroed, correct))  # noqa: B023
+        def note(done: int, zeroed: int, correct: int) -> None:
+            if before + zeroed > accepted[-1][0]:  # noqa: B023 (called before the next chunk begins)
+                accepted.append((before + zeroed, correct))  # noqa: B023
 
         now = masked(parameters, mask)
         mask = mask & core.zero_one_by_one(now, chunk, judge.pixels, judge.labels, threshold, note)
-        curve = np.concatenate([curve, np.array(accepted, np.int64).reshape(-1, 2)])
+        curve = np.concatenate([curve, np.array(accepted[1:], np.int64).reshape(-1, 2)])
         write_tensors(path, {"mask": mask, "curve": curve}, {"done": str(start + len(chunk))})
-        longwork.say(row, name, f"{start + len(chunk)}/{len(order)} weights tried, {len(curve)} zeroed")
+        longwork.say(row, name, f"{start + len(chunk)}/{len(order)} weights tried, {(~mask).sum()} zeroed")
     return {"mask": mask, "curve": curve}, {}
 
 
@@ -115,10 +142,7 @@ def run(config: Config, row: str) -> None:
 
         def compute(state: Path) -> longwork.Piece:
             core = engine(network)  # of its own: one engine does one thing at a time
-            order = network.weights()
-            if order_name == "saliency":
-                images = train[: section.saliency_images]
-                order = order[np.argsort(saliency(core, parameters, images)[order], kind="stable")]
+            order = candidates(core, parameters, order_name, train[: section.saliency_images])
             tensors, _ = zero(row, name, core, parameters, order, parts[judge], goals[judge], state)
             baked = masked(parameters, tensors["mask"].astype(bool))
             scored = {"train": train, "heldout": heldout, judge: parts[judge]}

@@ -10,15 +10,16 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from types import NoneType
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import parse_yaml
+from neural_golf.config.dataset import Dataset
 from neural_golf.config.sections import (
     Data,
-    Dataset,
     DescentSettings,
     Handbook,
     Interpret,
@@ -46,7 +47,7 @@ SETTINGS: dict[str, type[Section]] = {
     "packing": PackingSettings,
 }
 # Commands of `golf` that are no section: no row and no workspace may have these names.
-COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "stage", "submit", "unpack"})
+COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "new", "stage", "submit", "unpack"})
 
 
 class Config(Section):
@@ -55,10 +56,10 @@ class Config(Section):
     data: Data
     datasets: dict[str, Dataset]
     rows: dict[str, Row]
-    tune: Tune
+    tune: Tune | None = None  # a run in which no row needs the study may be without it
     prune: Prune
-    handbook: Handbook
-    search: Search
+    handbook: Handbook | None = None
+    search: Search | None = None
     pack: Pack
     verify: Verify
     ladder: Ladder
@@ -74,6 +75,12 @@ class Config(Section):
     def dataset(self) -> Dataset:
         """The data set that this run uses."""
         return self.datasets[self.data.dataset]
+
+    def needed(self, name: Literal["tune", "handbook", "search"]) -> Any:
+        """A section that a run may be without. Raises GolfError where this one is."""
+        if (found := getattr(self, name)) is None:
+            raise GolfError(f"params.yaml: there is no section {name}, which `golf {name}` is told by")
+        return found
 
     def rows_by(self, *makers: str) -> list[str]:
         """The names of the rows that are made by one of `makers`, in the ladder's order."""
@@ -111,6 +118,12 @@ class Config(Section):
             raise ValueError(f"data.dataset = {self.data.dataset!r} is not in datasets; there are {have}")
         self._sources_fit()
         self._networks_fit()
+        untold = [name for name in self.rows_by("training") if not self.settings(name).chosen]
+        if untold and not self.tune:
+            raise ValueError(
+                f"{untold[0]}: give batch, learning_rate, step and gamma, or a section tune, whose study "
+                "chooses them"
+            )
         taken = {*COMMANDS, *type(self).model_fields, *self.rows} & set(self.workspaces)
         if taken:
             raise ValueError(
@@ -139,8 +152,9 @@ class Config(Section):
         """Where the table tells the images' shape: a network that does not fit is found before any work."""
         if self.dataset.shape is None:
             return
-        for name in ("tune", *self.rows_by("reference", "training", "descent")):
-            section = self.tune if name == "tune" else self.settings(name)
+        told: dict[str, Any] = {"tune": self.tune} if self.tune else {}
+        told |= {row: self.settings(row) for row in self.rows_by("reference", "training", "descent")}
+        for name, section in told.items():
             spec, key = (
                 (section.recipe.network, f"{name}.recipe")
                 if hasattr(section, "recipe")
@@ -260,7 +274,8 @@ def _siblings(model: Any, loc: tuple[int | str, ...]) -> list[str]:
     for part in loc[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         if field is not None:
-            model = field.annotation
+            kinds = get_args(field.annotation)  # of a section that may be missing: its type, and None's
+            model = kinds[0] if NoneType in kinds else field.annotation
         else:  # a key of a table: its values have one type
             arguments = getattr(model, "__args__", ())
             model = arguments[-1] if arguments else None

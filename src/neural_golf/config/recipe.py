@@ -99,6 +99,8 @@ class Recipe(Formed):
     batch: Count
     dense_epochs: Count  # before the first weight is removed
     dense_rate: Positive
+    starts: Count = 1  # networks that begin; the one that learns fastest goes on
+    start_epochs: Count = 4  # of each, where there are several
     fast_to: Count  # until this size, weights are removed fast
     fast_epochs: Count
     slow_epochs: Zero  # from there to the last of `sizes`
@@ -125,6 +127,8 @@ class Recipe(Formed):
 
     @model_validator(mode="after")
     def _falling(self) -> Recipe:
+        if self.starts > 1 and self.start_epochs > self.dense_epochs:
+            raise ValueError("start_epochs: at most as many as dense_epochs")
         if list(self.sizes) != sorted(set(self.sizes), reverse=True):
             raise ValueError("sizes must fall: each one below the one before, none twice")
         return self

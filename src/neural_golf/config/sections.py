@@ -11,7 +11,6 @@ from neural_golf.config.recipe import Augment, Formed, Recipe, readable
 __all__ = [
     "Blog",
     "Data",
-    "Dataset",
     "DescentSettings",
     "Excite",
     "Handbook",
@@ -57,40 +56,6 @@ class Data(Section):
     dataset: str
     heldout: Count
     seed: Seed
-
-
-class Dataset(Section):
-    """One entry of the table of data sets: where it comes from (exactly one source) and what it is called."""
-
-    torchvision: str | None = None  # a class of torchvision.datasets, from one of `places`
-    npz: str | None = None  # a file with x_train, y_train and, if there is a test part, x_test, y_test
-    folder: str | None = None  # a folder with a folder of images per class, or with train and test of such
-    bundled: Literal["digits"] | None = None  # what a package brings: scikit-learn's digits
-    places: tuple[str, ...] = ()  # folders or addresses, tried in this order
-    title: str = ""
-    huggingface: str = ""  # its identifier there, for the model cards
-    classes: tuple[str, ...] = ()  # their names; without them, the labels
-    # Of an image, channels, height, width: where it is told, networks that do not fit are found at once.
-    shape: tuple[Count, Count, Count] | None = None
-    test: Count | None = None  # images split off for the test, where the source has no test part
-    # Inputs are (pixel / 255 - mean) / std; without them, those of the training part.
-    mean: float | None = None
-    std: Positive | None = None
-
-    @property
-    def source(self) -> str:
-        """The name of its source: torchvision, npz, folder or bundled."""
-        return next(name for name in ("torchvision", "npz", "folder", "bundled") if getattr(self, name))
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        named = [name for name in ("torchvision", "npz", "folder", "bundled") if getattr(self, name)]
-        if len(named) != 1:
-            told = " and ".join(named) or "none"
-            raise ValueError(f"name one source, torchvision, npz, folder or bundled; found: {told}")
-        if self.places and named != ["torchvision"]:
-            raise ValueError("only a data set of torchvision has places")
-        return self
 
 
 class Blog(Section):

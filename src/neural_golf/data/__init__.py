@@ -6,6 +6,7 @@ something depends on train and heldout and has no way to see test.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,9 +21,23 @@ from neural_golf.engine import Engine
 from neural_golf.net.form import Form
 from neural_golf.net.spec import Network
 
-__all__ = ["FOLDER", "Facts", "Split", "digest", "facts", "network", "read", "score", "write_facts"]
+__all__ = [
+    "FOLDER",
+    "MOST_CLASSES",
+    "Facts",
+    "Loaded",
+    "Split",
+    "at_home",
+    "digest",
+    "facts",
+    "network",
+    "read",
+    "score",
+    "write_facts",
+]
 
 FOLDER = Path("data")
+MOST_CLASSES = 1000
 FACTS = METRICS / "data.json"
 
 
@@ -30,7 +45,7 @@ FACTS = METRICS / "data.json"
 class Split:
     """One part of a data set: images as uint8 [n, channels, height, width] and their labels [n].
 
-    0 is background; label k is class k.
+    Label k is class k. A series of several channels is an image of height 1.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,11 +59,25 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """A data set as its source gives it. `test` is None where the source has no test part.
+
+    low, high: for each channel, which of the source's numbers the pixels 0 and 255 stand for.
+    """
+
+    train: Split
+    test: Split | None
+    classes: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
     """What `golf data` found out: names, the shape of an image, classes, normalisation, sizes and a digest.
 
-    Inputs are (pixel / 255 - mean) / std. Unfinished work depends on `digest`, so changed data never continue
-    it.
+    Inputs are (pixel / 255 - mean) / std; of `low` and `high` see `Loaded`. Unfinished work depends on
+    `digest`, so changed data never continue it.
     """
 
     dataset: str
@@ -62,6 +91,33 @@ class Facts:
     heldout: int
     test: int
     digest: str
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @property
+    def series(self) -> bool:
+        """Whether its images are series, that is of height 1."""
+        return self.shape[1] == 1
+
+    @property
+    def input(self) -> str:
+        """What a number of a network's input is, in words."""
+        if not self.series and self.low == (0.0,) and self.high in ((255.0,), (1.0,)):
+            return "pixel / 255, so 0 is background and 1 is ink"
+        if not self.series and len(set(self.low)) == len(set(self.high)) == 1:
+            low, high = self.low[0], self.high[0]
+            return (
+                "pixel / 255" if (low, high) == (0, 255) else
+                "the pixels as they are, from 0 to 1" if (low, high) == (0, 1) else
+                f"(pixel - {low:g}) / {high - low:g}, cut off at 0 and 1"
+            )  # fmt: skip
+        ranges = ", ".join(f"{low:g} to {high:g}" for low, high in zip(self.low, self.high, strict=True))
+        return f"0 to 1 for the range of each channel, cut off beyond it: {ranges}"
+
+
+def at_home(place: str) -> Path:
+    """A path in which ~ is a home. A home that there is not stays as it is written, and is then not found."""
+    return Path(os.path.expanduser(place))  # noqa: PTH111 (Path's raises RuntimeError instead)
 
 
 def read(part: str) -> Split:
@@ -74,7 +130,8 @@ def facts() -> Facts:
     """What the stage `data` wrote down. Raises GolfError if it has not run."""
     found = read_json(FACTS)
     try:
-        return Facts(**{**found, "shape": tuple(found["shape"]), "classes": tuple(found["classes"])})
+        lists = ("shape", "classes", "low", "high")
+        return Facts(**{**found, **{name: tuple(found[name]) for name in lists}})
     except (TypeError, KeyError):
         raise GolfError(
             f"{FACTS} is of another version of this project: run the stage `data` again"

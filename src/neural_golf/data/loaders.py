@@ -1,7 +1,6 @@
 """Where data sets come from: one loader per kind of source, and the table of them.
 
-A loader takes the data set's line of the table in params.yaml and gives its training and test parts, the
-latter None where the source has none, and the names of the classes.
+A loader takes the data set's line of the table in params.yaml and gives what is `Loaded`.
 """
 
 from __future__ import annotations
@@ -9,26 +8,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
+import math
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.lib import format
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
-from neural_golf.config.sections import Dataset
-from neural_golf.data import FOLDER, Split
+from neural_golf.config.dataset import Dataset
+from neural_golf.data import FOLDER, Loaded, Split, at_home
+from neural_golf.data.arrays import Raw, in_pieces, loaded
+from neural_golf.data.series import from_csv
 
-__all__ = ["LOADERS", "Loaded", "enlarged"]
-
-Loaded = tuple[Split, Split | None, tuple[str, ...]]
+__all__ = ["LOADERS", "enlarged"]
 
 
 def from_torchvision(name: str, dataset: Dataset) -> Loaded:
@@ -44,7 +44,7 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
         raise GolfError(f"params.yaml: datasets.{name}.torchvision: there is no {dataset.torchvision} there")
     if not dataset.places:  # torchvision's own addresses
         try:
-            return _torchvision_sets(name, kind)
+            return _torchvision_sets(name, kind, dataset)
         except (RuntimeError, OSError, ValueError, EOFError, HTTPException) as error:
             told = (" ".join(str(error).split()) or type(error).__name__)[:300]
             raise GolfError(f"{name} cannot be had from torchvision's own addresses: {told}") from None
@@ -58,7 +58,7 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
     whys = []
     for place in dataset.places:
         remote = bool(urlsplit(place).scheme)
-        folder = _at_home(place)
+        folder = at_home(place)
         why = None if remote else _folder_problem(folder, kind.resources)
         if why is None:
             for file, _ in kind.resources:
@@ -68,9 +68,8 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
                 if not remote:
                     shutil.copyfile(folder / file, raw / file)
             try:
-                made = _torchvision_sets(
-                    name, type(kind.__name__, (kind,), {"mirrors": [place.rstrip("/") + "/"]})
-                )
+                mirrored = type(kind.__name__, (kind,), {"mirrors": [place.rstrip("/") + "/"]})
+                made = _torchvision_sets(name, mirrored, dataset)
                 print(f"data: {name} from {place}")
                 return made
             except (RuntimeError, OSError, ValueError, EOFError, HTTPException) as error:
@@ -83,10 +82,11 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
     )
 
 
-def _torchvision_sets(name: str, kind: Any) -> Loaded:
+def _torchvision_sets(name: str, kind: Any, dataset: Dataset) -> Loaded:
+    more = {"split": dataset.split} if dataset.split else {}
     with contextlib.redirect_stdout(io.StringIO()):
         try:
-            parts = [kind(FOLDER / "raw", train=train, download=True) for train in (True, False)]
+            parts = [kind(FOLDER / "raw", train=train, download=True, **more) for train in (True, False)]
         except TypeError:
             try:
                 parts = [kind(FOLDER / "raw", split=split, download=True) for split in ("train", "test")]
@@ -101,13 +101,14 @@ def _torchvision_sets(name: str, kind: Any) -> Loaded:
             "an npz file or a folder of them"
         )
     labels = [np.asarray(getattr(part, "targets", getattr(part, "labels", None))) for part in parts]
-    (train, test), classes = _splits(name, [np.asarray(part.data) for part in parts], labels)
-    return train, test, classes
-
-
-def _at_home(place: str) -> Path:
-    """A path in which ~ is a home. A home that there is not stays as it is written, and is then not found."""
-    return Path(os.path.expanduser(place))  # noqa: PTH111 (Path's raises RuntimeError instead)
+    images = [np.asarray(part.data) for part in parts]
+    if kind.__name__ == "EMNIST":  # its files have rows and columns exchanged
+        images = [part.swapaxes(1, 2) for part in images]
+    if kind.__name__ == "QMNIST":  # beside the label, each has seven numbers about who wrote it
+        labels = [own[:, 0] if own.ndim == 2 else own for own in labels]
+    # MNIST's are such as "7 - seven".
+    names = [str(label).partition(" - ")[0] for label in getattr(parts[0], "classes", ())]
+    return loaded(name, [Raw.of(part) for part in images], labels, names)
 
 
 def _folder_problem(folder: Path, resources: list[tuple[str, str]]) -> str | None:
@@ -125,23 +126,65 @@ def _folder_problem(folder: Path, resources: list[tuple[str, str]]) -> str | Non
 
 def from_npz(name: str, dataset: Dataset) -> Loaded:
     """From a NumPy archive with x_train and y_train, and x_test and y_test if there is a test part."""
-    path = _at_home(str(dataset.npz))
+    path = at_home(str(dataset.npz))
+    key = f"params.yaml: datasets.{name}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in ("x_train", "y_train", "x_test", "y_test") if key in file}
+        with _readable(key, path), zipfile.ZipFile(path) as file:
+            have = {n.removesuffix(".npy") for n in file.namelist()}
     except FileNotFoundError:
-        raise GolfError(f"params.yaml: datasets.{name}.npz: there is no file {path}") from None
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        told = " ".join(str(error).split())
-        raise GolfError(f"params.yaml: datasets.{name}.npz: {path} cannot be read: {told}") from None
-    if not {"x_train", "y_train"} <= arrays.keys() or ("x_test" in arrays) != ("y_test" in arrays):
+        raise GolfError(f"{key}: there is no file {path}") from None
+    keys = [part for part in ("x_train", "y_train", "x_test", "y_test") if part in have]
+    if not {"x_train", "y_train"} <= have or ("x_test" in have) != ("y_test" in have):
         raise GolfError(
-            f"{path} holds {', '.join(arrays) or 'none'} of x_train, y_train, x_test and y_test; it needs "
+            f"{path} holds {', '.join(keys) or 'none'} of x_train, y_train, x_test and y_test; it needs "
             "the first two, and both others if there is a test part"
         )
-    parts = ["train", "test"] if "x_test" in arrays else ["train"]
-    splits, classes = _splits(name, [arrays[f"x_{p}"] for p in parts], [arrays[f"y_{p}"] for p in parts])
-    return splits[0], splits[1] if len(splits) > 1 else None, classes
+    parts = ["train", "test"] if "x_test" in have else ["train"]
+    with _readable(key, path), np.load(path, allow_pickle=False) as file:
+        labels = [np.asarray(file[f"y_{part}"]) for part in parts]
+    images = [_member(key, path, f"x_{part}") for part in parts]
+    return loaded(name, images, labels, kind=dataset.kind)
+
+
+@contextlib.contextmanager
+def _readable(key: str, path: Path) -> Iterator[None]:
+    """Raise GolfError for what a file that is no archive of arrays, or a damaged one, leads to."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        told = " ".join(str(error).split())
+        raise GolfError(f"{key}: {path} cannot be read: {told}") from None
+
+
+def _member(key: str, path: Path, name: str) -> Raw:
+    """An array of an archive, read a piece at a time. Nothing is unpickled."""
+
+    def header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+        read = (
+            format.read_array_header_1_0
+            if format.read_magic(file) == (1, 0)
+            else format.read_array_header_2_0
+        )
+        return read(file)
+
+    with _readable(key, path), zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        shape, turned, dtype = header(file)
+    if turned or dtype.hasobject or not shape or not dtype.itemsize:  # which is rare: as a whole
+        with _readable(key, path), np.load(path, allow_pickle=False) as arrays:
+            return Raw.of(np.asarray(arrays[name]))
+
+    def pieces() -> Iterator[NDArray[Any]]:
+        with _readable(key, path), zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            header(file)
+            for rows in in_pieces(shape, dtype.itemsize):
+                some = (rows.stop - rows.start, *shape[1:])
+                content = file.read(math.prod(some) * dtype.itemsize)
+                yield np.frombuffer(content, dtype).reshape(some)
+            file.read(1)  # at its end, its checksum is compared
+
+    return Raw(shape, dtype, pieces)
 
 
 def from_folder(name: str, dataset: Dataset) -> Loaded:
@@ -151,77 +194,36 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
     """
     from PIL import Image
 
-    root = _at_home(str(dataset.folder))
+    root = at_home(str(dataset.folder))
     if not root.is_dir():
         raise GolfError(f"params.yaml: datasets.{name}.folder: there is no folder {root}")
     both = (root / "train").is_dir() and (root / "test").is_dir()
-    images, labels = [], []
+    images: list[NDArray[np.uint8]] = []
+    labels = []
     for part in (root / "train", root / "test") if both else (root,):
         files = [f for f in sorted(part.glob("*/*")) if f.is_file() and not f.name.startswith(".")]
         if not files:
             raise GolfError(f"{part} has no images in folders named as their classes")
-        pixels = []
-        for file in files:
+        pixels: NDArray[np.uint8] | None = None
+        for k, file in enumerate(files):
             try:
                 with Image.open(file) as image:
-                    pixels.append(np.asarray(image.convert("RGB")))
+                    one = np.asarray(image.convert("RGB"))
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise GolfError(f"{file} is not an image: {' '.join(str(error).split())}") from None
-        odd = next((f for f, p in zip(files, pixels, strict=True) if p.shape != pixels[0].shape), None)
-        if odd is not None:
-            raise GolfError(f"{odd} is not as large as {files[0]}: all images must have one size")
-        images.append(np.stack(pixels))
+            if pixels is None:
+                pixels = np.empty((len(files), *one.shape), np.uint8)
+            if one.shape != pixels.shape[1:]:
+                raise GolfError(f"{file} is not as large as {files[0]}: all images must have one size")
+            pixels[k] = one
+        assert pixels is not None
+        images.append(pixels)
         labels.append(np.array([file.parent.name for file in files]))
-    if all((part == part[..., :1]).all() for part in images):
+    if all((one == one[..., :1]).all() for part in images for one in part):
         images = [part[..., 0] for part in images]
     else:
         images = [part.transpose(0, 3, 1, 2) for part in images]
-    splits, classes = _splits(name, images, labels)
-    return splits[0], splits[1] if both else None, classes
-
-
-def _splits(
-    name: str, images: list[NDArray[Any]], labels: list[NDArray[Any]]
-) -> tuple[list[Split], tuple[str, ...]]:
-    """Parts with uint8 images [n, channels, height, width] and labels from 0; and the names of the classes.
-
-    Images may be [n, h, w], [n, c, h, w] or [n, h, w, c]; uint8, or numbers from 0 to 1. Labels may be whole
-    numbers or texts. Raises GolfError in one line for anything else.
-    """
-    made = []
-    for pixels, own in zip(images, labels, strict=True):
-        if pixels.ndim == 3:
-            pixels = pixels[:, None]
-        elif pixels.ndim == 4 and pixels.shape[3] in (1, 3) and pixels.shape[1] not in (1, 3):
-            pixels = pixels.transpose(0, 3, 1, 2)
-        if pixels.ndim != 4 or not pixels.size:
-            raise GolfError(f"data set {name}: images of shape {pixels.shape}; [n, height, width] is needed")
-        if pixels.dtype != np.uint8:
-            if pixels.dtype.kind not in "iuf" or not np.isfinite(pixels).all():
-                raise GolfError(f"data set {name}: an image holds something that is not a finite number")
-            if pixels.min() < 0 or pixels.max() > 1:
-                raise GolfError(
-                    f"data set {name}: images of type {pixels.dtype} from {pixels.min():g} to "
-                    f"{pixels.max():g}; give uint8, or numbers from 0 to 1"
-                )
-            pixels = np.round(pixels * 255).astype(np.uint8)
-        if own.shape != (len(pixels),) or own.dtype.kind not in "iuU":
-            raise GolfError(
-                f"data set {name}: labels of shape {own.shape} and type {own.dtype} for {len(pixels)} "
-                "images; whole numbers or texts [n] are needed"
-            )
-        made.append((np.ascontiguousarray(pixels), own))
-    if any(pixels.shape[1:] != made[0][0].shape[1:] for pixels, _ in made):
-        raise GolfError(f"data set {name}: its training and test images have different shapes")
-    classes = np.unique(made[0][1])
-    for _, own in made[1:]:
-        unknown = np.setdiff1d(own, classes)
-        if len(unknown):
-            raise GolfError(f"data set {name}: no training image has the label {unknown[0]} of a test image")
-    if not 2 <= len(classes) <= 256:
-        raise GolfError(f"data set {name}: it has {len(classes)} classes; 2 to 256 can be told apart")
-    splits = [Split(p, np.searchsorted(classes, own).astype(np.uint8)) for p, own in made]
-    return splits, tuple(str(label) for label in classes)
+    return loaded(name, [Raw.of(part) for part in images], labels)
 
 
 def bundled_digits(name: str, dataset: Dataset) -> Loaded:
@@ -235,7 +237,7 @@ def bundled_digits(name: str, dataset: Dataset) -> Loaded:
     bundle = load_digits()
     large = enlarged(bundle.images * (255 / 16), 20)
     pixels = np.pad(large.round().astype(np.uint8)[:, None], ((0, 0), (0, 0), (4, 4), (4, 4)))
-    return Split(pixels, bundle.target.astype(np.uint8)), None, tuple(map(str, range(10)))
+    return Loaded(Split(pixels, bundle.target.astype(np.uint8)), None, tuple("0123456789"), (0.0,), (255.0,))
 
 
 def enlarged(images: NDArray[np.float64], size: int) -> NDArray[np.float32]:
@@ -261,6 +263,7 @@ def enlarged(images: NDArray[np.float64], size: int) -> NDArray[np.float32]:
 LOADERS: dict[str, Callable[[str, Dataset], Loaded]] = {
     "torchvision": from_torchvision,
     "npz": from_npz,
+    "csv": from_csv,
     "folder": from_folder,
     "bundled": bundled_digits,
 }

@@ -17,7 +17,7 @@ from neural_golf.net.spec import Network
 
 __all__ = ["Compiled", "instruction_sets"]
 
-INTERFACE = 4  # raised by one, here and in binding.cpp, whenever what passes between the two changes
+INTERFACE = 5  # raised by one, here and in binding.cpp, whenever what passes between the two changes
 if getattr(_core, "interface", 1) != INTERFACE:
     raise GolfError("the compiled core is older or newer than the code: `pip install -e .` builds it again")
 
@@ -47,7 +47,8 @@ class Compiled(Engine):
         super().__init__(network, mean, std, threads)
         wanted = os.environ.get("GOLF_INSTRUCTIONS", "") if instructions is None else instructions
         plain, source = network.unrolled() if network.equivariant else (network, None)
-        layers = [_as_tuple(layer) for layer in plain.layers]
+        places = {layer.name: place for place, layer in enumerate(plain.layers)}
+        layers = [_as_tuple(layer, places.get(layer.adds, -1)) for layer in plain.layers]
         sources = None if source is None else source.astype(np.int32)
         self._core = _core.Core(layers, plain.size, sources, network.size, mean, std, threads, wanted)
         self.sweep_bytes = 4 << 30  # memory for the maps of zero_one_by_one; beyond it, it is slower
@@ -140,7 +141,7 @@ class Compiled(Engine):
         return correct, loss
 
 
-def _as_tuple(layer: Layer) -> tuple[Any, ...]:
+def _as_tuple(layer: Layer, adds: int) -> tuple[Any, ...]:
     return (
         KINDS[layer.kind].core,
         layer.kernel,
@@ -153,4 +154,5 @@ def _as_tuple(layer: Layer) -> tuple[Any, ...]:
         layer.bias.offset if layer.bias else -1,
         layer.in_shape,
         layer.out_shape,
+        adds,
     )

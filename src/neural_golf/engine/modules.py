@@ -42,11 +42,36 @@ class Dropout(nn.Module):
         return x * keep / (1 - self.rate)
 
 
+class Add(nn.Module):
+    """Adds what an earlier layer, which it knows by name, has put out; `Residual` hands that over."""
+
+    def __init__(self, of: str) -> None:
+        super().__init__()
+        self.of = of
+
+    def forward(self, x: Tensor, earlier: Tensor) -> Tensor:
+        return x + earlier.reshape(x.shape)  # that of a linear layer is flat
+
+
+class Residual(nn.Sequential):
+    """Modules in order, some of which add what the module at a place of `named` has put out."""
+
+    named: dict[int, str]
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: dict[str, Tensor] = {}
+        for place, module in enumerate(self):
+            x = module(x, found[module.of]) if isinstance(module, Add) else module(x)
+            found[self.named.get(place, "")] = x
+        return x
+
+
 def _conv(layer: Layer) -> nn.Module:
     return nn.Conv2d(
         layer.in_shape[0],
         layer.out_shape[0],
         layer.kernel,
+        layer.stride,
         padding=layer.pad,
         dilation=layer.dilation,
         groups=layer.groups,
@@ -70,6 +95,7 @@ MODULES: dict[str, Callable[[Layer], nn.Module]] = {
     "avgpool": lambda layer: nn.AvgPool2d(layer.kernel, layer.stride),
     "gap": lambda layer: nn.AdaptiveAvgPool2d(1),
     "norm": lambda layer: nn.InstanceNorm2d(layer.in_shape[0], EPSILON),
+    "add": lambda layer: Add(layer.adds),
     "dropout": lambda layer: Dropout(layer.value),
 }
 
@@ -82,6 +108,8 @@ def sequential(layers: Sequence[Layer], random: torch.Generator | None = None) -
     """
     parts: list[nn.Module] = []
     shared: dict[str, nn.Conv2d] = {}
+    named: dict[int, str] = {}  # by the places of their modules, layers whose output is added to another's
+    added = {layer.adds for layer in layers}
     flat = False  # whether the current values are [n, numbers]
     for layer in layers:
         module = MODULES[layer.kind](layer)
@@ -93,5 +121,12 @@ def sequential(layers: Sequence[Layer], random: torch.Generator | None = None) -
             module.weight = earlier.weight
         if isinstance(module, Dropout):
             module.random = random
+        if layer.name in added:
+            named[len(parts)] = layer.name
         parts.append(module)
-    return nn.Sequential(*parts, *([] if flat else [nn.Flatten()]))
+    parts += [] if flat else [nn.Flatten()]
+    if not named:
+        return nn.Sequential(*parts)
+    whole = Residual(*parts)
+    whole.named = named
+    return whole

@@ -58,7 +58,7 @@ def run(config: Config) -> None:
     """Every arm with every seed; seed k trains on all but fold k of the training images."""
     technique.check(config)
     rounded = rounding.tables(config)  # first, because results that cannot be read should be told at once
-    section = config.handbook
+    section = config.needed("handbook")
     parts = [data.read("train"), data.read("heldout")]
     everything = data.Split(
         np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts])

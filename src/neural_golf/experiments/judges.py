@@ -32,7 +32,7 @@ def tables(config: Config, found: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 
     found: the handbook's summary of each arm.
     """
-    facts, section = data.facts(), config.handbook
+    facts, section = data.facts(), config.needed("handbook")
     fold = (facts.train + facts.heldout) // section.seeds
     judges = {
         "held-out": facts.heldout,

@@ -34,7 +34,7 @@ def run(config: Config) -> None:
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
-    section = config.search
+    section = config.needed("search")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     train, heldout = data.read("train"), data.read("heldout")
     state = longwork.folder("search", settings=section.model_dump(exclude={"trials"}), data=data.digest())

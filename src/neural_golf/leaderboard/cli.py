@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from neural_golf.leaderboard.entries import Card, Entry, Failed, load_card, submit, verified_entries
+from neural_golf.leaderboard.entries import (
+    Card,
+    Entry,
+    Failed,
+    TestSet,
+    load_card,
+    submit,
+    verified_entries,
+)
 from neural_golf.leaderboard.tables import outdated, write_tables
 from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
 from neural_golf.referee.cli import add_challenge, add_data, folders, verdict_table
@@ -88,7 +93,7 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     an entry; then nothing is written.
     """
 
-    def test_set(challenge: Challenge) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def test_set(challenge: Challenge) -> TestSet:
         return load_test_set(challenge, *folders(args))
 
     entries = verified_entries(args.leaderboard, test_set)

@@ -47,7 +47,7 @@ def kernels(subject: Subject) -> Figure:
     layers = weighted(subject.network)
     grids = [_grid(layer, subject) for layer in layers]
     places, wide, tall = _columns([grid.shape for grid, _ in grids])
-    scale = 0.088  # inches per weight
+    scale = min(0.088, 40 / max(wide, tall))  # inches per weight
     figure, axes = canvas(max((wide + 3) * scale, 4.0), tall * scale + 0.45)
     for layer, (grid, labels), (left, top) in zip(layers, grids, places, strict=True):
         _hinton(axes, grid, left, top)
@@ -166,7 +166,7 @@ def flow(subject: Subject, numbers: int) -> Figure:
         axes.scatter(np.full(len(outs), end), outs, s=34, color="white", edgecolor=INK, linewidth=1, zorder=3)
         last = layer is layers[-1]
         for number, y in enumerate(outs):
-            if last:
+            if last and len(outs) <= 60:  # more would cover one another
                 axes.text(end + 0.12, y, str(number), va="center", fontsize=10, fontweight="bold")
         if not last:  # the channel's map is what the next layer's kernels look at
             following = layers[column + 1]

@@ -17,7 +17,8 @@ __all__ = ["excite"]
 
 
 def excite(subject: Subject, settings: Excite) -> dict[str, NDArray[np.float32]]:
-    """Images that excite, by layer name: [channels, height, width] per convolution, and per feature.
+    """Images that excite, by layer name: [k, channels, height, width] for the k channels of each convolution
+    and for the k features. There are none without a convolution.
 
     Gradient ascent on the input, Adam, from seeded noise (Erhan et al. 2009). The aim for a feature
     is its value before its activation; for a channel, whose map can be excited anywhere, the mean
@@ -32,7 +33,7 @@ def excite(subject: Subject, settings: Excite) -> dict[str, NDArray[np.float32]]
         fields = _fields(height, width)
         aims = [Aim(channel, fields) for channel in range(channels)]
         found[network.layers[conv].name] = _ascend(subject, conv, aims, settings, settings.jitter)
-    if features(network).out_shape == (channels, height, width):
+    if found and features(network).out_shape == (channels, height, width):
         points = [(slice(y, y + 1), slice(x, x + 1)) for y in range(height) for x in range(width)]
         aims = [Aim(channel, [point]) for channel in range(channels) for point in points]
         # A single feature looks at one place: moving the image would smear it.
@@ -80,7 +81,7 @@ class Aim:
 def _ascend(
     subject: Subject, place: int, aims: list[Aim], settings: Excite, jitter: int
 ) -> NDArray[np.float32]:
-    """An image [aims, height, width] for each aim at the output of the layer at `place`."""
+    """An image [aims, channels, height, width] for each aim at the output of the layer at `place`."""
     plain = Plain(subject.network, subject.parameters, place + 1)
     shape = subject.network.in_shape
     rng = np.random.default_rng(settings.seed)
@@ -102,7 +103,7 @@ def _ascend(
         v += 0.001 * (gradient * gradient - v)
         x -= settings.rate / (1 - 0.9**step) * m / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
         np.clip(x, 0, 1, out=x)
-    return np.ascontiguousarray(x[0].transpose(2, 0, 1))
+    return np.ascontiguousarray(x.transpose(3, 0, 1, 2))
 
 
 def _roughness(x: Maps) -> Maps:

@@ -58,7 +58,7 @@ def claims(findings: Mapping[str, Findings], file_of: Callable[[str, str], Path]
             {name: file_of("excite", name) for name in findings},
         ),
     ]
-    return "\n".join(parts)
+    return "\n".join(filter(None, parts))
 
 
 def _table(
@@ -70,6 +70,8 @@ def _table(
     files: Mapping[str, Path],
 ) -> str:
     told = {name: cells for name, cells in rows.items() if cells}
+    if not told:
+        return ""
     count = Counter(cells[-1] for cells in told.values())
     verdict = ", ".join(f"{word} for {n} of {len(told)} networks" for word, n in count.items())
     lines = [
@@ -91,14 +93,18 @@ def _verdict(holds: bool) -> str:
     return "confirmed" if holds else "not confirmed"
 
 
-def _directions(found: Findings) -> tuple[str, ...]:
+def _directions(found: Findings) -> tuple[str, ...] | None:
     channels = found.channels
+    if not channels:
+        return None
     text = ", ".join(f"{c.channel}: {c.answers_to} ({c.selectivity:.2f})" for c in channels)
     return text, _verdict(set(DIRECTIONS) <= {c.answers_to for c in channels})
 
 
-def _inverted(found: Findings) -> tuple[str, ...]:
+def _inverted(found: Findings) -> tuple[str, ...] | None:
     channels = found.channels
+    if not channels:
+        return None
     text = ", ".join(f"{c.channel}: {c.agreement_with_ink:+.2f}" for c in channels)
     return text, _verdict(sum(c.inverted for c in channels) == 1)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neural_golf import data
-from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, PLOTS, read_json, write_bytes
 from neural_golf.base.longwork import cores
 from neural_golf.config import Config
@@ -91,12 +90,19 @@ class Drawing:
 
 def drawings(config: Config) -> list[Drawing]:
     """Every figure that the stage draws with these settings, whether or not it exists yet."""
-    kinds = [(kind, "", *OVERVIEW[kind]) for kind in OVERVIEW]
+    kinds = [(kind, "", *OVERVIEW[kind]) for kind in _overview(config)]
     kinds += [(kind, name, *PORTRAIT[kind]) for name in config.interpret.networks for kind in PORTRAIT]
     return [
         Drawing(file_of(kind, name), kind, name, caption(draw), category)
         for kind, name, draw, category, _ in kinds
     ]
+
+
+def _overview(config: Config) -> list[str]:
+    """The figures of all networks together that this run has something for."""
+    without = {"pruning"} if not config.rows_by("zeroing") else set()
+    without |= {"study", "slices"} if not config.tune else set()
+    return [kind for kind in OVERVIEW if kind not in without]
 
 
 def file_of(kind: str, network: str = "") -> Path:
@@ -122,13 +128,6 @@ def caption_file(drawing: Drawing) -> str:
 def run(config: Config) -> None:
     """Draw every figure of `drawings`; write results/interpret.json."""
     names = config.interpret.networks
-    shape = data.facts().shape
-    if shape != (1, 28, 28):
-        told = "x".join(map(str, shape))
-        raise GolfError(
-            f"its strokes and drawings are made for images of 1x28x28, and these are {told}; the other "
-            "stages do without it: `snakemake ladder front`"
-        )
     choose(read_results(), names)  # a wrong name ends here, before any work
     # Processes, since most of the time goes into drawing, in Python. Spawned: a fork would inherit threads.
     with ProcessPoolExecutor(min(cores(), len(names)), get_context("spawn")) as pool:
@@ -162,17 +161,21 @@ def _portrait(config: Config, name: str) -> tuple[str, Findings]:
 def survey(config: Config, results: list[Result]) -> None:
     """The figures of all networks together."""
     rows = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("reference", "training")}
-    goals = {"test": config.prune.threshold, "heldout": config.prune.heldout_threshold}
+    thresholds = {"test": config.prune.threshold, "heldout": config.prune.heldout_threshold}
+    goals: dict[str, float] = {
+        judge: goal for judge, goal in thresholds.items() if judge in config.prune.judges
+    }
     trials = overview.read(PLOTS / "tune.csv")
     curves = {name: overview.read(PLOTS / f"{name}.csv") for name in config.rows_by("zeroing")}
-    figures = {
-        "front": overview.front(results, public_records(config), read_points()),
-        "training": overview.training({name: some for name, some in rows.items() if not some.empty}),
-        "pruning": overview.pruning({name: some for name, some in curves.items() if not some.empty}, goals),
-        "study": overview.study(trials, read_json(STUDY)["importance"]),
-        "slices": overview.slices(trials),
+    draw: dict[str, Callable[[], Figure]] = {
+        "front": lambda: overview.front(results, public_records(config), read_points()),
+        "training": lambda: overview.training({name: some for name, some in rows.items() if not some.empty}),
+        "pruning": lambda: overview.pruning({k: some for k, some in curves.items() if not some.empty}, goals),
+        "study": lambda: overview.study(trials, read_json(STUDY)["importance"]),
+        "slices": lambda: overview.slices(trials),
     }
-    for kind, figure in figures.items():
+    for kind in _overview(config):
+        figure = draw[kind]()
         settle(figure)
         save_figure(figure, file_of(kind))
 
@@ -200,14 +203,15 @@ def portrait(
     full = subject.written_out()
     network = full.network
     digits = measure.samples(test, section.sample_seed)
+    names = data.facts().classes
     tunings = measure.tuning(full, section.strokes, test[:1000])
-    degrees, _ = measure.strokes(section.strokes, network.in_shape[1])
+    degrees, _ = measure.strokes(section.strokes, *network.in_shape[1:])
     reads = measure.features(network)
-    told = [reads.name, network.layers[measure.convolutions(network)[-1][0]].name]
+    told = [reads.name, *(network.layers[place].name for place, _ in measure.convolutions(network)[-1:])]
     seen = measure.activations(full, test.pixels, told)
-    means = measure.class_means(seen[reads.name], test.labels)
+    means = measure.class_means(seen[reads.name], test.labels, len(names))
     held = measure.activations(full, heldout.pixels, told[:1])
-    centres = measure.class_means(held[reads.name], heldout.labels)
+    centres = measure.class_means(held[reads.name], heldout.labels, len(names))
     exciting = ascent.excite(full, section.excite)
     scores = measure.logits(subject, test)
     loss = measure.losses(scores, test.labels)
@@ -221,7 +225,7 @@ def portrait(
         "angles": vision.angles(subject, degrees, tunings, section.strokes.selective),
         "classes": vision.classes(full, means),
         "excite": vision.excite(full, exciting),
-        "mistakes": vision.mistakes(subject, test, scores, loss, section.worst, parent),
+        "mistakes": vision.mistakes(subject, test, scores, loss, section.worst, parent, names),
         "worth": anatomy.worth(subject, index, lost, len(heldout)),
     }
     for kind, figure in figures.items():
@@ -286,7 +290,7 @@ def findings(
             for k, t in enumerate(tunings)
         ),
         features=features,
-        mistakes=_mistakes(scores.argmax(axis=1), test),
+        mistakes=_mistakes(scores.argmax(axis=1), test, data.facts().classes),
         worth=worth,
         pruning=pruning,
     )
@@ -295,6 +299,7 @@ def findings(
 def _features(means: Any, nearest_mean_correct: int, beyond: int | None) -> Features:
     """`means`: of each class, the mean activation of every feature."""
     flat = means.reshape(len(means), -1)  # [classes, features]
+    flat = flat[~np.isnan(flat).any(axis=1)]
     spread = flat.max(axis=0) - flat.min(axis=0)
     high = (flat - flat.min(axis=0)) / np.maximum(spread, 1e-9) > 0.5
     some = spread >= 1e-6
@@ -308,10 +313,10 @@ def _features(means: Any, nearest_mean_correct: int, beyond: int | None) -> Feat
     )
 
 
-def _mistakes(answers: Any, test: data.Split) -> Mistakes:
+def _mistakes(answers: Any, test: data.Split, names: Sequence[str]) -> Mistakes:
     wrong = answers != test.labels
     pairs = Counter(
-        f"{digit} → {answer}"
+        f"{names[digit]} → {names[answer]}"
         for digit, answer in zip(test.labels[wrong].tolist(), answers[wrong].tolist(), strict=True)
     )
     commonest = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:5]

@@ -20,6 +20,7 @@ from neural_golf.net.plain import Plain
 from neural_golf.net.spec import Network
 
 __all__ = [
+    "SHOWN",
     "Tuning",
     "activations",
     "beyond",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
+SHOWN = 30  # classes that figures show
 
 
 def activations(
@@ -91,7 +93,7 @@ def logits(subject: Subject, images: Split) -> NDArray[np.float32]:
     return engine(subject.network).logits(subject.parameters, images.pixels)
 
 
-def losses(scores: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def losses(scores: NDArray[np.float32], labels: NDArray[Any]) -> NDArray[np.float64]:
     """The cross-entropy [n] of each image, in nats.
 
     >>> losses(np.zeros((1, 10), np.float32), np.array([3], np.uint8)).round(3)
@@ -103,26 +105,34 @@ def losses(scores: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np
     return np.asarray(total - z[np.arange(len(z)), labels])
 
 
-def samples(images: Split, seed: int) -> Split:
-    """One image of every class, drawn by seed."""
+def samples(images: Split, seed: int, most: int = SHOWN) -> Split:
+    """One image of each of the first `most` classes, drawn by seed."""
     rng = np.random.default_rng(seed)
-    rows = [int(rng.choice(np.flatnonzero(images.labels == label))) for label in np.unique(images.labels)]
-    return images[np.array(rows)]
+    labels = np.unique(images.labels)[:most]
+    return images[np.array([int(rng.choice(np.flatnonzero(images.labels == label))) for label in labels])]
 
 
-def class_means(maps: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The mean activation [classes, channels, height, width] of each class."""
-    return np.stack([maps[labels == label].mean(axis=0, dtype=np.float64) for label in np.unique(labels)])
+def class_means(
+    maps: NDArray[np.float32], labels: NDArray[Any], classes: int | None = None
+) -> NDArray[np.float64]:
+    """The mean activation [classes, channels, height, width] of each class; NaN of one that has no image."""
+    known = range(int(labels.max()) + 1 if classes is None else classes)
+    none = np.full(maps.shape[1:], np.nan)
+    return np.stack(
+        [own.mean(axis=0, dtype=np.float64) if len(own := maps[labels == k]) else none for k in known]
+    )
 
 
-def strokes(settings: Strokes, size: int = 28) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Straight strokes at evenly spaced angles: degrees [angles], images [angles, offsets, 1, size, size].
+def strokes(
+    settings: Strokes, height: int = 28, width: int = 28
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Straight strokes at evenly spaced angles: degrees [angles], images [angles, offsets, 1, height, width].
 
     0° lies flat and 90° stands upright; 45° rises to the right. Each is cut off by a circle, so that
     every angle paints equally much, and is moved sideways in whole pixels.
     """
     angles = np.arange(settings.angles) * 180 / settings.angles
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    y, x = np.mgrid[:height, :width] - np.reshape([(height - 1) / 2, (width - 1) / 2], (2, 1, 1))
     inside = np.clip(settings.radius + 0.5 - np.hypot(x, y), 0, 1)
     pictures = []
     for angle in np.deg2rad(angles):
@@ -130,7 +140,7 @@ def strokes(settings: Strokes, size: int = 28) -> tuple[NDArray[np.float64], NDA
         for offset in range(-settings.shift, settings.shift + 1):
             line = np.clip(settings.width / 2 + 0.5 - np.abs(across - offset), 0, 1)
             pictures.append(line * inside)
-    stack = np.array(pictures, np.float32).reshape(settings.angles, -1, 1, size, size)
+    stack = np.array(pictures, np.float32).reshape(settings.angles, -1, 1, height, width)
     return angles, stack
 
 
@@ -165,17 +175,25 @@ class Tuning:
 
 
 def tuning(subject: Subject, settings: Strokes, digits: Split) -> list[Tuning]:
-    """The stroke angles that each channel of the first convolution answers to, after its activation."""
+    """The stroke angles that each channel of the first convolution answers to, after its activation.
+
+    A stroke is white, on all channels. Without a convolution, and of series, there is nothing to find.
+    """
     network = subject.network
+    channels, height, width = network.in_shape
+    if height == 1 or not convolutions(network):
+        return []
     conv, active = convolutions(network)[0]
     name = network.layers[active].name
-    angles, pictures = strokes(settings, network.in_shape[1])
+    angles, pictures = strokes(settings, height, width)
+    pictures = np.repeat(pictures, channels, axis=2)
     blank = activations(subject, np.zeros((1, *network.in_shape), np.float32), [name])[name]
     maps = activations(subject, pictures.reshape(-1, *network.in_shape), [name])[name]
     changes = np.abs(maps - blank).mean(axis=(2, 3)).reshape(len(angles), -1, maps.shape[1]).mean(axis=1)
     answers = activations(subject, digits.pixels, [name])[name]
-    seen = shown(subject, digits.pixels)[:, 0]
-    ink = _patch_means(seen / 255 if seen.dtype == np.uint8 else seen, network.layers[conv])
+    seen = shown(subject, digits.pixels)
+    seen = seen / 255 if seen.dtype == np.uint8 else seen
+    ink = _patch_means(seen[:, 0] if channels == 1 else seen.mean(axis=1), network.layers[conv])
     turned = np.exp(2j * np.deg2rad(angles))
     found = []
     for channel in range(maps.shape[1]):
@@ -191,27 +209,29 @@ def tuning(subject: Subject, settings: Strokes, digits: Split) -> list[Tuning]:
 
 def _patch_means(images: Array, layer: Layer) -> Array:
     """The mean ink [n, height, width] at the pixels that a convolution's kernel looks at in each position."""
-    padded = np.pad(images, ((0, 0), (layer.pad, layer.pad), (layer.pad, layer.pad)))
-    side, step = 1 + (layer.kernel - 1) * layer.dilation, layer.dilation
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
-    return np.asarray(windows[..., ::step, ::step].mean(axis=(3, 4)))
+    padded = np.pad(images, ((0, 0), *((pad, pad) for pad in layer.pad)))
+    (down, across), (below, beside) = layer.dilation, layer.stride
+    sides = (1 + (layer.kernel[0] - 1) * down, 1 + (layer.kernel[1] - 1) * across)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, sides, axis=(1, 2))[:, ::below, ::beside]
+    return np.asarray(windows[..., ::down, ::across].mean(axis=(3, 4)))
 
 
-def nearest_mean(maps: NDArray[np.float32], labels: NDArray[np.uint8], means: NDArray[np.float64]) -> int:
+def nearest_mean(maps: NDArray[np.float32], labels: NDArray[Any], means: NDArray[np.float64]) -> int:
     """How many images [n, …] lie nearest to the mean activation [classes, …] of their own class."""
     flat, centres = maps.reshape(len(maps), -1).astype(np.float64), means.reshape(len(means), -1)
     distance = (centres**2).sum(axis=1) - 2 * flat @ centres.T
-    return int((distance.argmin(axis=1) == labels).sum())
+    return int((np.where(np.isnan(distance), np.inf, distance).argmin(axis=1) == labels).sum())
 
 
 def beyond(subject: Subject, exciting: NDArray[np.float32], seen: Mapping[str, NDArray[np.float32]]) -> int:
-    """How many features their own image of `exciting` [k, height, width] excites more than any of `seen`.
+    """How many features their own image of `exciting` [k, channels, height, width] excites more than any of
+    `seen`.
 
     `seen` holds the activations of those images by layer; features are taken before their activation.
     """
     conv, _ = convolutions(subject.network)[-1]
     name = subject.network.layers[conv].name
-    own = activations(subject, exciting[:, None], [name])[name].reshape(len(exciting), -1)
+    own = activations(subject, exciting, [name])[name].reshape(len(exciting), -1)
     most = seen[name].reshape(len(seen[name]), -1).max(axis=0)
     return int((np.diag(own) > most).sum())
 

@@ -26,6 +26,9 @@ __all__ = [
     "mosaic",
     "picture",
     "settle",
+    "tall",
+    "tiles",
+    "words",
 ]
 
 INK = "#1b2230"
@@ -102,27 +105,56 @@ def beside(axes: Axes, text: str, x: float, y: float) -> None:
 
 
 def mosaic(tiles: NDArray[Any], columns: int, gap: int = 1) -> NDArray[Any]:
-    """Tiles [n, height, width] side by side in rows of `columns`, NaN between them.
+    """Tiles [n, height, width] or, coloured, [n, height, width, 3] side by side in rows of `columns`, NaN
+    between them.
 
     >>> mosaic(np.zeros((3, 2, 2)), columns=2).shape
     (5, 5)
     """
-    n, h, w = tiles.shape
+    n, h, w = tiles.shape[:3]
     rows = -(-n // columns)
-    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap), np.nan)
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, *tiles.shape[3:]), np.nan)
     for k, tile in enumerate(tiles):
         y, x = k // columns * (h + gap), k % columns * (w + gap)
         sheet[y : y + h, x : x + w] = tile
     return sheet
 
 
+def tiles(images: NDArray[Any]) -> NDArray[Any]:
+    """Images [n, channels, height, width] as they are shown: three channels as red, green and blue
+    [n, height, width, 3], any other number as their mean [n, height, width]. Of a series each channel is a
+    band, one below the other.
+
+    >>> [tiles(np.zeros((2, *shape))).shape for shape in ((1, 8, 9), (3, 8, 9), (2, 1, 40))]
+    [(2, 8, 9), (2, 8, 9, 3), (2, 10, 40)]
+    """
+    n, c, h, w = images.shape
+    if h == 1:
+        return tall(images.reshape(n, c, w))
+    return images.transpose(0, 2, 3, 1) if c == 3 else images.mean(axis=1)
+
+
+def tall(rows: NDArray[Any]) -> NDArray[Any]:
+    """Images [n, height, width] of few rows, each row often enough that the image is no mere line."""
+    return np.repeat(rows, max(1, rows.shape[2] // (4 * rows.shape[1])), axis=1)
+
+
+def words(text: str) -> Figure:
+    """A figure that only says why there is none."""
+    figure, axes = canvas(6.4, 0.8)
+    axes.axis("off")
+    axes.text(0, 0.5, text, va="center", fontsize=8)
+    return figure
+
+
 def picture(axes: Axes, sheet: NDArray[Any], low: float, high: float, ink: bool = True) -> None:
-    """A grey image, pixel for pixel; with `ink`, high is black. NaN is left white."""
+    """An image, pixel for pixel: grey, where high is black with `ink`, or coloured. NaN is left white."""
+    coloured = sheet.ndim == 3
     shown = np.clip((sheet - low) / max(high - low, 1e-12), 0, 1)
-    shown = 1 - shown if ink else shown
-    grey = np.round(np.nan_to_num(shown, nan=1.0) * 255).astype(np.uint8)
-    alpha = np.where(np.isnan(sheet), 0, 255).astype(np.uint8)
-    axes.imshow(np.dstack([grey, grey, grey, alpha]), interpolation="none")
+    shown = 1 - shown if ink and not coloured else shown
+    levels = np.round(np.nan_to_num(shown, nan=1.0) * 255).astype(np.uint8)
+    alpha = np.where(np.isnan(sheet[..., 0] if coloured else sheet), 0, 255).astype(np.uint8)
+    axes.imshow(np.dstack([*([levels] if coloured else [levels] * 3), alpha]), interpolation="none")
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

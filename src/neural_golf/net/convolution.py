@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_golf.net.kind import Kind, Layer, Maps, Node, Reading, Weights
+from neural_golf.net.kind import Kind, Layer, Maps, Node, Reading, Sides, Weights, in_words
 from neural_golf.net.orbits import POSITIONS
 from neural_golf.net.window import attributes, cropped, padded
 
 __all__ = ["CONV", "LINEAR"]
 
+MOST_PIXELS = 49  # of a kernel
+
 
 def _parse_conv(reading: Reading) -> Layer:
     fail, (c, h, w) = reading.fail, reading.shape
     first, second, *options = reading.arguments(2, 99)
-    out, k = reading.number(first), reading.number(second, "k")
+    out, kernel = reading.number(first), reading.sides(second, "k")
     tied = next((o.removeprefix("tied=") for o in options if o.startswith("tied=")), None)
     known = ("same", "nobias", *POSITIONS)
     numbers = [o for o in options if o not in known and not o.startswith("tied=")]
-    groups, dilation = reading.options(numbers, g=1, d=1).values()
+    (groups, more), dilation, stride = reading.options(numbers, g=(1, 1), d=(1, 1), s=(1, 1)).values()
+    if groups != more:
+        raise fail("groups are one number")
     if c % groups or out % groups:
         raise fail(f"{groups} groups do not divide {c} and {out} channels")
-    if k > 7 or ("same" in options and k % 2 == 0):
-        raise fail("kernels go from 1 to 7, and `same` needs an odd one")
-    reach = (k - 1) * dilation  # from its first pixel to its last
-    pad = reach // 2 if "same" in options else 0
-    size = (h + 2 * pad - reach, w + 2 * pad - reach)
-    if min(size) < 1:
-        covers = (
-            f" with dilation {dilation} covers {reach + 1}x{reach + 1} pixels and" if dilation > 1 else ""
+    if math.prod(kernel) > MOST_PIXELS or ("same" in options and not all(k % 2 for k in kernel)):
+        raise fail(
+            f"kernels go from 1 to 7 or have at most {MOST_PIXELS} pixels (k1x25), and `same` needs odd sides"
         )
-        raise fail(f"a {k}x{k} kernel{covers} does not fit")
-    orbit = _orbit(reading, out, groups)
-    weight_shape = (out // orbit, c // groups, k, k)
+    reach = ((kernel[0] - 1) * dilation[0], (kernel[1] - 1) * dilation[1])  # from first pixel to last
+    pad = (reach[0] // 2, reach[1] // 2) if "same" in options else (0, 0)
+    free = (h + 2 * pad[0] - reach[0] - 1, w + 2 * pad[1] - reach[1] - 1)  # how far it can be moved
+    if min(free) < 0:
+        covers = f" with dilation {in_words(dilation)} covers {reach[0] + 1}x{reach[1] + 1} pixels and"
+        raise fail(f"a {kernel[0]}x{kernel[1]} kernel{covers if max(dilation) > 1 else ''} does not fit")
+    orbit = _orbit(reading, out, groups, (kernel, dilation, stride), free)
+    weight_shape = (out // orbit, c // groups, *kernel)
     if tied is None:
         weight = reading.tensor("weight", weight_shape)
     else:
@@ -45,12 +50,17 @@ def _parse_conv(reading: Reading) -> Layer:
             raise fail(f"no earlier layer {tied!r} has a kernel of shape {weight_shape}")
         weight = found[0]
     bias = None if "nobias" in options else reading.tensor("bias", (out,))
-    details = {"kernel": k, "pad": pad, "dilation": dilation, "groups": groups, "orbit": orbit}
-    return reading.layer((out, *size), weight=weight, bias=bias, **details)
+    return reading.layer(
+        (out, free[0] // stride[0] + 1, free[1] // stride[1] + 1), weight=weight, bias=bias, kernel=kernel,
+        pad=pad, dilation=dilation, stride=stride, groups=groups, orbit=orbit, among=reading.positions(),
+    )  # fmt: skip
 
 
-def _orbit(reading: Reading, out: int, groups: int) -> int:
-    """In how many positions each kernel stands. Raises GolfError where they cannot."""
+def _orbit(reading: Reading, out: int, groups: int, window: Sequence[Sides], free: Sides) -> int:
+    """In how many positions each kernel stands. Raises GolfError where they cannot.
+
+    window: its kernel, dilation and stride. free: how far the kernel can be moved.
+    """
     _, h, w = reading.shape
     orbit = 8 if "mirrors" in reading.words else 4 if "turns" in reading.words else 1
     if orbit == 1:
@@ -63,7 +73,14 @@ def _orbit(reading: Reading, out: int, groups: int) -> int:
         )
     if h != w:
         raise reading.fail("an image that is turned must be square")
-    before = next((layer.orbit for layer in reversed(reading.layers) if layer.kind == reading.kind), 1)
+    if any(down != across for down, across in window):
+        raise reading.fail("a kernel that is turned must be square, and so must its dilation and stride")
+    stride = window[2][0]
+    if free[0] % stride:
+        raise reading.fail(
+            f"a stride of {stride} leaves out the last {free[0] % stride} row(s), others in a turned image"
+        )
+    before = reading.positions()
     if before not in (1, orbit):
         raise reading.fail(f"its kernels have {orbit} positions, those of the layer before {before}")
     return orbit
@@ -84,11 +101,12 @@ Tap = tuple[int, int, slice, slice, Any]  # output channel, input channel, rows 
 def _taps(layer: Layer, weight: NDArray[Any]) -> Iterator[Tap]:
     """The weights that are not zero. In a pruned network most are zero, and they cost nothing here."""
     out, height, width = layer.out_shape
-    step = layer.dilation
+    (down, across), (below, beside) = layer.dilation, layer.stride
     kernels = weight.reshape(out, -1, *(weight.shape[2:] or layer.in_shape[1:]))
     inputs, outputs = kernels.shape[1], out // layer.groups
     for o, i, y, x in np.argwhere(kernels).tolist():
-        rows, columns = slice(y * step, y * step + height), slice(x * step, x * step + width)
+        rows = slice(y * down, y * down + below * (height - 1) + 1, below)
+        columns = slice(x * across, x * across + beside * (width - 1) + 1, beside)
         yield o, o // outputs * inputs + i, rows, columns, kernels[o, i, y, x]
 
 
@@ -127,11 +145,13 @@ def _linear_nodes(layer: Layer, source: str) -> list[Node]:
     ]
 
 
-# 2-D convolution, stride 1, valid unless `same`; its kernel looks at pixels that are DILATION apart. With
-# `turns` C / 4 kernels, each also turned by 90, 180 and 270 degrees; with `turns mirrors` C / 8 kernels, each
-# in these positions and mirrored (`turned`, `orbits`).
+# 2-D convolution, valid unless `same`, whose zeros around the map keep its size where the stride is 1. The
+# kernel looks at pixels that are DILATION apart, from places that are STRIDE apart. Each of the three is a
+# number, or two, for down and across (k1x5). With `turns` C / 4 kernels, each also turned by 90, 180 and 270
+# degrees; with `turns mirrors` C / 8 kernels, each in these positions and mirrored (`turned`, `orbits`).
 CONV = Kind(
-    usage="conv CHANNELS kKERNEL [same] [dDILATION] [gGROUPS] [nobias] [tied=NAME] [turns [mirrors]]",
+    usage="conv CHANNELS kKERNEL [same] [sSTRIDE] [dDILATION] [gGROUPS] [nobias] [tied=NAME] "
+    "[turns [mirrors]]",
     title="convolution",
     core="conv",
     weighted=True,
@@ -147,6 +167,7 @@ LINEAR = Kind(
     core="linear",
     weighted=True,
     ends=True,
+    shapeless=True,
     parse=_parse_linear,
     forward=_forward,
     backward=_backward,

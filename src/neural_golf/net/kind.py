@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 
-__all__ = ["Kind", "Layer", "Maps", "Node", "Reading", "Tensor"]
+__all__ = ["Kind", "Layer", "Maps", "Node", "Reading", "Sides", "Tensor", "in_words"]
 
 # Maps are [channels, height, width, images], as in the compiled core: images last make long rows.
 Maps = NDArray[Any]
 Weights = NDArray[Any] | None
+Sides = tuple[int, int]  # down and across: rows and columns
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,17 @@ class Layer:
     name: str
     in_shape: tuple[int, int, int]
     out_shape: tuple[int, int, int]
-    kernel: int = 0
-    pad: int = 0
-    stride: int = 1  # of a pool: how far apart its windows begin
-    dilation: int = 1  # of a convolution: how far apart the pixels are that its kernel looks at
+    kernel: Sides = (1, 1)
+    pad: Sides = (0, 0)
+    stride: Sides = (1, 1)  # how far apart the places of a kernel or a window are
+    dilation: Sides = (1, 1)  # of a convolution: how far apart the pixels are that its kernel looks at
     groups: int = 1
     value: float = 0.0  # the slope of `leaky`, −1 for `abs`, the probability of `dropout`
     weight: Tensor | None = None
     bias: Tensor | None = None
     orbit: int = 1  # in how many positions each kernel stands: 1, 4 (`turns`) or 8 (`turns mirrors`)
+    among: int = 1  # of a convolution: in how many positions the channels come that it reads
+    adds: str = ""  # the layer whose output is added to its own
 
 
 @dataclass
@@ -95,8 +98,21 @@ class Reading:
             raise self.fail(f"{word!r} should be {prefix and f'{prefix} and '}a positive whole number")
         return int(digits)
 
-    def options(self, words: Sequence[str], **defaults: int) -> dict[str, int]:
-        """What each letter of `defaults` stands for: the number in a word such as `d2`, or its default."""
+    def sides(self, word: str, prefix: str = "", least: int = 1) -> Sides:
+        """One number for both sides, or two: `k3` or `k1x5`. Raises GolfError for anything else.
+
+        least: what each must be at least, and one of them 1.
+        """
+        down, x, across = word.removeprefix(prefix).partition("x")
+        if not x:
+            return (self.number(word, prefix),) * 2
+        pair = [int(digits) if digits.isdecimal() else -1 for digits in (down, across)]
+        if not word.startswith(prefix) or min(pair) < least or max(pair) < 1:
+            raise self.fail(f"{word!r} should be {prefix}N or {prefix}NxN, with positive whole numbers")
+        return pair[0], pair[1]
+
+    def options(self, words: Sequence[str], **defaults: Sides) -> dict[str, Sides]:
+        """What each letter of `defaults` stands for: the numbers in a word such as `d2`, or its default."""
         found = dict(defaults)
         letters = [word[0] for word in words]
         for letter, word in zip(letters, words, strict=True):
@@ -104,8 +120,12 @@ class Reading:
                 raise self.fail(f"unknown word {word!r}")
             if letters.count(letter) > 1:
                 raise self.fail(f"{letter} is given more than once")
-            found[letter] = self.number(word, letter)
+            found[letter] = self.sides(word, letter, min(1, *defaults[letter]))
         return found
+
+    def positions(self, place: int | None = None) -> int:
+        """In how many positions the channels come that the first `place` layers (or all) put out."""
+        return next((layer.orbit for layer in reversed(self.layers[:place]) if layer.kind == "conv"), 1)
 
     def tensor(self, suffix: str, shape: tuple[int, ...]) -> Tensor:
         """A new tensor of this layer, behind all before it."""
@@ -116,6 +136,16 @@ class Reading:
     def layer(self, out_shape: tuple[int, int, int] | None = None, **details: Any) -> Layer:
         """The layer; its output has the shape of its input unless another is given."""
         return Layer(self.kind, self.name, self.shape, out_shape or self.shape, **details)
+
+
+def in_words(sides: Sides) -> str:
+    """As a spec writes them.
+
+    >>> in_words((3, 3)), in_words((1, 5))
+    ('3', '1x5')
+    """
+    down, across = sides
+    return str(down) if down == across else f"{down}x{across}"
 
 
 class Node(NamedTuple):
@@ -141,8 +171,8 @@ class Kind:
 
     forward: the output y for an input x. backward: the gradient with respect to x, from that with
     respect to y. Both in numpy, on Maps, outside training; in numpy an elementwise product or sum
-    rounds alike on every machine, which a BLAS does not. nodes: the ONNX nodes for an input of some
-    name; the last one's output has the name of the layer.
+    rounds alike on every machine, which a BLAS does not. What a layer `adds` is left to who runs it. nodes:
+    the ONNX nodes for an input of some name; the last one's output has the name of the layer.
     """
 
     usage: str  # how a spec writes it
@@ -156,4 +186,5 @@ class Kind:
     activation: bool = False  # a function of one number
     rectifies: bool = False  # an activation that halves the variance, for He's starting weights
     ends: bool = False  # makes one number per channel, so that a network can end in it
+    shapeless: bool = False  # its ONNX nodes take [batch, numbers] as well as maps
     training: bool = False  # does nothing outside training

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import reduce
 
 import numpy as np
 
 from neural_golf.net.convolution import CONV, LINEAR
-from neural_golf.net.kind import Kind, Layer, Maps, Node, Reading, Weights
+from neural_golf.net.kind import Kind, Layer, Maps, Node, Reading, Sides, Weights, in_words
 from neural_golf.net.window import attributes, cropped, padded
 
 __all__ = ["EPSILON", "KINDS", "parse_layer"]
@@ -45,18 +46,40 @@ def _slopes(reading: Reading) -> Layer:
     return reading.layer(weight=reading.tensor("slope", reading.shape[:1]))
 
 
-def _window(reading: Reading, **more: int) -> Layer:
+def _window(reading: Reading, **more: Sides) -> Layer:
     """A pool; `more` are options that not all of them have."""
     size, *words = reading.arguments(1, 2 + len(more))
-    k, (c, h, w) = reading.number(size), reading.shape
-    options = reading.options(words, s=k, **more)
-    stride, pad = options["s"], options.get("p", 0)
-    if pad > k // 2:
-        raise reading.fail(f"padding of {pad} is more than half of a {k}x{k} window")
-    if min(h, w) + 2 * pad < k:
-        raise reading.fail(f"a {k}x{k} window does not fit")
-    height, width = (1 + (side + 2 * pad - k) // stride for side in (h, w))
-    return reading.layer((c, height, width), kernel=k, pad=pad, stride=stride)
+    kernel, (c, *map_sides) = reading.sides(size), reading.shape
+    options = reading.options(words, s=kernel, **more)
+    stride, pad = options["s"], options.get("p", (0, 0))
+    if any(p > k // 2 for p, k in zip(pad, kernel, strict=True)):
+        raise reading.fail(
+            f"padding of {in_words(pad)} is more than half of a {kernel[0]}x{kernel[1]} window"
+        )
+    free = [side + 2 * p - k for side, p, k in zip(map_sides, pad, kernel, strict=True)]
+    if min(free) < 0:
+        raise reading.fail(f"a {kernel[0]}x{kernel[1]} window does not fit")
+    height, width = (1 + room // step for room, step in zip(free, stride, strict=True))
+    return reading.layer((c, height, width), kernel=kernel, pad=pad, stride=stride)
+
+
+def _sum(reading: Reading) -> Layer:
+    (name,) = reading.arguments(1)
+    lasting = [place for place, layer in enumerate(reading.layers) if not KINDS[layer.kind].training]
+    places = {reading.layers[place].name: place for place in lasting}
+    if name not in places:
+        raise reading.fail(f"no earlier layer {name!r} can be added; there are: {' '.join(places) or 'none'}")
+    place = places[name]
+    if place == lasting[-1]:
+        raise reading.fail(f"{name} is its input, which would be added to itself")
+    shape = reading.layers[place].out_shape
+    if shape != reading.shape:
+        raise reading.fail(
+            f"{name} has maps of {'x'.join(map(str, shape))}, and only equal shapes can be added"
+        )
+    if reading.positions(place + 1) != reading.positions():
+        raise reading.fail(f"the channels of {name} come in another number of positions than those here")
+    return reading.layer(adds=name)
 
 
 def _global(reading: Reading) -> Layer:
@@ -86,11 +109,11 @@ def _prelu_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights)
 
 def _windows(layer: Layer, x: Maps) -> Iterator[Maps]:
     """Views of x, which is padded, one per place in a window, with the shape of the output."""
-    step = layer.stride
-    rows, columns = (1 + step * (side - 1) for side in layer.out_shape[1:])
-    for row in range(layer.kernel):
-        for column in range(layer.kernel):
-            yield x[:, row : row + rows : step, column : column + columns : step]
+    _, height, width = layer.out_shape
+    below, beside = layer.stride
+    for row, column in np.ndindex(layer.kernel):
+        rows = slice(row, row + below * (height - 1) + 1, below)
+        yield x[:, rows, column : column + beside * (width - 1) + 1 : beside]
 
 
 def _maxpool(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
@@ -111,13 +134,13 @@ def _maxpool_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weight
 
 def _avgpool(layer: Layer, x: Maps, weight: Weights, bias: Weights) -> Maps:
     total: Maps = reduce(np.add, _windows(layer, x))
-    return total / layer.kernel**2
+    return total / math.prod(layer.kernel)
 
 
 def _avgpool_back(layer: Layer, gradient: Maps, x: Maps, y: Maps, weight: Weights) -> Maps:
     back = np.zeros_like(x)
     for target in _windows(layer, back):
-        target += gradient / layer.kernel**2
+        target += gradient / math.prod(layer.kernel)
     return back
 
 
@@ -193,6 +216,7 @@ KINDS: dict[str, Kind] = {
         core="relu",
         activation=True,
         rectifies=True,
+        shapeless=True,
         parse=_alone,
         forward=lambda layer, x, *_: np.maximum(x, 0),
         backward=lambda layer, gradient, x, *_: gradient * (x > 0),
@@ -203,6 +227,7 @@ KINDS: dict[str, Kind] = {
         title="size without sign",
         core="leaky",
         activation=True,
+        shapeless=True,
         parse=_absolute,
         forward=lambda layer, x, *_: np.abs(x),
         backward=lambda layer, gradient, x, *_: gradient * np.sign(x),
@@ -214,6 +239,7 @@ KINDS: dict[str, Kind] = {
         core="leaky",
         activation=True,
         rectifies=True,
+        shapeless=True,
         parse=_fraction,
         forward=lambda layer, x, *_: np.where(x > 0, x, layer.value * x),
         backward=lambda layer, gradient, x, *_: np.where(x > 0, gradient, layer.value * gradient),
@@ -230,11 +256,11 @@ KINDS: dict[str, Kind] = {
         backward=_prelu_back,
         nodes=_prelu_nodes,
     ),
-    "maxpool": Kind(  # SIZE by SIZE windows, STRIDE apart (or SIZE), from PAD outside; the remainder cut off
+    "maxpool": Kind(  # windows of SIZE, STRIDE apart (or SIZE), from PAD outside; the remainder cut off
         usage="maxpool SIZE [sSTRIDE] [pPAD]",
         title="largest of a window",
         core="maxpool",
-        parse=lambda reading: _window(reading, p=0),
+        parse=lambda reading: _window(reading, p=(0, 0)),
         forward=_maxpool,
         backward=_maxpool_back,
         nodes=_pool_nodes("MaxPool"),
@@ -267,9 +293,20 @@ KINDS: dict[str, Kind] = {
         backward=_norm_back,
         nodes=_norm_nodes,
     ),
+    "add": Kind(  # a residual sum (He et al. 2015, arXiv:1512.03385): of its input and an earlier output
+        usage="add LAYER",
+        title="sum with an earlier map",
+        core="add",
+        shapeless=True,
+        parse=_sum,
+        forward=lambda layer, x, *_: x,
+        backward=lambda layer, gradient, *_: gradient,
+        nodes=lambda layer, source: [Node("Add", [source, layer.adds], layer.name)],
+    ),
     "dropout": Kind(  # Srivastava et al. 2014; the compiled core has none
         usage="dropout PROBABILITY",
         title="dropout",
+        shapeless=True,
         training=True,
         parse=_fraction,
         forward=lambda layer, x, *_: x,

@@ -7,7 +7,8 @@ parameters of the spec.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ from neural_golf import __version__
 from neural_golf.base.errors import GolfError
 from neural_golf.net.form import Form
 from neural_golf.net.formed import FORM_OPSET, form_nodes
+from neural_golf.net.kind import Layer
 from neural_golf.net.layers import KINDS
 from neural_golf.net.spec import Network
 from neural_golf.net.turned import turned_nodes
@@ -41,23 +43,32 @@ def model_proto(
     nodes: list[onnx.NodeProto] = []
     current = "image"
     constants: dict[str, onnx.TensorProto] = {}  # shapes and axes, and what the form needs
-    orbit, biases = 1, set()
+    flat: set[str] = set()  # what is [batch, numbers]
+    biases: set[str] = set()
     if network.form:
         nodes, found, current = form_nodes(network.form, network.in_shape, current)
         constants = {tensor.name: tensor for tensor in found}
     for layer in network.layers:
+        reads = [current, layer.adds] if layer.adds else [current]
+        if not flat.isdisjoint(reads) and not (KINDS[layer.kind].shapeless and flat.issuperset(reads)):
+            made, sizes, reads = _as_maps(reads, flat, layer)
+            constants[sizes.name] = sizes
+            nodes += made
         if layer.orbit > 1:
-            made, integers = turned_nodes(layer, current, among=orbit)
+            made, integers = turned_nodes(layer, reads[0])
             constants |= {tensor.name: tensor for tensor in integers}
             biases |= {layer.bias.name} if layer.bias else set()
             nodes += made
-            current, orbit = layer.name, layer.orbit
+            current = layer.name
             continue
-        orbit = 1 if layer.kind == "conv" else orbit
-        for operator, inputs, name, attributes in KINDS[layer.kind].nodes(layer, current):
+        for operator, inputs, name, attributes in KINDS[layer.kind].nodes(
+            replace(layer, adds=reads[-1]), reads[0]
+        ):
             # Gemm's output is [batch, classes], as the answer must be.
             current = "logits" if operator == "Gemm" and layer is network.layers[-1] else name
             nodes.append(helper.make_node(operator, inputs, [current], name, **attributes))
+        if layer.kind == "linear" or flat.issuperset(reads):
+            flat.add(current)
     if current != "logits":  # the last layer puts out maps: [batch, classes, 1, 1]
         nodes.append(helper.make_node("Flatten", [current], ["logits"]))
     if network.form:
@@ -83,6 +94,23 @@ def model_proto(
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _as_maps(
+    names: Sequence[str], flat: Collection[str], layer: Layer
+) -> tuple[list[onnx.NodeProto], onnx.TensorProto, list[str]]:
+    """What a layer reads, as maps of one pixel where it is [batch, numbers]: the nodes, the shape that they
+    need, and the names to read instead.
+    """
+    shape = [0, *layer.in_shape]
+    sizes = numpy_helper.from_array(np.array(shape, np.int64), "integers." + ".".join(map(str, shape)))
+    found = [f"{layer.name}.{name}" if name in flat else name for name in names]
+    nodes = [
+        helper.make_node("Reshape", [name, sizes.name], [made], made)
+        for name, made in zip(names, found, strict=True)
+        if name in flat
+    ]
+    return nodes, sizes, found
 
 
 def _number_outputs(nodes: list[onnx.NodeProto]) -> None:

@@ -64,7 +64,7 @@ def fold_normalisation(network: Network, parameters: Vector, mean: float, std: f
     able = " or ".join(name for name, kind in KINDS.items() if kind.weighted)
     if first.weight is None or not KINDS[first.kind].weighted:
         raise GolfError(f"the first layer must be {able} to take in the normalisation, not {first.kind}")
-    if mean != 0 and (first.bias is None or first.pad):
+    if mean != 0 and (first.bias is None or any(first.pad)):
         raise GolfError(
             f"the first layer ({network.spec[0]}) can take in a mean only with a bias and no padding"
         )

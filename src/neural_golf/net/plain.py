@@ -26,13 +26,15 @@ class Plain:
             network, source = network.unrolled()
             parameters = parameters[source]
         self.layers = network.layers[:layers]
+        self._places = {layer.name: place for place, layer in enumerate(self.layers, start=1)}
         self._named = {t.name: parameters[t.slice].reshape(t.shape) for t in network.tensors}
 
     def forward(self, x: Maps) -> list[Maps]:
         """x [channels, height, width, images], and the output of each layer."""
         maps = [x]
         for layer in self.layers:
-            maps.append(KINDS[layer.kind].forward(layer, maps[-1], *self._tensors(layer)))
+            y = KINDS[layer.kind].forward(layer, maps[-1], *self._tensors(layer))
+            maps.append(y + maps[self._places[layer.adds]] if layer.adds else y)
         return maps
 
     def backward(self, maps: list[Maps], gradient: Maps) -> Maps:
@@ -40,7 +42,11 @@ class Plain:
 
         maps: what `forward` gave.
         """
+        added: dict[str, list[Maps]] = {}  # what layers get besides, from those that add their output
         for layer, x, y in zip(self.layers[::-1], maps[-2::-1], maps[:0:-1], strict=True):
+            gradient = sum(added.pop(layer.name, []), gradient)
+            if layer.adds:
+                added.setdefault(layer.adds, []).append(gradient)
             gradient = KINDS[layer.kind].backward(layer, gradient, x, y, self._tensors(layer)[0])
         return gradient
 

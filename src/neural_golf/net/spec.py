@@ -109,25 +109,29 @@ class Network:
         as many positions, its channels change places as they would in an image so turned (group
         convolution, Cohen & Welling 2016, arXiv:1602.07576).
         """
-        plain = Network.parse([_without(text, POSITIONS) for text in self.spec], self.in_shape, self.form)
+        spec = [self._written_out(*one) for one in zip(self.layers, self.spec, strict=True)]
+        plain = Network.parse(spec, self.in_shape, self.form)
         source = np.empty(plain.size, np.int64)
-        orbit = 1  # the channels of the current map come in so many positions
         for layer, full in zip(self.layers, plain.layers, strict=True):
             for own, other in ((layer.weight, full.weight), (layer.bias, full.bias)):
                 if own is None or other is None:
                     continue
                 index = np.arange(own.offset, own.offset + own.size).reshape(own.shape)
                 if layer.orbit > 1 and own is layer.weight:
-                    index = in_all_positions(index, layer.orbit, among=orbit)
+                    index = in_all_positions(index, layer.orbit, layer.among)
                 source[other.slice] = index.ravel()
-            orbit = layer.orbit if layer.kind == "conv" else orbit
         return plain, source
+
+    def _written_out(self, layer: Layer, text: str) -> str:
+        """The line of a layer whose kernels stand once each. A tied kernel that stands in other positions
+        than where it comes from, or among channels in other positions, is then another kernel.
+        """
+        first = next(one for one in self.layers if one is layer or one.weight == layer.weight)
+        alike = layer.orbit == first.orbit and (layer.orbit == 1 or layer.among == first.among)
+        left = [word for word in text.split() if word not in POSITIONS]
+        return " ".join(word for word in left if alike or not word.startswith("tied="))
 
     def weights(self) -> NDArray[np.int64]:
         """Indices of the convolution and linear weights: no biases, no slopes."""
         parts = [np.arange(t.offset, t.offset + t.size) for t in self.tensors if t.name.endswith(".weight")]
         return np.concatenate(parts)
-
-
-def _without(text: str, words: Sequence[str]) -> str:
-    return " ".join(word for word in text.split() if word not in words)

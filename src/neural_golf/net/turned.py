@@ -18,14 +18,12 @@ from neural_golf.net.window import attributes
 __all__ = ["turned_nodes"]
 
 
-def turned_nodes(
-    layer: Layer, source: str, among: int
-) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+def turned_nodes(layer: Layer, source: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """Nodes of a convolution with `turns`, and the integers (shapes, axes) that they need.
 
     A kernel W in position g, which is turned by quarters and perhaps mirrored, gives
         conv(x, g W) = g conv(g⁻¹ x, W),
-    where x is [batch, channels, height, width]; if its channels come in as many positions (`among` is
+    where x is [batch, channels, height, width]; if its channels come in as many positions (`layer.among` is
     more than 1), g⁻¹ also changes their places (see Network.unrolled). So x is doubled along the batch
     with x turned by 90 degrees, then both with themselves turned by 180, then perhaps all with their
     mirror images; one convolution does them all; and what was doubled last is turned back first. Ends
@@ -35,10 +33,10 @@ def turned_nodes(
     steps = ["quarter", "half", "mirror"][: layer.orbit.bit_length() - 1]
     graph = _Graph(layer.name)
     channels, *size = layer.in_shape
-    bits = len(steps) if among > 1 else 0
+    bits = len(steps) if layer.among > 1 else 0
     x = source
     if bits:  # channel (j, m, a, b): kernel j in position 4 m + 2 a + b
-        x = graph.reshape(x, [0, channels // among, *[2] * bits, *size], "positions")
+        x = graph.reshape(x, [0, channels // layer.among, *[2] * bits, *size], "positions")
     for step in steps:
         x = graph.node("Concat", [x, graph.seen_from(x, step, bits)], f"{step}.both", axis=0)
     if bits:

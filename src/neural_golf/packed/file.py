@@ -19,7 +19,7 @@ from neural_golf.net.form import Form
 from neural_golf.net.kind import Tensor
 from neural_golf.net.spec import Network
 from neural_golf.packed.coder import Coder, Model, Reader, Writer
-from neural_golf.packed.grammar import Numbers, layers, usual_spec
+from neural_golf.packed.grammar import Numbers, layers, usual_spec, version
 
 __all__ = [
     "MOST_BYTES",
@@ -42,7 +42,7 @@ SUFFIX = ".golf"
 MOST_BYTES = 1 << 16  # of a file
 MOST_NUMBERS = 1 << 18  # of a network, zeros included
 MOST_LEVEL = 255
-VERSION = 1
+VERSIONS = (15, 1)  # how frequent: this version, and later ones
 USUAL_SHAPE = (1, 28, 28)
 FORMS = (12, 10, 1, 1)  # how frequent: images as they are; in the usual form; in another one; later ones
 
@@ -96,7 +96,7 @@ def decode(content: bytes) -> tuple[Network, Vector]:
         parameters = _values(network, found)
         again = encode(network, parameters)
     except GolfError as error:
-        raise GolfError(f"it is no .golf file of version {VERSION}: {error}") from None
+        raise GolfError(f"it is no .golf file: {error}") from None
     if again != content:
         raise GolfError(f"it is not canonical: this network is another file, of {len(again):,} bytes")
     return network, parameters
@@ -148,11 +148,13 @@ class _Meter(Writer):
 
 def _contents(coder: Coder, given: Contents | None) -> Contents:
     """Write what is given, or read it."""
-    if coder.interval(0, (15, 1)):
+    later = given is not None and version(given.spec) > 1
+    found = 1 + coder.interval(int(later), VERSIONS)
+    if found == 2 and coder.interval(0, VERSIONS):
         raise GolfError("it is of a later version")
     form = _form(coder, given.form if given else ())
     shape = _shape(coder, given.shape if given else USUAL_SHAPE)
-    spec = layers(coder, given.spec if given else ())
+    spec = layers(coder, given.spec if given else (), found)
     network = _network(spec, shape, form)
     _check_size(network)
     coder.mark()

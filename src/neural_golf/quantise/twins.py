@@ -29,21 +29,14 @@ _ALIKE = {"relu", "abs", "leaky", "maxpool", "avgpool"}
 def twin(network: Network, levels: Levels, rng: np.random.Generator) -> Levels:
     """The levels [n] of a random twin of a network with these levels."""
     made = levels.copy()
-    among = 1
     for layer, then, after in _movable(network):
-        among = next((b.orbit for b in _before(network, layer)), 1)
-        _move(network, made, layer, then, after, among, rng)
+        _move(network, made, layer, then, after, rng)
     return made
-
-
-def _before(network: Network, layer: Layer) -> list[Layer]:
-    """The convolutions before a layer, the nearest first."""
-    at = network.layers.index(layer)
-    return [one for one in network.layers[:at][::-1] if one.kind == "conv"]
 
 
 def _movable(network: Network) -> list[tuple[Layer, Layer, str]]:
     """Convolutions whose channels may be moved: with the next layer of weights, and the kind right after."""
+    added = {layer.adds for layer in network.layers if layer.adds}
     uses = [layer.weight.name for layer in network.layers if layer.weight is not None]
     weighted = [i for i, layer in enumerate(network.layers) if KINDS[layer.kind].weighted]
     found = []
@@ -52,15 +45,15 @@ def _movable(network: Network) -> list[tuple[Layer, Layer, str]]:
         between = network.layers[at + 1 : then]
         alone = all(uses.count(one.weight.name) == 1 for one in (first, second) if one.weight is not None)
         plain = first.kind == "conv" and first.groups == second.groups == 1
-        if alone and plain and {layer.kind for layer in between} <= _ALIKE:
+        elsewhere = added & {layer.name for layer in (first, *between)}  # where its channels are seen too
+        if alone and plain and not elsewhere and {layer.kind for layer in between} <= _ALIKE:
             found.append((first, second, between[0].kind if between else ""))
     return found
 
 
 def _move(
-    network: Network, vector: Levels, layer: Layer, then: Layer, after: str, among: int,
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
+    network: Network, vector: Levels, layer: Layer, then: Layer, after: str, rng: np.random.Generator
+) -> None:
     """Change the kernels of one layer at random, and the next layer's weights with them."""
     assert layer.weight is not None
     assert then.weight is not None
@@ -73,7 +66,7 @@ def _move(
     table = _positions(orbit)
     # The new channel (j, h) is the old channel (places[j], table[turns[j], h]).
     channels = np.concatenate([places[j] * orbit + table[turns[j]] for j in range(count)])
-    whole = in_all_positions(kernels, orbit, among) if orbit > 1 else kernels
+    whole = in_all_positions(kernels, orbit, layer.among) if orbit > 1 else kernels
     moved = whole.reshape(count, orbit, *kernels.shape[1:])[places, turns]
     vector[layer.weight.slice] = (moved * signs[:, None, None, None]).ravel()
     vector[then.weight.slice] = readers[:, channels].ravel()

@@ -11,13 +11,14 @@ import hashlib
 import io
 import math
 import os
+import re
 import stat
 import struct
 import zlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,26 @@ from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.rules import RULES_VERSION
 from neural_golf.referee.strict import parse_strict, read_strict
 
-__all__ = ["Challenge", "DataFile", "challenge_names", "load_challenge", "load_test_set", "read_idx"]
+__all__ = [
+    "OWN",
+    "Challenge",
+    "DataFile",
+    "challenge_names",
+    "load_challenge",
+    "load_test_set",
+    "own_challenges",
+    "read_idx",
+]
 
-_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+_NAME = r"[a-z0-9][a-z0-9-]{0,63}"
+_Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 _MOST_BYTES = 1 << 30  # of a data file, packed or not: a million images of 28 by 28 pixels, and some more
+OWN = Path("challenges")  # of a task's own folder: what `golf new` writes
+_KINDS: dict[bytes, np.dtype[Any]] = {
+    b"\x08": np.dtype(np.uint8),
+    b"\x0b": np.dtype(">i2"),
+}  # of the numbers of an idx file
 _FOLDER = resources.files("neural_golf.referee") / "challenges"
 
 
@@ -63,7 +79,7 @@ class Challenge(_Strict):
     split: Literal["test"]
     files: Files
     images: Annotated[int, Field(ge=1, le=1_000_000)]
-    classes: Annotated[int, Field(ge=2, le=256)] = 10
+    classes: Annotated[int, Field(ge=2, le=1000)] = 10
     threshold: Annotated[int, Field(ge=1)]
     score: Literal["nonzero", "bytes"]  # what is made small: the non-zero parameters, or the .golf file
     rules: Literal[2] = RULES_VERSION
@@ -80,24 +96,31 @@ def challenge_names() -> list[str]:
     return sorted(f.name.removesuffix(".yaml") for f in _FOLDER.iterdir() if f.name.endswith(".yaml"))
 
 
+def own_challenges() -> list[str]:
+    """The names of the challenges in the folder that the command runs in, if it is a task's."""
+    named = (path.stem for path in OWN.glob("*.yaml") if re.fullmatch(_NAME, path.stem))
+    return sorted(name for name in named if name not in challenge_names())
+
+
 def load_challenge(name: str, *, files: bool = False) -> Challenge:
-    """A challenge that comes with the package, by its name. Without `files` no name is ever a path; with
-    `files` it may be the path of a challenge, which ends in .yaml.
+    """A challenge that comes with the package, or one of a task's own folder, by its name. Without `files` no
+    name is ever a path; with `files` it may be the path of a challenge, which ends in .yaml.
 
     Raises GolfError in one line of printable ASCII, and NoVerdict where this machine cannot open the file.
     """
     shown = ascii(name[:100])
     if name in challenge_names():
         tree = parse_strict((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    elif files and name.endswith(".yaml"):
+    elif (own := name in own_challenges()) or (files and name.endswith(".yaml")):
         try:
-            tree = read_strict(Path(name))
+            tree = read_strict(OWN / f"{name}.yaml" if own else Path(name))
         except NoVerdict:
             raise
         except GolfError as error:
             raise GolfError(f"challenge {shown}: {error}") from error
     else:
-        raise GolfError(f"challenge {shown} does not exist; there are {', '.join(challenge_names())}")
+        have = ", ".join([*own_challenges(), *challenge_names()])
+        raise GolfError(f"challenge {shown} does not exist; there are {have}")
     try:
         return Challenge.model_validate(tree)
     except ValidationError as error:
@@ -106,8 +129,9 @@ def load_challenge(name: str, *, files: bool = False) -> Challenge:
         raise GolfError(f"challenge {shown}: {where}: {first['msg']}") from error
 
 
-def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images [n, channels, height, width] and labels [n], uint8, from published files in the folders.
+def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
+    """Images [n, channels, height, width], uint8, and labels [n], whole numbers, from published files in the
+    folders.
 
     Data sets whose files have the same names are told apart by their MD5. Raises GolfError where a file is
     missing or altered.
@@ -116,7 +140,12 @@ def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint
         _find(challenge, file, folders) for file in (challenge.files.images, challenge.files.labels)
     )
     images = images[:, None] if images.ndim == 3 else images  # grey
-    if images.ndim != 4 or labels.ndim != 1 or not len(images) == len(labels) == challenge.images:
+    if (
+        images.dtype != np.uint8
+        or images.ndim != 4
+        or labels.ndim != 1
+        or not len(images) == len(labels) == challenge.images
+    ):
         raise GolfError(
             f"challenge {challenge.name}: {challenge.images} images and labels expected, "
             f"found {images.shape} and {labels.shape}"
@@ -124,7 +153,7 @@ def load_test_set(challenge: Challenge, *folders: Path) -> tuple[NDArray[np.uint
     return images, labels
 
 
-def _find(challenge: Challenge, file: DataFile, folders: Sequence[Path]) -> NDArray[np.uint8]:
+def _find(challenge: Challenge, file: DataFile, folders: Sequence[Path]) -> NDArray[Any]:
     wrong: GolfError | None = None
     for path in (found for folder in folders for found in sorted(folder.rglob(file.name))):
         try:
@@ -137,8 +166,9 @@ def _find(challenge: Challenge, file: DataFile, folders: Sequence[Path]) -> NDAr
     )
 
 
-def read_idx(path: Path, md5: str | None = None) -> NDArray[np.uint8]:
-    """A gzip-compressed idx file of bytes as a uint8 array of the shape its header states.
+def read_idx(path: Path, md5: str | None = None) -> NDArray[Any]:
+    """A gzip-compressed idx file of bytes, or of numbers of two bytes, as an array of the shape its header
+    states.
 
     With `md5` the compressed file must be that one, bit for bit. No more is unpacked than the header states,
     and that is at most 1 GiB. Raises GolfError for a file that is missing, altered, cut off or of another
@@ -170,20 +200,22 @@ def _opened(path: Path) -> io.BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
-def _unpacked(path: Path, data: gzip.GzipFile) -> NDArray[np.uint8]:
+def _unpacked(path: Path, data: gzip.GzipFile) -> NDArray[Any]:
     magic = data.read(4)
-    rank = magic[3] if magic[:3] == b"\x00\x00\x08" and len(magic) == 4 else 0
+    kind = _KINDS.get(magic[2:3])
+    rank = magic[3] if magic[:2] == b"\x00\x00" and len(magic) == 4 and kind else 0
     stated = data.read(4 * rank) if 1 <= rank <= 4 else b""
-    if not stated or len(stated) < 4 * rank:
+    if kind is None or not stated or len(stated) < 4 * rank:
         raise GolfError(f"data: {path} is not an idx file of bytes")
     shape: tuple[int, ...] = struct.unpack(f">{rank}I", stated)
-    size, told = math.prod(shape), "x".join(map(str, shape))
+    size, told = math.prod(shape) * kind.itemsize, "x".join(map(str, shape))
     if size > _MOST_BYTES:
         raise GolfError(f"data: {path} states {told} numbers; the limit is {_MOST_BYTES:,}")
     body = bytearray()
     while part := data.read(min(1 << 20, size + 1 - len(body))):
         body += part
     if len(body) != size:
-        holds = "more" if len(body) > size else str(len(body))
+        holds = "more" if len(body) > size else str(len(body) // kind.itemsize)
         raise GolfError(f"data: {path} states {told} numbers and holds {holds}")
-    return np.frombuffer(body, np.uint8).reshape(shape)
+    numbers: NDArray[Any] = np.frombuffer(body, kind)
+    return numbers.reshape(shape)

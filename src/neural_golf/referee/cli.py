@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neural_golf.base.errors import GolfError
-from neural_golf.referee.challenge import challenge_names, load_challenge, load_test_set
+from neural_golf.referee.challenge import challenge_names, load_challenge, load_test_set, own_challenges
 from neural_golf.referee.exits import ENDS, EXIT_CODES, NO_VERDICT, UNWRITTEN, complain, written
 from neural_golf.referee.unpacking import is_packed
 from neural_golf.referee.verdict import Verdict, verify
@@ -50,7 +50,7 @@ def _a_name(text: str) -> str:
 def check_usage(args: argparse.Namespace, error: Callable[[str], object]) -> None:
     """Call `error` for options about a file where none is named: the stage `verify` takes no options."""
     asked = {"--json": args.json, "--graph": args.graph, "--data": args.data is not None}
-    asked["--challenge"] = args.challenge != _CHALLENGE
+    asked["--challenge"] = args.challenge != _default()
     if args.file is None and any(asked.values()):
         error(f"verify: {next(name for name, given in asked.items() if given)} needs an ONNX file")
 
@@ -112,10 +112,15 @@ def add_challenge(parser: argparse.ArgumentParser, more: str = "") -> None:
     """The option --challenge; `more`: what it may be besides a name."""
     parser.add_argument(
         "--challenge",
-        default=_CHALLENGE,
+        default=_default(),
         metavar="NAME",
-        help=f"one of {', '.join(challenge_names())}{more} (default: %(default)s)",
+        help=f"one of {', '.join([*own_challenges(), *challenge_names()])}{more} (default: %(default)s)",
     )
+
+
+def _default() -> str:
+    """The challenge that is meant where none is named: in a task's folder its own."""
+    return next(iter(own_challenges()), _CHALLENGE)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["conventions", "hint", "order_hint"]
+__all__ = ["COLOURED", "GREY", "conventions", "hint", "order_hint"]
 
 Pixels = NDArray[np.float32]
 Classes = NDArray[np.integer[Any]]
@@ -18,8 +18,8 @@ NEARLY = 0.002  # of the images: what a simpler convention may get less than ano
 MOSTLY = 0.5  # of the images: what must be right with the classes in another order
 
 # The mean and deviation that tutorials normalise by: MNIST, Fashion-MNIST, and halves; CIFAR-10 and ImageNet.
-_GREY = ((0.1307, 0.3081), (0.2860, 0.3530), (0.5, 0.5))
-_COLOURED = (
+GREY = ((0.1307, 0.3081), (0.2860, 0.3530), (0.5, 0.5))
+COLOURED = (
     ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -35,7 +35,7 @@ def conventions(unit: Pixels, raw: bool = False) -> list[tuple[str, Pixels]]:
     """
     one, full = np.float32(1), np.float32(255)
     own = unit * full if raw else unit
-    normalised = _COLOURED if unit.shape[1] == 3 else _GREY
+    normalised = COLOURED if unit.shape[1] == 3 else GREY
     if raw:
         found = [
             ("divided by 255", unit),

@@ -49,7 +49,7 @@ class Limits:
     memory_bytes: int = 3 << 30  # of address space, the interpreter and onnxruntime included
     cpu_seconds: int = 20
     open_files: int = 64
-    reply_bytes: int = 8 << 20  # what the child may answer
+    reply_bytes: int = 16 << 20  # what the child may answer
 
 
 LIMITS = Limits()

@@ -104,29 +104,29 @@ class Answer(_Strict):
     peak_kib: _Number = 0
     bytes: _Number | None = None
 
-    def decode(self, n: int) -> NDArray[np.uint8]:
+    def decode(self, n: int) -> NDArray[np.uint16]:
         """The classes [n]. Raises Refused where the child did not send that many."""
         return _classes(self.classes, (n,))
 
-    def decode_probes(self, n: int) -> dict[Probe, list[NDArray[np.uint8]]]:
+    def decode_probes(self, n: int) -> dict[Probe, list[NDArray[np.uint16]]]:
         """For each grid of a probe, the classes of the first images of `probing_order(n)`. Raises Refused for
         too many.
         """
         sizes = range(1, n + 1)
         return {probe: [_classes(text, sizes) for text in grids] for probe, grids in self.probes.items()}
 
-    def decode_hints(self, n: int) -> dict[str, NDArray[np.uint8]]:
+    def decode_hints(self, n: int) -> dict[str, NDArray[np.uint16]]:
         """The classes of the first images of `probing_order(n)`, by the convention of their pixels. Raises
         Refused for too many.
         """
         return {name: _classes(text, range(1, n + 1)) for name, text in self.hints.items()}
 
 
-def _classes(text: str | None, sizes: Container[int]) -> NDArray[np.uint8]:
+def _classes(text: str | None, sizes: Container[int]) -> NDArray[np.uint16]:
     try:
-        classes = np.frombuffer(base64.b64decode(text or "", validate=True), np.uint8)
+        classes = np.frombuffer(base64.b64decode(text or "", validate=True), np.uint16)
     except ValueError:
-        classes = np.empty(0, np.uint8)
+        classes = np.empty(0, np.uint16)
     if len(classes) not in sizes:
         raise Refused("the child process gave an answer that makes no sense")
     return classes

@@ -22,7 +22,7 @@ from neural_golf.referee.tensors import NARROW, SHIFTS
 __all__ = ["Predictions", "TestImages", "count_with_images", "hints", "predict"]
 
 Array = NDArray[Any]
-Classes = NDArray[np.uint8]
+Classes = NDArray[np.uint16]
 
 SAMPLE = 500  # images that are run one by one and in two orders of batches
 PROBED = 2500  # images of a probe, if it changes few answers; else all
@@ -162,7 +162,7 @@ def hints(folded: Folded, images: TestImages, classes: int) -> dict[str, Classes
 
 
 def _classes(logits: Array) -> Classes:
-    classes: Classes = logits.argmax(1).astype(np.uint8)
+    classes: Classes = logits.argmax(1).astype(np.uint16)
     return classes
 
 

@@ -224,12 +224,12 @@ _WHAT: dict[Probe, str] = {
 
 
 def _losses(
-    answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integer[Any]]
+    answer: Answer, classes: NDArray[np.uint16], labels: NDArray[np.integer[Any]]
 ) -> dict[Probe, float]:
     """Points lost by each probe, on the images that it was run on: on the worst of its grids."""
     order = probing_order(len(labels))
 
-    def points(rounded: NDArray[np.uint8]) -> float:
+    def points(rounded: NDArray[np.uint16]) -> float:
         part = order[: len(rounded)]
         lost = int((classes[part] == labels[part]).sum()) - int((rounded == labels[part]).sum())
         return lost * 100 / len(part) if abs(lost) > BY_CHANCE else 0.0
@@ -245,7 +245,7 @@ def _fails(answer: Answer, labels: NDArray[np.integer[Any]], challenge: Challeng
         return False
 
 
-def _better(answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> str | None:
+def _better(answer: Answer, classes: NDArray[np.uint16], labels: NDArray[np.integer[Any]]) -> str | None:
     """Whether the file does clearly better with pixels of another convention."""
     order = probing_order(len(labels))
     right = {}
@@ -256,7 +256,7 @@ def _better(answer: Answer, classes: NDArray[np.uint8], labels: NDArray[np.integ
     return hint(right, int((classes[part] == labels[part]).sum()), len(part))
 
 
-def _order(found: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> str | None:
+def _order(found: NDArray[np.uint16], labels: NDArray[np.integer[Any]]) -> str | None:
     """Whether the file has its classes in another order."""
     return order_hint(found, labels, 1 + int(max(found.max(), labels.max())))
 

@@ -128,11 +128,27 @@ def _metadata(
         "seed": str(record.seed),
         "chosen_on": chosen_on[record.judge],
         "recorded": json.dumps(correct),
-        "input": f"float32 [batch, {shape}], pixel / 255, 0 is background; no other normalisation",
+        "input": f"float32 [batch, {shape}], {_of_input(facts)}; no other normalisation",
         "output": f"float32 [batch, {len(facts.classes)}] logits; index k is class k",
+        **_of_classes(facts),
         "source": settings_digest(config),
         "license": config.ladder.licence,
     }
+
+
+def _of_input(facts: data.Facts) -> str:
+    grey = facts.shape[0] == 1 and facts.low == (0,) and facts.high in ((1,), (255,)) and not facts.series
+    return "pixel / 255, 0 is background" if grey else facts.input
+
+
+def _of_classes(facts: data.Facts) -> dict[str, str]:
+    """Names of the classes and ranges of the channels, as JSON, where they are other than MNIST's: `golf c`
+    and whoever runs the file find them there.
+    """
+    named = facts.classes != tuple(map(str, range(len(facts.classes))))
+    ranged = (set(facts.low), set(facts.high)) not in (({0}, {255}), ({0}, {1}))
+    told = {"classes": json.dumps(facts.classes, ensure_ascii=False)} if named else {}
+    return told | ({"range": json.dumps([facts.low, facts.high])} if ranged else {})
 
 
 def settings_digest(config: Config) -> str:

@@ -20,6 +20,7 @@ from neural_golf.results.result import Result, Variant, by_variant, chosen_on, g
 __all__ = ["IMAGES", "method", "model_card", "write_model_cards"]
 
 TRIED = {"index": "as they lie in memory", "saliency": "the least harmful first (w² E[g²])"}
+TASK = "image-classification"
 IMAGES = {"test": "test", "heldout": "held-out"}
 
 
@@ -58,12 +59,14 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     header: dict[str, object] = {
         "license": config.ladder.licence.lower(),
         "library_name": "onnx",
-        "pipeline_tag": "image-classification",
-        "tags": ["onnx", "onnxruntime", "image-classification", "tiny", "neural-golf"],
+        "pipeline_tag": TASK,
+        "tags": ["onnx", "onnxruntime", _task(facts), "tiny", "neural-golf"],
         "datasets": [facts.huggingface],
         "metrics": ["accuracy"],
         "model-index": [{"name": result.name, "results": _evaluations(result, facts)} for result in group],
     }
+    if facts.series:  # Hugging Face has no pipeline for these
+        del header["pipeline_tag"]
     if not facts.huggingface:
         del header["datasets"]
     worth = (
@@ -98,7 +101,7 @@ Every figure is the referee's (`golf verify`, docs/rules.md), from the ONNX file
 
 | | |
 |---|---|
-| input | `image`, float32 [batch, {shape}]: pixel / 255, so 0 is background and 1 is ink |
+| input | `image`, float32 [batch, {shape}]: {facts.input} |
 | normalisation | none besides: what training used is folded into the weights |
 | output | `logits`, float32 [batch, {len(facts.classes)}]; the greatest is the answer |
 | classes | {", ".join(f"{number} {label}" for number, label in enumerate(facts.classes))} |
@@ -108,7 +111,7 @@ import numpy as np
 import onnxruntime
 
 session = onnxruntime.InferenceSession("{best.path}")
-images = np.zeros((2, {shape}), np.float32)  # pixel / 255
+images = np.zeros((2, {shape}), np.float32)  # {facts.input.split(",")[0]}
 images[0, 0, {stroke}] = 1.0
 (logits,) = session.run(["logits"], {{"image": images}})
 print(logits.argmax(axis=1))
@@ -137,6 +140,10 @@ def _table(results: Sequence[Result], best: Result | None = None) -> str:
     return text
 
 
+def _task(facts: Facts) -> str:
+    return "time-series-classification" if facts.series else TASK
+
+
 def _packed(result: Result) -> str:
     """The length of the file that says the same network in few bytes, and where it is."""
     return f"[{result.bytes:,}](../{golf_file(result.name).relative_to('results').as_posix()})"
@@ -153,7 +160,7 @@ def _evaluations(result: Result, facts: Facts) -> list[dict[str, object]]:
     )  # fmt: skip
     return [
         {
-            "task": {"type": "image-classification", "name": "Image classification"},
+            "task": {"type": _task(facts), "name": _task(facts).replace("-", " ").capitalize()},
             "dataset": {
                 "name": f"{facts.title}, {name}", "type": facts.huggingface or facts.dataset, "split": split,
             },

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pandas as pd
 
@@ -18,6 +19,7 @@ from neural_golf.base.files import METRICS, write_json
 from neural_golf.base.longwork import cores
 from neural_golf.config import Config
 from neural_golf.packed.graph import to_onnx
+from neural_golf.referee.challenge import load_challenge, load_test_set, own_challenges
 from neural_golf.referee.verdict import LIMITS, Verdict, verify_many
 from neural_golf.results.export import Exported, read_exported
 from neural_golf.results.result import Result, write_results
@@ -39,6 +41,7 @@ def run(config: Config) -> None:
     """
     files = read_exported()
     test, heldout = data.read("test"), data.read("heldout")
+    _are_those_of_the_challenge(config, test)
     classes = len(data.facts().classes)
     section = config.verify
     small = dataclasses.replace(LIMITS, file_bytes=section.max_bytes, classes=classes)
@@ -68,6 +71,19 @@ def run(config: Config) -> None:
     write_json(METRICS / "verify.json", _means(results))
     told = f" and {len(packed)} .golf files" if packed else ""
     print(f"verify: {len(files)} ONNX files{told} scored, all as recorded")
+
+
+def _are_those_of_the_challenge(config: Config, test: data.Split) -> None:
+    """Raise GolfError where a task's own challenge is about other test images than this run."""
+    for name in own_challenges():
+        challenge = load_challenge(name)
+        if challenge.dataset == config.data.dataset:
+            images, labels = load_test_set(challenge, data.FOLDER)
+            if not (np.array_equal(images, test.pixels) and np.array_equal(labels, test.labels)):
+                raise GolfError(
+                    f"challenges/{name}.yaml is about other test images than data/test.safetensors: the data "
+                    "or data.seed have changed since `golf new` wrote it"
+                )
 
 
 def compare(file: Exported, on_test: Verdict, on_heldout: Verdict) -> list[str]:

@@ -98,7 +98,7 @@ def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
 
 
 def record(results: Sequence[Result], goal: float, rule: Ladder) -> Result | None:
-    """The entry with the fewest non-zero parameters whose recipe holds an accuracy (`holds`), if any does.
+    """The fewest non-zero parameters, entered or not, whose recipe holds an accuracy (`holds`), if any does.
 
     If the seed that stands for a row misses the goal, no other seed takes its place. Rows by packing are left
     out: they compete in bytes.
@@ -108,12 +108,17 @@ def record(results: Sequence[Result], goal: float, rule: Ladder) -> Result | Non
 
 
 def _able(results: Sequence[Result], goal: float, rule: Ladder) -> dict[Variant, list[Result]]:
-    """What is entered for non-zero parameters and holds a goal."""
+    """What holds a goal and competes in non-zero parameters."""
     return {
         variant: group
-        for variant, group in by_variant(results).items()
+        for variant, group in _all_sizes(results).items()
         if group[0].honest and group[0].bytes is None and holds(group, goal, rule)
     }
+
+
+def _all_sizes(results: Sequence[Result]) -> dict[Variant, list[Result]]:
+    """The results by variant, entered or not: what a recipe holds does not depend on what was entered."""
+    return by_variant(results, entered=False) | by_variant(results)
 
 
 def holes(
@@ -126,13 +131,13 @@ def holes(
 ) -> list[Hole]:
     """Every goal with its record, of this run or the leaderboard (a tie is the leaderboard's), and its rival.
 
-    `us`: the author whose entries on the leaderboard are this project's. Those of this run's rows that do
-    not hold the goal are passed over.
+    `us`: the author whose entries on the leaderboard are this project's. Those that stand for a size of this
+    run that does not hold the goal are passed over.
     """
     found = []
     for goal in goals:
         held = _able(results, goal, rule)
-        missed = {variant.name for variant in by_variant(results).keys() - held.keys()}
+        missed = {variant.name for variant in _all_sizes(results).keys() - held.keys()}
         means = {v.name: Spread.of([r.accuracy for r in group]) for v, group in held.items()}
         able = [
             _holder(challenge, entry, us, means)

@@ -44,8 +44,10 @@ def run(config: Config) -> None:
     subjects = [read_subject(result) for result in chosen]
     findings = read_findings()
     goals = config.page.goals
-    test = data.read("test")
-    runtime = find_runtime() if config.page.inference else Runtime(why="page.inference is off in params.yaml")
+    test, facts = data.read("test"), data.facts()
+    draws = facts.shape == (1, 28, 28)  # the shape of the page's paper
+    wanted = config.page.inference and draws
+    runtime = find_runtime() if wanted else Runtime(why="page.inference is off in params.yaml")
     digits = [image for seed in range(config.page.samples) for image in samples(test, seed).pixels]
     rule = config.ladder
     first = shown_first(chosen, results, goals[0], rule)
@@ -56,6 +58,9 @@ def run(config: Config) -> None:
     content = render(
         "page.html.j2",
         dataset=config.dataset.title or config.data.dataset,
+        classes=len(facts.classes),
+        series=facts.series,
+        draws=draws,
         results=results,
         record=next(filter(None, (board.record(results, goal, rule) for goal in goals)), None),
         holes=board.holes(goals, rule.author, results, boards, public, rule),

@@ -11,8 +11,7 @@ function makeGolf(tables) {
 
   // ---------------------------------------------------------------- a file as the text of a link
   function textOf(bytes) {
-    let text = "";
-    for (const byte of bytes) text += String.fromCharCode(byte);
+    const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
     return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   }
   function bytesOf(text) {
@@ -39,9 +38,7 @@ function makeGolf(tables) {
       return [step, place];
     }
     narrow(step, start, size) {
-      this.code -= step * start;
-      this.low += step * start;
-      this.range = step * size;
+      [this.code, this.low, this.range] = [this.code - step * start, this.low + step * start, step * size];
       while (this.range < REFILL) {
         this.range *= 256;
         this.code = this.code * 256 + this.next();
@@ -54,8 +51,7 @@ function makeGolf(tables) {
       if (this.low < FULL) return;
       let at = this.out.length - 1;
       while (this.out[at] === 255) this.out[at--] = 0;
-      this.out[at]++;
-      this.low -= FULL;
+      [this.out[at], this.low] = [this.out[at] + 1, this.low - FULL];
     }
     symbol(sizes, total = sizes.reduce((a, b) => a + b, 0)) {
       const [step, place] = this.where(total);
@@ -113,9 +109,10 @@ function makeGolf(tables) {
   function read(bytes) {
     if (bytes.length < 1 || bytes.length > MOST_BYTES) refuse(`a .golf file has 1 to ${MOST_BYTES} bytes, not ${bytes.length}`);
     const file = new Reader(bytes);
-    if (file.symbol([15, 1])) refuse("it is of a later version");
+    const version = 1 + file.symbol([15, 1]);
+    if (version === 2 && file.symbol([15, 1])) refuse("it is of a later version");
     const form = readForm(file), shape = readShape(file), network = { bytes, form, shape, layers: [], tensors: [] };
-    readLayers(file, network);
+    readLayers(file, network, version);
     readNumbers(file, network);
     if (!file.canonical()) refuse("it is not canonical: this network has another file");
     return network;
@@ -138,18 +135,22 @@ function makeGolf(tables) {
     return shape.every((side) => side > 0) ? shape : refuse(`there are no images of ${by(shape)}`);
   }
 
-  function readLayers(file, network) {
-    const { kinds, after, groups, fields } = tables;
-    let before = "start", shape = network.shape;
+  function readLayers(file, network, version) {
+    const { kinds, after, groups, fields } = tables, known = kinds.slice(0, tables.known[version - 1]);
+    let before = "start", shape = network.shape, needed = 1; // the first version that can tell these layers
     for (;;) {
-      const sizes = () => Array.from({ length: 16 }, (_, k) => 1 + (after[before][kinds[k]] ?? 0));
-      const kind = kinds[file.adaptive(`after ${before}`, sizes, 64)];
+      const sizes = () => Array.from({ length: 16 }, (_, k) => 1 + (after[before][known[k]] ?? 0));
+      const kind = known[file.adaptive(`after ${before}`, sizes, 64)];
       if (kind === undefined) refuse("it has a layer of a later version");
       if (kind === "end") break;
       if (network.layers.length === MOST_LAYERS) refuse(`it has more than ${MOST_LAYERS} layers`);
-      const told = {};
-      for (const [name, usual] of fields[kind] ?? []) told[name] = file.number(`${kind}.${name}`, usual);
-      const number = 1 + network.layers.filter((layer) => layer.kind === kind).length;
+      const told = {}, number = 1 + network.layers.filter((layer) => layer.kind === kind).length;
+      if (kinds.indexOf(kind) >= tables.known[0]) needed = 2;
+      for (const [name, usual, since] of fields[kind] ?? []) {
+        const plain = Number(name === "stride"); // what it is where it is not told
+        told[name] = since > version ? plain : file.number(`${kind}.${name}`, usual);
+        if (since > 1 && told[name] !== plain) needed = 2;
+      }
       const layer = { kind, name: `${kind}${number}`, in: shape, out: shape, words: [] };
       network.layers.push(Object.assign(layer, KINDS[kind].made?.(told, shape, network)));
       layer.text = [kind, ...layer.words].filter(Boolean).join(" ");
@@ -158,6 +159,7 @@ function makeGolf(tables) {
       before = groups[kind] ?? kind;
     }
     if (!network.layers.length || shape[1] !== 1 || shape[2] !== 1) refuse("its last layer does not give one number for each class");
+    if (needed < version) refuse("it is not canonical: version 1 has these layers");
     if (network.form && Math.min(network.shape[1], network.shape[2]) < 2) refuse("its images are too small for a form");
   }
 
@@ -177,11 +179,10 @@ function makeGolf(tables) {
       return found;
     });
     if (network.nonzero) readLevels(file, network.numbers, places.flat());
-    // Without biases and `norm`, a factor goes through the whole network, and no scale of weights decides anything.
-    const scaled = tensors.some(({ part }) => part === "bias") || network.layers.some(({ kind }) => kind === "norm");
-    tensors.forEach((tensor, t) => {
+    // Without biases, `norm` and `add`, a factor goes through the whole network, and no scale of weights decides anything.
+    const scaled = tensors.some(({ part }) => part === "bias") || network.layers.some(({ kind }) => kind === "norm" || kind === "add");
+    for (const [t, tensor] of tensors.entries())
       if (tensor.count && (scaled || tensor.part === "slope")) readScale(file, network.numbers, places[t]);
-    });
   }
 
   function readLevels(file, numbers, places) {
@@ -218,21 +219,33 @@ function makeGolf(tables) {
     return tensor;
   }
 
-  function madeConv({ positions, channels, kernel, same, dilation, groups, bias, tied }, [c, h, w], network) {
+  // Rows and columns, of which the rows are told as one more than they are, or as 0 where they are as many as the columns.
+  function sidesOf(told, name) {
+    const columns = told[name], rows = told[`${name}_rows`] ?? 0;
+    return rows === columns + 1 ? refuse("it is not canonical: equal sides are told twice") : [rows ? rows - 1 : columns, columns];
+  }
+  const inWords = ([rows, columns]) => (rows === columns ? rows : `${rows}x${columns}`);
+  const orbitAt = (layers) => layers.filter((layer) => layer.kind === "conv").at(-1)?.orbit ?? 1;
+
+  function madeConv(told, [c, h, w], network) {
+    const { positions, channels, same, groups, bias, tied } = told, [kernel, dilation, stride] = ["kernel", "dilation", "stride"].map((name) => sidesOf(told, name));
     if (positions > 2 || same > 1 || bias > 1) refuse("it has a convolution of a later version");
-    const orbit = ORBITS[positions], out = channels * orbit, reach = (kernel - 1) * dilation, pad = same ? reach / 2 : 0;
-    if (!out || !kernel || !dilation || !groups || kernel > 7 || (same && kernel % 2 === 0)) refuse("it has an impossible convolution");
+    const orbit = ORBITS[positions], out = channels * orbit, odd = kernel.every((k) => k % 2);
+    if (!out || !groups || !product([...kernel, ...dilation, ...stride]) || product(kernel) > 49 || (same && !odd)) refuse("it has an impossible convolution");
     if (c % groups || out % groups) refuse(`${groups} groups do not divide ${c} and ${out} channels`);
-    const size = [h + 2 * pad - reach, w + 2 * pad - reach];
-    if (Math.min(...size) < 1) refuse(`a kernel over ${reach + 1} × ${reach + 1} pixels does not fit into ${h} × ${w}`);
-    const before = network.layers.filter((layer) => layer.kind === "conv"), among = before.at(-1)?.orbit ?? 1;
-    if (orbit > 1 && (groups > 1 || h !== w || (among > 1 && among !== orbit))) refuse(`a kernel cannot stand in ${orbit} positions there`);
-    const shape = [channels, c / groups, kernel, kernel], origin = before[tied - 1];
+    const reach = kernel.map((k, n) => (k - 1) * dilation[n]), pad = reach.map((far) => (same ? far / 2 : 0));
+    const free = [h, w].map((side, n) => side + 2 * pad[n] - reach[n] - 1), size = free.map((room, n) => Math.floor(room / stride[n]) + 1);
+    if (Math.min(...free) < 0) refuse(`a kernel over ${by(reach.map((far) => far + 1))} pixels does not fit into ${h} × ${w}`);
+    const before = network.layers.filter((layer) => layer.kind === "conv"), among = orbitAt(network.layers);
+    const square = [kernel, dilation, stride].every(([rows, columns]) => rows === columns) && free[0] % stride[0] === 0;
+    if (orbit > 1 && (groups > 1 || h !== w || !square || (among > 1 && among !== orbit))) refuse(`a kernel cannot stand in ${orbit} positions there`);
+    const shape = [channels, c / groups, ...kernel], origin = before[tied - 1];
     if (tied && (!origin || origin.tied || by(origin.weight.shape) !== by(shape))) refuse(`no earlier convolution ${tied} has a kernel of ${by(shape)}`);
     const weight = tied ? origin.weight : tensorOf(network, "weight", shape);
-    const words = [out, `k${kernel}`, same && "same", dilation > 1 && `d${dilation}`, groups > 1 && `g${groups}`, !bias && "nobias",
+    const words = [out, `k${inWords(kernel)}`, same && "same", Math.max(...stride) > 1 && `s${inWords(stride)}`,
+      Math.max(...dilation) > 1 && `d${inWords(dilation)}`, groups > 1 && `g${groups}`, !bias && "nobias",
       tied && `tied=conv${tied}`, positions > 0 && "turns", positions > 1 && "mirrors"];
-    return { words, out: [out, ...size], kernel, pad, dilation, groups, orbit, among, tied, weight, bias: bias ? tensorOf(network, "bias", [out]) : null };
+    return { words, out: [out, ...size], kernel, pad, dilation, stride, groups, orbit, among, tied, weight, bias: bias ? tensorOf(network, "bias", [out]) : null };
   }
 
   function madeLinear({ outputs, bias }, shape, network) {
@@ -241,12 +254,22 @@ function makeGolf(tables) {
     return { words: [outputs, !bias && "nobias"], out: [outputs, 1, 1], weight, bias: bias ? tensorOf(network, "bias", [outputs]) : null };
   }
 
-  function madePool({ size, stride, pad }, [c, h, w]) {
-    if (!size || pad > size >> 1) refuse("it has an impossible pool");
-    if (stride === size) refuse("it is not canonical: a stride is told that is the size");
-    if (Math.min(h, w) + 2 * pad < size) refuse(`a window of ${size} × ${size} does not fit into ${h} × ${w}`);
-    const step = stride || size, sides = [h, w].map((side) => 1 + Math.floor((side + 2 * pad - size) / step));
-    return { words: [size, stride && `s${stride}`, pad && `p${pad}`], out: [c, ...sides], kernel: size, stride: step, pad };
+  function madePool(told, [c, h, w]) {
+    const [kernel, stride, pad] = ["size", "stride", "pad"].map((name) => sidesOf(told, name)), given = Math.max(...stride) > 0;
+    if (!product(kernel) || (given && !product(stride)) || pad.some((p, n) => p > kernel[n] >> 1)) refuse("it has an impossible pool");
+    if (by(stride) === by(kernel)) refuse("it is not canonical: a stride is told that is the size");
+    const free = [h, w].map((side, n) => side + 2 * pad[n] - kernel[n]), step = given ? stride : kernel;
+    if (Math.min(...free) < 0) refuse(`a window of ${by(kernel)} does not fit into ${h} × ${w}`);
+    const words = [inWords(kernel), given && `s${inWords(stride)}`, Math.max(...pad) > 0 && `p${inWords(pad)}`];
+    return { words, out: [c, ...free.map((room, n) => 1 + Math.floor(room / step[n]))], kernel, stride: step, pad };
+  }
+
+  function madeAdd({ back }, shape, { layers }) {
+    const at = layers.length - back, other = layers[at];
+    if (back < 2 || !other) refuse("it adds a layer that there is not, or its own input");
+    if (by(other.out) !== by(shape)) refuse(`it adds maps of ${by(other.out)} to those of ${by(shape)}`);
+    if (orbitAt(layers.slice(0, at + 1)) !== orbitAt(layers)) refuse("it adds channels that come in other positions");
+    return { words: [other.name], back };
   }
 
   function madeLeaky({ digits, decimals }) {
@@ -262,16 +285,16 @@ function makeGolf(tables) {
   // The weights of a convolution that are not 0, in every position of their kernel: [output, input, row, column, value].
   // A kernel is mirrored, then turned; the channels that it reads change places as they would in an image so turned (net/orbits.py).
   function taps({ weight, orbit, among, groups, out }, numbers) {
-    const [kernels, inputs, k] = weight.shape, found = [];
+    const [kernels, inputs, rows, k] = weight.shape, area = rows * k, found = []; // rows are k where a kernel is turned
     for (let o = 0; o < kernels * orbit; o++) {
       const turn = o % 4 % orbit, mirror = (o % orbit) >> 2, group = Math.floor((o * groups) / out[0]) * inputs;
-      for (let n = 0; n < inputs * k * k; n++) {
-        const i = Math.floor(n / (k * k)), row = Math.floor(n / k) % k, column = n % k, h = i % orbit;
+      for (let n = 0; n < inputs * area; n++) {
+        const i = Math.floor(n / area), row = Math.floor(n / k) % rows, column = n % k, h = i % orbit;
         let from = i, y = row, x = column;
         for (let r = 0; r < turn; r++) [y, x] = [x, k - 1 - y];
         if (mirror) x = k - 1 - x;
         if (among > 1) from += 4 * (mirror ^ (h >> 2)) + ((mirror ? turn - h : h - turn) & 3) - h;
-        const value = numbers[weight.offset + ((Math.floor(o / orbit) * inputs + from) * k + y) * k + x];
+        const value = numbers[weight.offset + ((Math.floor(o / orbit) * inputs + from) * rows + y) * k + x];
         if (value) found.push([o, group + i, row, column, value]);
       }
     }
@@ -283,11 +306,11 @@ function makeGolf(tables) {
     if (layer.bias) for (let k = 0; k < y.length; k++) y[k] = numbers[layer.bias.offset + Math.floor(k / (H * W))];
     layer.taps ??= taps(layer, numbers);
     for (const [o, i, row, column, value] of layer.taps) {
-      const down = row * layer.dilation - layer.pad, right = column * layer.dilation - layer.pad;
-      const first = Math.max(0, -right), last = Math.min(W, w - right);
-      for (let r = Math.max(0, -down); r < Math.min(H, h - down); r++) {
-        const from = (i * h + r + down) * w + right, to = (o * H + r) * W;
-        for (let c = first; c < last; c++) y[to + c] += value * x[from + c];
+      const down = row * layer.dilation[0] - layer.pad[0], right = column * layer.dilation[1] - layer.pad[1], [below, beside] = layer.stride;
+      const first = Math.max(0, Math.ceil(-right / beside)), last = Math.min(W, Math.ceil((w - right) / beside));
+      for (let r = Math.max(0, Math.ceil(-down / below)); r < Math.min(H, Math.ceil((h - down) / below)); r++) {
+        const from = (i * h + r * below + down) * w + right, to = (o * H + r) * W;
+        for (let c = first; c < last; c++) y[to + c] += value * x[from + c * beside];
       }
     }
     return y;
@@ -300,9 +323,9 @@ function makeGolf(tables) {
   function pool({ in: [c, h, w], out: [, H, W], kernel, stride, pad }, x, start, join) {
     const y = new Float64Array(c * H * W).fill(start);
     for (let k = 0; k < y.length; k++) {
-      const top = (Math.floor(k / W) % H) * stride - pad, left = (k % W) * stride - pad, map = Math.floor(k / (H * W)) * h;
-      for (let row = Math.max(0, top); row < Math.min(h, top + kernel); row++)
-        for (let column = Math.max(0, left); column < Math.min(w, left + kernel); column++) y[k] = join(y[k], x[(map + row) * w + column]);
+      const top = (Math.floor(k / W) % H) * stride[0] - pad[0], left = (k % W) * stride[1] - pad[1], map = Math.floor(k / (H * W)) * h;
+      for (let row = Math.max(0, top); row < Math.min(h, top + kernel[0]); row++)
+        for (let column = Math.max(0, left); column < Math.min(w, left + kernel[1]); column++) y[k] = join(y[k], x[(map + row) * w + column]);
     }
     return y;
   }
@@ -327,9 +350,10 @@ function makeGolf(tables) {
     maxpool: { made: madePool, run: (layer, x) => pool(layer, x, -Infinity, Math.max) },
     avgpool: {
       made: (told, shape) => (told.pad ? refuse("means have no padding") : madePool(told, shape)),
-      run: (layer, x) => pool(layer, x, 0, (a, b) => a + b).map((v) => v / layer.kernel ** 2),
+      run: (layer, x) => pool(layer, x, 0, (a, b) => a + b).map((v) => v / product(layer.kernel)),
     },
     gap: { made: (_, [c]) => ({ out: [c, 1, 1] }), run: means },
+    add: { made: madeAdd, run: ({ back }, x, _, maps) => x.map((v, k) => v + maps.at(-back)[k]) },
     norm: { made: (_, [, h, w]) => (h * w === 1 ? refuse("a map of one pixel is its own mean") : {}), run: norm },
   };
 
@@ -357,7 +381,7 @@ function makeGolf(tables) {
   function run(network, image) {
     let x = Float64Array.from(image);
     const maps = network.form ? [(x = formed(network, x))] : [];
-    for (const layer of network.layers) maps.push((x = KINDS[layer.kind].run(layer, x, network.numbers)));
+    for (const layer of network.layers) maps.push((x = KINDS[layer.kind].run(layer, x, network.numbers, maps)));
     return maps;
   }
 
@@ -366,7 +390,7 @@ function makeGolf(tables) {
     const work = ({ kind, in: [c, h, w], out, weight, orbit, kernel }) => {
       if (kind === "conv") return orbit * (weight.size + weight.count * out[1] * out[2]);
       if (kind === "linear") return weight.size;
-      return kind.endsWith("pool") ? product(out) * Math.min(kernel, h) * Math.min(kernel, w) : c * h * w;
+      return kind.endsWith("pool") ? product(out) * Math.min(kernel[0], h) * Math.min(kernel[1], w) : c * h * w;
     };
     return layers.reduce((sum, layer) => sum + work(layer) + 8 * product(layer.out), 0);
   }

@@ -19,17 +19,19 @@ __all__ = ["Link", "Tables", "links", "tables", "text_of"]
 class Tables(TypedDict):
     """The tables of the format, of which golf.js has no copy (docs/bytes.md).
 
-    kinds: the kinds of layers by their numbers, and their titles. after: how frequent a kind is after a group
-    of kinds, beyond 1. groups: of the kinds that are in one. fields: of each kind, each field with the values
-    that are usual and how frequent they are, beyond 1. form: the usual numbers of a form, in thousandths.
-    faint: the ink that every pixel is given when a form is found. epsilon: what `norm` adds to a variance.
+    kinds: the kinds of layers by their numbers, and their titles. known: how many of them each version has.
+    after: how frequent a kind is after a group of kinds, beyond 1. groups: of the kinds that are in one.
+    fields: of each kind, each field with the values that are usual and how frequent they are, beyond 1, and
+    the first version that has it. form: the usual numbers of a form, in thousandths. faint: the ink that
+    every pixel is given when a form is found. epsilon: what `norm` adds to a variance.
     """
 
     kinds: Sequence[str]
+    known: Sequence[int]
     titles: Mapping[str, str]
     after: Mapping[str, Mapping[str, int]]
     groups: Mapping[str, str]
-    fields: Mapping[str, Sequence[tuple[str, Mapping[int, int]]]]
+    fields: Mapping[str, Sequence[tuple[str, Mapping[int, int], int]]]
     form: Sequence[int]
     faint: float
     epsilon: float
@@ -39,11 +41,13 @@ def tables() -> Tables:
     """The tables as the Python code has them; they become JSON in the page."""
     return Tables(
         kinds=grammar.NAMES,
+        known=list(grammar.KNOWN.values()),
         titles={kind: KINDS[kind].title for kind in grammar.NAMES if kind in KINDS},
         after=grammar.AFTER,
         groups=grammar.GROUPS,
         fields={
-            kind: [(field.name, field.usual) for field in fields] for kind, fields in grammar.FIELDS.items()
+            kind: [(field.name, field.usual, field.since) for field in fields]
+            for kind, fields in grammar.FIELDS.items()
         },
         form=[round(number * 1000) for number in astuple(Form())],
         faint=FAINT,

@@ -32,7 +32,7 @@ def run(config: Config) -> None:
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
-    section = config.tune
+    section = config.needed("tune")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     images = data.read("train")
     if section.validation >= len(images):

@@ -42,15 +42,21 @@ Targets targets(const py::array& array, double smoothing) {
   return out;
 }
 
+golf::Sides sides(const py::handle& pair) {
+  const auto [y, x] = pair.cast<std::pair<int, int>>();
+  return {y, x};
+}
+
 golf::Layer layer(const py::tuple& t) {
   golf::Layer l{};
   l.kind = t[0].cast<std::string>();
-  l.kernel = t[1].cast<int>(), l.pad = t[2].cast<int>(), l.stride = t[3].cast<int>();
-  l.dilation = t[4].cast<int>(), l.groups = t[5].cast<int>();
+  l.kernel = sides(t[1]), l.pad = sides(t[2]), l.stride = sides(t[3]), l.dilation = sides(t[4]);
+  l.groups = t[5].cast<int>();
   l.value = t[6].cast<float>();
   l.weight = t[7].cast<int>(), l.bias = t[8].cast<int>();
   const auto in = t[9].cast<py::tuple>(), out = t[10].cast<py::tuple>();
   for (int d = 0; d < 3; ++d) l.in[d] = in[d].cast<int>(), l.out[d] = out[d].cast<int>();
+  l.adds = t[11].cast<int>();
   return l;
 }
 
@@ -118,7 +124,7 @@ PYBIND11_MODULE(_core, module) {
     golf::bring_into_form(*kernels, wanted, in, channels, height, width, scale, shift, threads, to);
   });
 
-  module.attr("interface") = 4;  // compiled.py tells what for
+  module.attr("interface") = 5;  // compiled.py tells what for
 
   py::class_<Core>(module, "Core")
       .def(py::init([](const std::vector<py::tuple>& layers, int parameters, const std::optional<Array<int>>& source,

@@ -20,10 +20,12 @@ struct Error : std::runtime_error {  // becomes neural_golf.base.errors.GolfErro
 
 struct Layer {
   std::string kind;
-  int kernel, pad, stride, dilation, groups;
+  Sides kernel, pad, stride, dilation;
+  int groups;
   float value;
   int weight, bias;  // offsets in the parameter vector; -1: none
   int in[3], out[3];
+  int adds;  // the layer whose output a sum adds to its input
 };
 
 struct Images {

@@ -15,6 +15,13 @@ constexpr int MOST_OUTPUTS = 6;  // output channels that a kernel computes at on
 constexpr size_t GRADIENT_BYTES = 32 << 10;  // of gz that are in use at once: a first-level cache has room for them
 constexpr int GROUPS_PER_CHUNK = 2;  // groups whose gradients share their accumulators
 
+struct Sides {  // down and across: rows and columns
+  int y, x;
+
+  bool operator==(Sides other) const { return y == other.y && x == other.x; }
+  int area() const { return y * x; }
+};
+
 // A map inside the workspace. `left` and `right` are columns of zeros for the convolution that
 // reads the map; rows need none, they are clipped.
 struct Map {
@@ -29,13 +36,15 @@ struct Map {
 
 // Up to three layers in one pass over memory: convolution, then activation, then max pooling of windows
 // that lie side by side; each may be missing. A linear layer is a 1x1 convolution of a map [inputs][1][1].
-// All activations are one: z > 0 ? z : slope * z. Normalisation and all other pooling are stages of their own.
+// All activations are one: z > 0 ? z : slope * z. Normalisation, sums and all other pooling are stages of their own.
 struct Stage {
-  enum Kind { convolution, identity, maximum, average, normalisation } kind = identity;
-  int kernel = 1, dilation = 1, groups = 1;  // convolution
-  int pad = 0;                               // rows and columns around the input, of zeros; in maximum, of nothing
-  int window = 1, window_x = 1;              // pooling window; 1: no pooling
-  int stride = 1;                            // of the windows of a stage of its own
+  enum Kind { convolution, identity, maximum, average, normalisation, sum } kind = identity;
+  Sides kernel{1, 1}, dilation{1, 1};        // convolution
+  int groups = 1;
+  Sides stride{1, 1};                        // of the kernel, or of the windows of a stage of its own
+  Sides pad{0, 0};                           // rows and columns around the input, of zeros; in maximum, of nothing
+  Sides window{1, 1};                        // pooling window
+  int other = -1;                            // of a sum: the stage whose out is added to in
   bool activation = false;
   float leak = 0;                            // slope where it is no parameter
   int weight = -1, bias = -1, slope = -1;    // offsets in the parameter vector; -1: none
@@ -47,13 +56,19 @@ struct Stage {
   Map z;    // value before the activation, of the pixel that the pooling took; or 1 / deviation [channels][1][1]
   Map arg;  // which pixel of its window that was, row by row; the first of equals
   Map gz;   // gradient of z before pooling; only `at_once` rows of windows high if no input gradient is needed
+  Sides apart{1, 1};  // in gz, whose pixels are as far apart as the kernel's places if an input gradient is needed
   Map g_out, g_in;  // gradients of out and in
   size_t packed = 0, packed_back = 0;  // where its weights, or its taps, begin (Weights, TapLists)
   int live = 0, live_back = 0;         // where its channels begin in TapLists::live
 
   int inputs() const { return in.channels / groups; }    // per group
   int outputs() const { return out.channels / groups; }  // per group
-  int reach() const { return (kernel - 1) * dilation; }  // from the first pixel under the kernel to the last
+  int taps() const { return inputs() * kernel.area(); }  // of an output channel
+  bool pools() const { return window.area() > 1; }
+  bool strided() const { return !(stride == Sides{1, 1}); }
+  Sides reach() const {  // from the first pixel under the kernel to the last
+    return {(kernel.y - 1) * dilation.y, (kernel.x - 1) * dilation.x};
+  }
 };
 
 struct Plan {
@@ -78,7 +93,8 @@ struct Tap {
 };
 
 // Taps of every output channel in the order of the kernels' sums. They begin where the channel's
-// weights would, and `live` says how many there are; -1 where a stage has so many that it is dense.
+// weights would, and `live` says how many there are; -1 where a stage has so many that it is dense. The weights
+// of a strided stage are always listed.
 struct TapLists {
   Tap* taps;  // [packed_floats]
   int* live;  // [lists]

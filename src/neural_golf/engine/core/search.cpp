@@ -31,7 +31,7 @@ std::vector<Place> places(const Plan& plan) {
         seen[q] = true;
       }
     };
-    add(s.weight, s.inputs() * s.kernel * s.kernel);
+    add(s.weight, s.taps());
     add(s.bias, 1);
     add(s.slope, 1);
   }

@@ -13,16 +13,16 @@ namespace {
 template <class T>
 void list(const Stage& s, bool back, const T* what, Tap* taps, int* live) {
   const Map& from = back ? s.gz : s.in;
-  const int in = s.inputs(), out = s.outputs(), k = s.kernel, area = k * k, apart = s.dilation;
+  const int in = s.inputs(), out = s.outputs(), area = s.kernel.area();
   const int inputs = back ? out : in, outputs = back ? in : out;
   for (int o = 0; o < outputs * s.groups; ++o, taps += inputs * area) {
     Tap* next = taps;
     for (int i = 0; i < inputs; ++i) {
       const int first = s.weight + (back ? (o / in * out + i) * in + o % in : o * in + i) * area;
-      for (int ky = 0, t = 0; ky < k; ++ky)
-        for (int kx = 0; kx < k; ++kx, ++t) {  // no branch: which weights are zero is hard to predict
-          const int at = first + (back ? area - 1 - t : t);
-          *next = {int(i * from.plane() + ky * apart * from.row()) + kx * apart * L, ky * apart, at, float(what[at])};
+      for (int ky = 0, t = 0; ky < s.kernel.y; ++ky)
+        for (int kx = 0; kx < s.kernel.x; ++kx, ++t) {  // no branch: which weights are zero is hard to predict
+          const int at = first + (back ? area - 1 - t : t), y = ky * s.dilation.y, x = kx * s.dilation.x;
+          *next = {int(i * from.plane() + y * from.row()) + x * L, y, at, float(what[at])};
           next += what[at] != 0;
         }
     }
@@ -35,9 +35,9 @@ void list(const Plan& plan, const T* what, double below, bool back, const TapLis
   for (int i = 0; i < plan.count; ++i) {
     const Stage& s = plan.stages[i];
     if (s.kind != Stage::convolution) continue;
-    const int weights = s.out.channels * s.inputs() * s.kernel * s.kernel;
+    const int weights = s.out.channels * s.taps();
     const T* w = what + s.weight;
-    if (weights - std::count(w, w + weights, T(0)) >= below * weights) {
+    if (!(back && s.strided()) && weights - std::count(w, w + weights, T(0)) >= below * weights) {
       to.live[s.live] = -1;
       continue;
     }

@@ -1,0 +1,1 @@
+"""Folders in which the whole pipeline runs on data of one's own: `golf new`."""

@@ -1,0 +1,348 @@
+"""`golf new`: somebody's data from the file to the page, in a folder that is a complete task."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import tasks_made as made
+from neural_golf import cli, config, data
+from neural_golf.base.errors import GolfError
+from neural_golf.data import stage
+from neural_golf.net.spec import Network
+from neural_golf.referee.challenge import load_challenge
+from neural_golf.tasks.home import FILES
+from neural_golf.tasks.new import NAMED, make_task
+from neural_golf.tasks.rules import Known, plan
+from neural_golf.workflow import Stages
+
+ALL = ("data", "baseline", "smallest", "export", "verify", "front", "ladder", "interpret", "page")
+
+
+def task(folder: Path, arrays: dict[str, Any], reach: float, name: str = "mine") -> tuple[Path, list[str]]:
+    """A task on an archive of these arrays, and what `golf new` says."""
+    np.savez(folder / "mine.npz", **arrays)
+    said = make_task(folder / name, str(folder / "mine.npz"), reach)
+    return folder / name, said
+
+
+def test_colour_goes_through_the_whole_pipeline(tmp_path: Path) -> None:
+    """By Snakemake, up to the page; then the folder has a leaderboard of its own."""
+    folder, said = task(tmp_path, made.coloured(), 0.5)
+    assert said[0].endswith("mine: images of 3x32x32, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)")
+    assert said[1] == "1,120 examples to train on, 280 held out, 397 to test"
+    made.shrink(folder)
+    made.run(folder, "snakemake", "--cores", "2")
+    assert "Nothing to be done" in made.run(folder, "snakemake", "--cores", "2", "-n")
+    ladder = json.loads((folder / "results/ladder.json").read_text())
+    assert list(ladder) == ["baseline", "smallest-heldout-200", "smallest-heldout-144"]
+    assert ladder["smallest-heldout-144"]["nonzero"]["mean"] == 144
+    card = (folder / "results/cards/baseline.md").read_text()
+    assert "float32 [batch, 3, 32, 32]: pixel / 255 |" in card
+    page = (folder / "results/report/index.html").read_text()
+    assert "tell 10 classes apart" in page and "visitors cannot draw them" in page
+    assert 'id="paper"' not in page and "handwriting" not in page
+    verdict = made.golf(folder, "verify results/onnx/baseline-0.onnx")
+    assert re.search(r"PASS: \d+ of 397 correct, 199 needed", verdict) and "mine-50" in verdict
+    said_then = made.golf(folder, "enter", "leaderboard", "leaderboard --check")
+    assert "entered mine-50/baseline: " in said_then
+    assert "mine-50/smallest-heldout-144/" in (folder / "leaderboard/README.md").read_text()
+    assert (folder / "leaderboard/mine-50/baseline/card.yaml").read_text().count("code: params.yaml") == 1
+
+
+def test_the_document_shows_what_golf_new_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arrays = made.coloured()
+    np.savez("colours.npz", **arrays)
+    np.savez("one-class.npz", **arrays | {"y_train": arrays["y_train"] * 0, "y_test": arrays["y_test"] * 0})
+    text = (made.ROOT / "docs/own-data.md").read_text()
+    shown = re.findall(r"```console\n\$ golf (.*)\n((?:.*\n)*?)```", text)
+    assert len(shown) == 2
+    for command, output in reversed(shown):
+        cli.main(command.split())
+        said = capsys.readouterr()
+        assert said.out + said.err == output
+
+
+def test_letters_go_through_dvc_to_a_leaderboard_of_their_own(tmp_path: Path) -> None:
+    folder, said = task(tmp_path, made.letters(), 0.3, "letters")
+    assert "26 classes (A, B, C, D, E, F, G, H, I, J, …)" in said[0]
+    assert yaml.safe_load((folder / "params.yaml").read_text())["page"][
+        "inference"
+    ]  # grey 28x28: visitors draw
+    made.shrink(folder)
+    made.run(folder, "dvc", "repro")
+    assert "up to date" in made.run(folder, "dvc", "status")
+    assert load_challenge(str(folder / "challenges/letters-30.yaml"), files=True).classes == 26
+    assert "entered letters-30/baseline" in made.golf(folder, "enter", "leaderboard")
+    board = json.loads((folder / "leaderboard/leaderboard.json").read_text())
+    assert "baseline" in [entry["entry"] for entry in board["letters-30"]["ranked"]]
+    page = (folder / "results/report/index.html").read_text()
+    assert '<canvas id="paper"' in page and "Draw something" in page
+    found = json.loads((folder / "results/interpret.json").read_text())
+    assert all(re.fullmatch("[A-Z] → [A-Z]", pair) for pair in found["baseline"]["mistakes"]["commonest"])
+
+
+def test_series_of_several_channels_keep_their_names_and_units(tmp_path: Path) -> None:
+    folder, said = task(tmp_path, made.sensors(), 0.3)
+    assert said[0].endswith("series of 6 channels and 100 steps, 4 classes (run, sit, stand, walk)")
+    assert "(the data have no test part, so these were split off)" in said[1]
+    made.shrink(folder)
+    made.golf(folder, *ALL)
+    facts = json.loads((folder / "results/metrics/data.json").read_text())
+    assert facts["shape"] == [6, 1, 100] and facts["classes"] == ["run", "sit", "stand", "walk"]
+    units = np.array(facts["high"]) - facts["low"]
+    assert (units / [1, 2, 10, 0.1, 5, 1]).round() == pytest.approx(4, abs=1)
+    card = (folder / "results/cards/baseline.md").read_text()
+    assert "0 to 1 for the range of each channel" in card and "time-series-classification" in card
+    told = made.golf(folder, "verify results/onnx/baseline-0.onnx")
+    assert '["run", "sit", "stand", "walk"]' in told and "says of itself: range" in told
+    assert (folder / "results/figures/interpret/angles-baseline.png").exists()  # which says why it is empty
+
+
+def test_three_hundred_classes_of_two_examples_do_no_harm(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (600, 12, 12), np.uint8)
+    folder, said = task(tmp_path, {"x_train": images, "y_train": np.repeat(np.arange(300) * 7, 2)}, 0.001)
+    assert "300 classes" in said[0]
+    made.shrink(folder)
+    told = made.golf(folder, *ALL)
+    assert re.search(r"of the 300 classes of mine have no image in the part heldout", told)
+    assert len(json.loads((folder / "results/metrics/data.json").read_text())["classes"]) == 300
+    verdict = made.run(
+        folder, "neural_golf.cli", "verify", "results/onnx/baseline-0.onnx", "--json", fails=True
+    )
+    assert json.loads(verdict)["verdict"] == "FAIL"
+
+
+def test_every_class_that_has_an_example_has_one_to_train_on(rng: np.random.Generator) -> None:
+    labels = rng.permutation(np.repeat(np.arange(50), 2)).astype(np.uint8)
+    whole = data.Split(labels[:, None, None, None], labels)
+    left, taken = stage.split(whole, 45, 0, last=False)
+    assert (len(left), len(taken)) == (55, 45)
+    assert set(left.labels) == set(range(50))
+    assert sorted([*left.labels, *taken.labels]) == sorted(labels)
+    assert (left.pixels[:, 0, 0, 0] == left.labels).all()
+
+
+SHAPES = [
+    (1, 2, 2),
+    (1, 3, 3),
+    (3, 8, 8),
+    (1, 6, 5),
+    (1, 8, 60),
+    (3, 96, 96),
+    (1, 224, 224),
+    (2, 1, 4),
+    (1, 1, 1460),
+    (12, 1, 29),
+]
+
+
+@pytest.mark.parametrize("classes", [2, 10, 300, 1000])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_rules_give_networks_that_fit(shape: tuple[int, int, int], classes: int) -> None:
+    for train in (50, 200_000):
+        chosen = plan(Known(shape, classes, train, None))
+        for spec in (chosen.baseline, chosen.smallest):
+            made_of = Network.parse(spec, shape)
+            assert made_of.classes == classes
+            assert made_of.size < 15_000
+        assert chosen.sizes == sorted(set(chosen.sizes), reverse=True)
+        assert chosen.dense_epochs + chosen.fast_epochs + chosen.slow_epochs <= 250
+
+
+GOOD = {"x_train": np.arange(50 * 36, dtype=np.uint8).reshape(50, 6, 6), "y_train": np.arange(50) % 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"y_train": np.zeros(50, int)}, "data set mine: it has 1 classes; 2 to 1000 can be told apart"),
+        ({"x_train": np.full((50, 6, 6), np.nan)}, "an image holds something that is not a finite number (the first is number 0)"),
+        ({"x_train": np.zeros((50, 2, 2, 2, 2))}, "data set mine: images of shape (50, 2, 2, 2, 2)"),
+        ({"y_train": np.arange(49)}, "data set mine: labels of shape (49,) and type int64 for 50 images"),
+        ({"y_train": np.arange(50) / 2}, "labels of shape (50,) and type float64"),
+        ({"y_train": np.arange(50)}, "50 examples of 50 classes are too few to train on, once 8 are held out"),
+        ({"x_test": GOOD["x_train"]}, "mine.npz holds x_train, y_train, x_test of"),
+    ],
+)  # fmt: skip
+def test_wrong_data_are_one_line_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any], why: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", **GOOD | change)
+    assert cli.main(["new", "mine", "--data", "mine.npz", "--reach", "0.9"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("golf new: ") and why in said and said.count("\n") == 1
+    assert not Path("mine").exists()
+
+
+def test_a_wrong_name_or_share_is_one_line(tmp_path: Path) -> None:
+    for name, source, reach, why in (
+        ("Mine", "a.npz", 0.9, "a task's name is of a-z, 0-9 and dashes"),
+        ("mine", "a.npz", 95.0, r"--reach 95 is not between 0 and 1; 95 % is 0.95"),
+        ("mine", "a.npz", 0.9, "there is no file .*a.npz"),
+        ("mine", "a.csv", 0.9, "there is no file .*a.csv"),
+        ("mine", "nothing", 0.9, r"it is no \.npz file, no \.csv file, no folder and none of mnist, .*svhn"),
+        (".", "a.npz", 0.9, "a task's name is"),
+    ):
+        with pytest.raises(GolfError, match=why):
+            make_task(tmp_path / name, str(tmp_path / source) if "." in source else source, reach)
+    (tmp_path / "there").mkdir()
+    with pytest.raises(GolfError, match="there exists already"):
+        make_task(tmp_path / "there", "a.npz", 0.9)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (np.arange(50) % 2 == 0, ("0", "1")),
+        (np.array([b"no", b"yes"])[np.arange(50) % 2], ("no", "yes")),
+        (np.array(["é", "ü"])[np.arange(50) % 2], ("é", "ü")),
+        ((np.arange(50) % 2 * 900 - 7).astype(np.int16), ("-7", "893")),
+        ((np.arange(50) % 2)[:, None], ("0", "1")),
+        ((np.arange(50) < 47).astype(np.uint64), ("0", "1")),
+    ],
+)  # fmt: skip
+def test_labels_may_be_of_any_whole_or_text_type(tmp_path: Path, labels: Any, told: tuple[str, ...]) -> None:
+    _, said = task(tmp_path, GOOD | {"y_train": labels}, 0.9)
+    assert f"2 classes ({', '.join(told)})" in said[0]
+
+
+def test_two_hundred_thousand_examples_are_never_in_memory_as_floats(
+    raw: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    n, side = 200_000, 8
+    images = np.tile(np.linspace(-1, 1, side * side, dtype=np.float32).reshape(1, side, side), (n, 1, 1))
+    np.savez("large.npz", x_train=images, y_train=np.arange(n) % 7)
+    held = images.nbytes
+    del images
+    raw["datasets"]["large"] = {"npz": "large.npz", "test": 10_000}
+    raw["data"] = {"dataset": "large", "heldout": 5_000, "seed": 0}
+    settings = config.check(raw)
+    tracemalloc.start()
+    stage.run(settings)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    pixels = n * side * side
+    assert held == 4 * pixels
+    assert most < 3.5 * pixels + (120 << 20)  # three copies of a byte each, and pieces
+    assert (data.facts().train, data.facts().low, data.facts().high) == (185_000, (-1.0,), (1.0,))
+
+
+WIDE = "label,a,b,c,d\n" + "".join(
+    f"{'up' if k % 2 else 'down'},{k},{k + 1},{k + 2},{k * k}\n" for k in range(40)
+)
+LONG = "example,time,label,x,y\n" + "".join(
+    f"{k},{t},{k % 3},{k * t},{k - t}\n" for k in range(30) for t in range(5)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (WIDE, "series of 1 channel and 4 steps, 2 classes (down, up)"),
+        (LONG, "series of 2 channels and 5 steps, 3 classes (0, 1, 2)"),
+    ],
+)
+def test_series_come_from_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, what: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text(text)
+    assert make_task(Path("mine"), "a.csv", 0.9)[0] == f"mine: {what}"
+    assert config.load(Path("mine/params.yaml")).dataset.csv == "../a.csv"
+    assert Stages(Path("mine/dvc.yaml")).tree["data"]["deps"] == ["../a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (WIDE.replace("label", "kind"), "needs a header with a column `label`"),
+        (WIDE.replace("up,1,", "up,one,"), "the column 'a' of .* holds something that is not a number"),
+        (WIDE.replace("up,1,", ",1,"), "line 3 of .* has no label"),
+        (WIDE.replace("up,1,", "up,,"), "is not a finite number"),
+        (LONG + "30,0,0,1,1\n", "example 30 has 1 lines and the first one 5"),
+        (LONG + "0,5,0,1,1\n", "the lines of an example must stand together"),
+        (LONG.replace("0,1,0,0,-1", "0,1,1,0,-1"), "example 0 has lines with different labels"),
+        ("", "cannot be read"),
+    ],
+)
+def test_a_wrong_csv_is_one_line(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(GolfError, match=why) as caught:
+        make_task(tmp_path / "mine", str(tmp_path / "a.csv"), 0.9)
+    assert "\n" not in str(caught.value) and not (tmp_path / "mine").exists()
+
+
+def test_names_are_those_of_torchvision_with_its_own_checksums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    datasets = pytest.importorskip("torchvision.datasets")
+    for entry in NAMED.values():
+        assert hasattr(datasets, entry["torchvision"])
+
+    class EMNIST:
+        """As torchvision's: rows and columns are exchanged in its files, and class 0 of letters is none."""
+
+        classes = ("N/A", *"abc")
+
+        def __init__(self, root: Path, split: str, train: bool, download: bool) -> None:
+            assert split == "letters"
+            n = 60 if train else 12
+            self.data = rng.integers(0, 100, (n, 28, 28), np.uint8)
+            self.data[:, 2, :] = 255
+            self.targets = np.arange(n) % 3 + 1
+
+    monkeypatch.setattr(datasets, "EMNIST", EMNIST)
+    said = make_task(tmp_path / "mine", "emnist-letters", 0.9)
+    assert said[0].endswith("images of 1x28x28, 3 classes (a, b, c)")
+    monkeypatch.chdir(tmp_path / "mine")
+    stage.run(config.load())
+    assert (data.read("test").pixels[:, 0, :, 2] == 255).all()
+
+
+def test_in_a_git_repository_it_is_a_part_of_it(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    folder, _ = task(tmp_path, GOOD, 0.9)
+    assert "no_scm" not in (folder / ".dvc/config").read_text()
+    listed = ["git", "ls-files", "--others", "--exclude-standard"]
+    seen = subprocess.run(listed, cwd=folder, capture_output=True, text=True, check=True).stdout.split()
+    assert {
+        "params.yaml",
+        "dvc.yaml",
+        "Snakefile",
+        "challenges/mine-90.yaml",
+        "data/mine-test-images.gz",
+    } <= set(seen)
+    made.run(folder, "dvc", "status")
+
+
+def test_other_test_images_than_the_challenges_are_told(tmp_path: Path) -> None:
+    folder, _ = task(tmp_path, GOOD, 0.9)
+    made.shrink(folder, data={"seed": 1})
+    made.golf(folder, "data", "baseline", "smallest", "export")
+    said = made.run(folder, "neural_golf.cli", "verify", fails=True)
+    assert (
+        said.startswith("golf verify: challenges/mine-90.yaml is about other test images than")
+        and said.count("\n") == 1
+    )
+
+
+def test_a_wheel_has_what_golf_new_needs() -> None:
+    manifest = (made.ROOT / "MANIFEST.in").read_text()
+    for name in FILES:
+        assert name in manifest or name.startswith("profiles/")
+        assert (made.ROOT / name).is_file()
