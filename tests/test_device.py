@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from conftest import Digits
 from nets import mean_net
 from neural_golf import cli
 from neural_golf.base.files import write_tensors
-from neural_golf.device.source import write_source
+from neural_golf.device.source import Given, write_source
 from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine.form import canonical_plain
 from neural_golf.net.form import Form
@@ -27,7 +29,7 @@ from neural_golf.net.parameters import initialise
 from neural_golf.net.plain import Plain
 from neural_golf.net.spec import Network
 from neural_golf.packed import encode
-from test_layers import WAYS
+from test_layers import BETWEEN, WAYS
 
 ROOT = Path(__file__).parent.parent
 ENTRIES = ROOT / "leaderboard"
@@ -36,52 +38,83 @@ SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc here, which compiles the C")
 
-# What reads images from its input, and writes each one's logits and class to its output.
+# Reads images of the network whose number it is given, and writes each one's logits and class.
 MAIN = """
 #include <stdio.h>
-#include "net.h"
-int main(void) {
-  static TYPE image[NET_CHANNELS * NET_HEIGHT * NET_WIDTH];
-  LOGIT logits[NET_CLASSES];
-  while (fread(image, sizeof image, 1, stdin) == 1) {
-    int found = net(image, logits);
-    fwrite(logits, sizeof logits, 1, stdout);
-    fwrite(&found, sizeof found, 1, stdout);
+#include <stdlib.h>
+INCLUDES
+int main(int count, char **words) {
+  switch (count > 1 ? atoi(words[1]) : 0) {
+CASES
   }
   return 0;
 }
 """
+CASE = """
+  case NUMBER: {
+    static PIXEL image[NAME_CHANNELS * NAME_HEIGHT * NAME_WIDTH];
+    LOGIT logits[NAME_CLASSES];
+    while (fread(image, sizeof image, 1, stdin) == 1) {
+      int found = FUNCTION(image, logits);
+      fwrite(logits, sizeof logits, 1, stdout);
+      fwrite(&found, sizeof found, 1, stdout);
+    }
+    break;
+  }
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A network to be compiled, and what it is given."""
+
+    network: Network
+    parameters: NDArray[np.float32]
+    given: Given = Given()
+    whole: Whole | None = None
 
 
 @dataclass
 class Program:
-    """A compiled network."""
+    """Several networks, compiled into one program, because a compiler needs long to start and to link."""
 
     path: Path
-    classes: int
-    whole: bool
+    cases: Sequence[Case]
 
-    def __call__(self, images: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.int32]]:
+    def __call__(
+        self, images: NDArray[np.generic], number: int = 0
+    ) -> tuple[NDArray[np.generic], NDArray[np.int32]]:
         """The logits [n, classes] and the class [n] of images [n, channels, height, width]."""
-        ran = subprocess.run([self.path], input=images.tobytes(), capture_output=True)
+        ran = subprocess.run([self.path, str(number)], input=images.tobytes(), capture_output=True)
         assert ran.returncode == 0, ran.stderr.decode()
-        raw = np.frombuffer(ran.stdout, np.int32).reshape(len(images), self.classes + 1)
-        logits = raw[:, :-1] if self.whole else raw[:, :-1].copy().view(np.float32)
+        case = self.cases[number]
+        raw = np.frombuffer(ran.stdout, np.int32).reshape(len(images), case.network.classes + 1)
+        logits = raw[:, :-1] if case.whole else raw[:, :-1].copy().view(np.float32)
         return logits, raw[:, -1]
 
 
-def compiled(
-    folder: Path, network: Network, parameters: np.ndarray, *flags: str, pixel: str = "unsigned char",
-    whole: Whole | None = None,
-) -> Program:  # fmt: skip
-    made = write_source(network, parameters, pixel=pixel, whole=whole)
-    main = MAIN.replace("TYPE", pixel).replace("LOGIT", "int" if whole else "float")
-    for name, text in (("net.c", made.code), ("net.h", made.header), ("main.c", main)):
-        (folder / name).write_text(text)
-    command = ["gcc", *STRICT, *flags, "-o", folder / "net", folder / "net.c", folder / "main.c"]
-    ran = subprocess.run(command, capture_output=True, text=True)
+def compiled(folder: Path, cases: Sequence[Case], *flags: str) -> Program:
+    includes, switch = [], []
+    for number, case in enumerate(cases):
+        name = f"net{number}"
+        made = write_source(
+            case.network, case.parameters, name, case.given, case.whole, f"{name}.h",
+            [f"class {k}" for k in range(case.network.classes)] if number % 2 else [],
+        )  # fmt: skip
+        (folder / f"{name}.c").write_text(made.code)
+        (folder / f"{name}.h").write_text(made.header)
+        includes.append(f'#include "{name}.h"')
+        words = {"NUMBER": str(number), "PIXEL": case.given.pixel, "LOGIT": "int" if case.whole else "float"}
+        words |= {"NAME": name.upper(), "FUNCTION": name}
+        switch.append(reduce(lambda text, word: text.replace(*word), words.items(), CASE))
+    main = MAIN.replace("INCLUDES", "\n".join(includes)).replace("CASES", "".join(switch))
+    (folder / "main.c").write_text(main)
+    sources = ["main.c", *(f"net{number}.c" for number in range(len(cases)))]
+    ran = subprocess.run(
+        ["gcc", *STRICT, *flags, "-o", "all", *sources], cwd=folder, capture_output=True, text=True
+    )
     assert ran.returncode == 0, ran.stderr
-    return Program(folder / "net", network.classes, whole is not None)
+    return Program(folder / "all", cases)
 
 
 def sparse(network: Network, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -94,7 +127,7 @@ def odd_images(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray
     """Bytes at random; one blank image, one full, one with a single dot."""
     images = rng.integers(0, 256, (8, *shape)).astype(np.uint8)
     images[0], images[1], images[2] = 0, 255, 0
-    images[2, 0, 1, 2] = 200
+    images[2, 0, shape[1] // 3, shape[2] // 4] = 200
     return images
 
 
@@ -105,16 +138,22 @@ def expected(network: Network, parameters: np.ndarray, images: np.ndarray) -> np
     return Plain(network, parameters).forward(seen.transpose(1, 2, 3, 0))[-1].reshape(network.classes, -1).T
 
 
+Words = tuple[list[str], tuple[int, int, int], Form | None]  # a spec, the shape of its images, a form
+
+
 def around(words: str) -> list[str]:
     """A network with a layer of this kind, on images with three channels that are not square."""
-    return ["conv 4 k4", words, *([] if KINDS[words.split()[0]].ends else ["conv 5 k2"]), "linear 10"]
+    kind = words.split()[0]
+    after = [] if KINDS[kind].ends else ["conv 5 k2"]
+    return ["conv 4 k4", *BETWEEN.get(kind, []), words, *after, "linear 10"]
 
 
-# What can go wrong where layers meet: the spec, the image's shape, the form.
-MEETINGS: list[tuple[list[str], tuple[int, int, int], Form | None]] = [
+# What can go wrong where layers meet.
+MEETINGS: list[Words] = [
     (["conv 8 k3 turns mirrors", "abs", "maxpool 3 s2", "conv 8 k3 same turns mirrors", "prelu", "linear 10"],
      (2, 15, 15), None),
     (["conv 8 k3 d2 turns", "leaky 0.1", "avgpool 2", "conv 4 k3 d2 same turns", "gap"], (1, 15, 15), None),
+    (["conv 8 k3 s2 turns", "abs", "conv 8 k3 same turns", "add conv1", "relu", "linear 10"], (1, 15, 15), None),
     (["conv 8 k3 turns", "relu", "conv 6 k3", "abs", "conv 8 k3 turns mirrors", "gap"], (1, 12, 12), None),
     (["norm", "conv 4 k3 same", "norm", "relu", "maxpool 2", "relu", "conv 4 k3", "abs", "gap"], (3, 9, 13), None),
     (["conv 4 k3", "conv 4 k3", "relu", "conv 4 k3 tied=conv2", "gap", "linear 10", "relu", "linear 3"],
@@ -123,20 +162,77 @@ MEETINGS: list[tuple[list[str], tuple[int, int, int], Form | None]] = [
     (["norm", "norm", "abs", "abs", "conv 2 k1", "linear 4"], (3, 6, 7), Form(0.3, 0.4, 0.3, 1.0)),
     (["norm", "avgpool 2 s4", "maxpool 2 s3", "linear 2"], (3, 18, 27), None),
     (["linear 10"], (1, 40, 300), None),
+    (["linear 2"], (3, 160, 150), None),  # further from weight to weight than 16 bits can say
     (["gap"], (5, 3, 4), None),
+    # Rectangles.
+    (["conv 4 k3x1 s1x2 d2x1", "relu", "conv 5 k1x5 s2x1 d1x2", "maxpool 2x1", "linear 3"], (3, 15, 40), None),
+    (["conv 4 k2x3", "relu", "conv 4 k2x3 s3x2 tied=conv1", "avgpool 1x3 s2x3", "gap"], (4, 15, 40), None),
+    (["conv 6 k2 s3", "relu", "maxpool 3x2 s1x2 p1x0", "avgpool 2x1", "linear 300"], (3, 24, 17), None),
+    # Sums with an earlier map: over rows that lag, over a mean of all rows, twice, and of the logits.
+    (["conv 4 k3", "relu", "conv 4 k5 same", "prelu", "conv 4 k3 same", "add relu1", "abs", "maxpool 2", "gap"],
+     (2, 13, 12), None),
+    (["conv 4 k3", "norm", "relu", "conv 4 k3 same", "norm", "add conv1", "add norm1", "conv 3 k2", "gap"],
+     (2, 9, 8), None),
+    (["conv 4 k3", "maxpool 3 s1 p1", "avgpool 1", "add maxpool1", "relu", "add maxpool1", "linear 5",
+      "relu", "linear 5", "add linear1"], (1, 9, 12), None),
+    (["norm", "dropout 0.1", "abs", "add norm1", "gap"], (2, 5, 6), Form()),
+    # Series.
+    (["conv 8 k1x5", "relu", "maxpool 1x2", "conv 8 k1x5 same d1x3", "relu", "add maxpool1", "maxpool 1x3", "gap",
+      "linear 4"], (6, 1, 100), None),
+    (["conv 3 k1x7 s1x3", "norm", "prelu", "avgpool 1x4 s1x2", "linear 2"], (1, 1, 300), None),
+    (["linear 3"], (5, 1, 1), None),
+    (["conv 3 k1", "relu", "linear 2"], (2, 30, 1), None),
 ]  # fmt: skip
-CASES = [(around(words), (3, 14, 17), None) for words in WAYS] + MEETINGS
+CASES: list[Words] = [(around(words), (3, 14, 17), None) for words in WAYS] + MEETINGS
+IDS = [f"{number} {', '.join(spec)}"[:60] for number, (spec, _, _) in enumerate(CASES)]
+
+
+@dataclass(frozen=True)
+class Everything:
+    """All networks of CASES, first with float and then with whole numbers, in one program that looks for wrong
+    accesses, and images for each.
+    """
+
+    program: Program
+    images: list[NDArray[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Everything:
+    rng = np.random.default_rng(0)
+    floats, wholes, images = [], [], []
+    for spec, shape, form in CASES:
+        network = Network.parse(spec, shape, form)
+        parameters = sparse(network, rng)
+        images.append(odd_images(shape, rng))
+        floats.append(Case(network=network, parameters=parameters))
+        whole = calibrated(network, parameters, images[-1])
+        wholes.append(Case(network=network, parameters=parameters, whole=whole))
+    folder = tmp_path_factory.mktemp("everything")
+    return Everything(compiled(folder, floats + wholes, *SANITIZED), images)
 
 
 @needs_gcc
-@pytest.mark.parametrize(("spec", "shape", "form"), CASES, ids=lambda value: str(value)[:60])
-def test_every_kind_of_layer_gives_in_c_what_it_gives_in_numpy(
-    spec: list[str], shape: tuple[int, int, int], form: Form | None, rng: np.random.Generator, tmp_path: Path
-) -> None:
-    network = Network.parse(spec, shape, form)
-    parameters, images = sparse(network, rng), odd_images(shape, rng)
-    logits, classes = compiled(tmp_path, network, parameters, *SANITIZED)(images)
-    np.testing.assert_allclose(logits, expected(network, parameters, images), atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize("number", range(len(CASES)), ids=IDS)
+def test_every_kind_of_layer_gives_in_c_what_it_gives_in_numpy(number: int, everything: Everything) -> None:
+    case, images = everything.program.cases[number], everything.images[number]
+    logits, classes = everything.program(images, number)
+    wanted = expected(case.network, case.parameters, images)
+    np.testing.assert_allclose(logits, wanted, atol=1e-4, rtol=1e-4)
+    assert classes.tolist() == logits.argmax(axis=1).tolist()
+
+
+@needs_gcc
+@pytest.mark.parametrize("number", range(len(CASES)), ids=IDS)
+def test_whole_numbers_give_in_c_what_they_give_in_numpy(number: int, everything: Everything) -> None:
+    place = len(CASES) + number
+    case, images = everything.program.cases[place], everything.images[number]
+    assert case.whole
+    logits, classes = everything.program(images, place)
+    found, wanted = logits * case.whole.scales[-1], expected(case.network, case.parameters, images)
+    assert np.abs(found - wanted).max() <= 0.15 * np.abs(wanted).max()
+    if case.network.form is None and "norm" not in case.network.spec:  # the device rounds these in float32
+        assert logits.tolist() == case.whole.logits(images).tolist()
     assert classes.tolist() == logits.argmax(axis=1).tolist()
 
 
@@ -151,8 +247,12 @@ def test_an_entry_gives_the_classes_that_onnxruntime_gives(
     network, parameters = unpack(content, entry)
     images = digits[0]
     (answers,) = onnxruntime.InferenceSession(content).run(None, {"image": images.astype(np.float32) / 255})
-    for pixel, seen in (("unsigned char", images), ("float", images.astype(np.float32) / 255)):
-        logits, classes = compiled(tmp_path, network, parameters, pixel=pixel)(seen)
+    kinds = [Given(), Given("float")]
+    program = compiled(
+        tmp_path, [Case(network=network, parameters=parameters, given=given) for given in kinds]
+    )
+    for number, seen in enumerate((images, images.astype(np.float32) / 255)):
+        logits, classes = program(seen, number)
         np.testing.assert_allclose(logits, answers, atol=1e-4)
         assert classes.tolist() == answers.argmax(axis=1).tolist()
 
@@ -164,26 +264,10 @@ def test_whole_numbers_with_a_scale_are_stored_as_bytes(rng: np.random.Generator
     for tensor, scale in zip(network.tensors, (0.375, 1.75, 0.0234375, 9.5), strict=True):
         parameters[tensor.slice] *= scale
     images = odd_images(network.in_shape, rng)
-    logits, _ = compiled(tmp_path, network, parameters)(images)
+    logits, _ = compiled(tmp_path, [Case(network=network, parameters=parameters)])(images)
     wanted = expected(network, parameters, images)
     assert np.abs(logits - wanted).max() <= 1e-4 * np.abs(wanted).max()
-    assert "static const signed char weights" in (tmp_path / "net.c").read_text()
-
-
-@needs_gcc
-@pytest.mark.parametrize(("spec", "shape", "form"), CASES, ids=lambda value: str(value)[:60])
-def test_whole_numbers_give_in_c_what_they_give_in_numpy(
-    spec: list[str], shape: tuple[int, int, int], form: Form | None, rng: np.random.Generator, tmp_path: Path
-) -> None:
-    network = Network.parse(spec, shape, form)
-    parameters, images = sparse(network, rng), odd_images(shape, rng)
-    whole = calibrated(network, parameters, images)
-    logits, classes = compiled(tmp_path, network, parameters, *SANITIZED, whole=whole)(images)
-    found, wanted = logits * whole.scales[-1], expected(network, parameters, images)
-    assert np.abs(found - wanted).max() <= 0.15 * np.abs(wanted).max()
-    if form is None and "norm" not in spec:  # the device rounds these in float32
-        assert logits.tolist() == whole.logits(images).tolist()
-    assert classes.tolist() == logits.argmax(axis=1).tolist()
+    assert "static const signed char weights" in (tmp_path / "net0.c").read_text()
 
 
 def test_the_command_writes_a_file_and_its_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

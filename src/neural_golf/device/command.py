@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_bytes
-from neural_golf.device.source import write_source
+from neural_golf.device.source import Given, write_source
 from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine import engine
 from neural_golf.net.onnx import model_proto, unpack
@@ -34,7 +34,7 @@ def run_c(args: argparse.Namespace) -> int:
     network, parameters, _ = read_network(args.file)
     whole = _whole(args, network, parameters) if args.bits else None
     header = args.output.with_suffix(".h")
-    made = write_source(network, parameters, args.name, PIXELS[args.input], whole, header.name)
+    made = write_source(network, parameters, args.name, Given(PIXELS[args.input]), whole, header.name)
     write_bytes(args.output, made.code.encode())
     write_bytes(header, made.header.encode())
     print(

@@ -12,7 +12,7 @@ from neural_golf.device.plan import Stage
 from neural_golf.device.whole import Whole, common_unit
 from neural_golf.net.spec import Network
 
-__all__ = ["Tables", "number", "put", "unsigned"]
+__all__ = ["Tables", "number", "numbers", "put", "unsigned"]
 
 Values = NDArray[Any]
 
@@ -29,7 +29,7 @@ class Tables:
     ) -> None:
         convs = [stage.conv for stage in stages if stage.conv]
         weights = [conv.weight for conv in convs]
-        self.walk = any(stage.orbit > 1 for stage in stages) or len({id(w) for w in weights}) < len(weights)
+        self.walk = any(stage.orbit > 1 for stage in stages) or len(set(weights)) < len(weights)
         source = np.asarray(whole.parameters if whole else parameters, np.float64)
         units = [
             common_unit(source[w.slice]) if w else 1.0 for w in (s.conv and s.conv.weight for s in stages)
@@ -75,7 +75,8 @@ class Tables:
                 places = ((c + first) * stage.kernel[0] + y) * stage.kernel[1] + x
             else:
                 channels = stage.shape[0]
-                places = (y * stage.dilation * channels + c + first) * stage.width + x * stage.dilation
+                down, across = stage.dilation
+                places = (y * down * channels + c + first) * stage.width + x * across
             order = np.argsort(places, kind="stable")
             steps = np.diff(places[order], prepend=0).tolist()
             values = kernel[c, y, x][order].tolist()
@@ -100,14 +101,16 @@ def put(table: list[Any], values: list[Any]) -> int:
     """Where these values stand in a table; they are added if they do not."""
     n = len(values)
     for start in range(len(table) - n + 1):
-        if table[start : start + n] == values:
+        if table[start : start + 1] == values[:1] and table[start : start + n] == values:
             return start
     table += values
     return len(table) - n
 
 
 def unsigned(values: Iterable[int]) -> str:
-    return "unsigned char" if max(values, default=0) < 256 else "unsigned short"
+    """The smallest type of C that holds these numbers, which are not negative."""
+    most = max(values, default=0)
+    return "unsigned char" if most < 256 else "unsigned short" if most < 65536 else "unsigned int"
 
 
 def number(value: float) -> str:

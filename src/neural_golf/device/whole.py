@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
-from neural_golf.device.plan import Stage, as_it_is, plan
+from neural_golf.device.plan import Stage, as_it_is, plan, upright
 from neural_golf.engine.form import canonical
-from neural_golf.net.kind import Tensor
+from neural_golf.net.kind import Sides, Tensor
 from neural_golf.net.layers import EPSILON, KINDS
 from neural_golf.net.plain import Plain
 from neural_golf.net.spec import Network
@@ -30,6 +31,8 @@ class Whole:
     scales: of each stage's input, after its normalisation; and of the logits.
     norms, epsilons: per stage, what a spread of 1 becomes, and `norm`'s epsilon in the units before it.
     factors, shifts: per stage; its output is (sum >> shift) · factor / 2048.
+    added: per stage, what a number of the map that is added to its sums counts there.
+    network: as `upright` leaves it.
     """
 
     network: Network
@@ -40,6 +43,7 @@ class Whole:
     epsilons: list[float]
     factors: list[int]
     shifts: list[int]
+    added: list[int]
     signed: bool
 
     cell_bytes = 1
@@ -64,14 +68,17 @@ class Whole:
     def logits(self, images: Ints) -> Ints:
         """What the C computes, in numpy: whole numbers [n, classes], in units of scales[-1].
 
-        images: uint8 [n, channels, height, width]. Only normalisation may round otherwise than on a device.
+        images: uint8 [n, channels, height, width], of the network's shape before `upright`. Only normalisation
+        may round otherwise than on a device.
         """
+        images = images.reshape(len(images), *self.network.in_shape)
         network, parameters = self.network, self.parameters
         if network.equivariant:
             network, source = network.unrolled()
             parameters = parameters[source]
         named = network.unpack(parameters)
         x = self._pixels(images)
+        outputs: list[Ints] = []
         for k, stage in enumerate(self.stages):
             if stage.norm is not None:
                 spread = np.sqrt(x.var(axis=(1, 2), keepdims=True) + self.epsilons[k])
@@ -85,10 +92,13 @@ class Whole:
                 border = self.lowest if stage.op == "largest" else 0
                 windows = _windows(x, stage.kernel, stage.down, stage.pad, border)
                 sums = 256 * (windows.max if stage.op == "largest" else windows.sum)(axis=(-2, -1))
+            if stage.adds is not None:
+                sums = sums + outputs[stage.adds] * self.added[k]
             if k == len(self.stages) - 1:
                 break
             x = self._rounded(stage, k, sums, named)
             x = _windows(x, stage.pool, stage.step).max(axis=(-2, -1))
+            outputs.append(x)
         return np.asarray(sums.reshape(network.classes, -1).T)
 
     def _pixels(self, images: Ints) -> Ints:
@@ -116,10 +126,11 @@ class Whole:
         return np.asarray(np.clip((v * self.factors[k] + 1024) >> 11, self.lowest, self.highest))
 
 
-def _windows(x: Ints, size: tuple[int, int], step: int, pad: int = 0, border: int = 0) -> Ints:
+def _windows(x: Ints, size: Sides, step: Sides, pad: Sides = (0, 0), border: int = 0) -> Ints:
     """Of maps [channels, height, width, n]: [channels, rows, columns, n, *size]."""
-    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=border)
-    return np.asarray(sliding_window_view(x, size, axis=(1, 2))[:, ::step, ::step])
+    down, across = pad
+    x = np.pad(x, ((0, 0), (down, down), (across, across), (0, 0)), constant_values=border)
+    return np.asarray(sliding_window_view(x, size, axis=(1, 2))[:, :: step[0], :: step[1]])
 
 
 def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArray[np.uint8]) -> Whole:
@@ -128,16 +139,12 @@ def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArra
     Weights get one scale per layer. A map's largest number in these images becomes 127, or 255 where no map
     has negative ones. Raises GolfError where sums would not fit in 32 bits.
     """
+    network = upright(network)
+    images = images.reshape(len(images), *network.in_shape)
     stages = plan(network, means=False)
-    last = stages[-1]
-    if last.pool != (1, 1) or last.slope != 1 or last.slopes:  # logits are sums
-        stages.append(as_it_is(last.out_shape))
-    positive = not any(stage.norm is not None for stage in stages)
-    above = True  # whether a stage's input is never negative
-    for stage in stages[:-1]:
-        kept = stage.op != "taps" and above
-        above = kept or (stage.slopes is None and stage.slope <= 0)
-        positive = positive and above
+    if not stages[-1].plain:  # logits are sums
+        stages.append(as_it_is(stages[-1].out_shape))
+    positive = _never_negative(stages)
     most = 255 if positive else 127
 
     seen = canonical(images, network.form) if network.form else images / np.float32(255)
@@ -145,7 +152,7 @@ def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArra
     largest = [float(np.abs(one).max()) or 1.0 for one in maps]
     ends = [0, *(stage.last + 1 for stage in stages)]
     whole = np.zeros(network.size, np.int64)
-    scales, norms, epsilons, factors, shifts = [], [], [], [], []
+    norms, epsilons, factors, shifts, added = [], [], [], [], []
     pixel = 1 / 255 if positive else 1 / 127 if network.form else 2 / 255
     before = [pixel, *(largest[end] / most for end in ends[1:])]
     scales = [
@@ -162,7 +169,8 @@ def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArra
                 _store(whole, parameters, stage.conv.bias, scale=unit)
         if stage.slopes and stage.slopes.weight:
             _store(whole, parameters, stage.slopes.weight, scale=1 / 128)
-        _check_fits(stage, whole, most)
+        added.append(0 if stage.adds is None else round(before[stage.adds + 1] / unit))
+        _check_fits(stage, whole, most, added[-1])
         norms.append(1 / scales[k] if stage.norm is not None else 0.0)
         epsilons.append(EPSILON / before[k] ** 2 if stage.norm is not None else 0.0)
         if k == len(stages) - 1:
@@ -177,7 +185,16 @@ def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArra
             raise GolfError(f"the maps of layer {stage.last + 1} are too small for whole numbers")
         factors.append(factor)
         shifts.append(shift)
-    return Whole(network, stages, whole, scales, norms, epsilons, factors, shifts, not positive)
+    return Whole(network, stages, whole, scales, norms, epsilons, factors, shifts, added, not positive)
+
+
+def _never_negative(stages: Sequence[Stage]) -> bool:
+    """Whether no map that is in memory has negative numbers."""
+    above = [True]  # of each stage's input
+    for stage in stages:
+        sums = stage.op != "taps" and above[-1] and (stage.adds is None or above[stage.adds + 1])
+        above.append(sums or (stage.slopes is None and stage.slope <= 0))
+    return all(above[:-1]) and not any(stage.norm is not None for stage in stages)
 
 
 def _store(
@@ -192,14 +209,14 @@ def _store(
     return scale
 
 
-def _check_fits(stage: Stage, whole: Ints, most: int) -> None:
+def _check_fits(stage: Stage, whole: Ints, most: int, added: int) -> None:
     largest = 256 * most * math.prod(stage.kernel)
     if stage.conv and stage.conv.weight:
         kernels = np.abs(whole[stage.conv.weight.slice].reshape(stage.conv.weight.shape[0], -1))
         largest = int(kernels.sum(axis=1).max()) * most
         if stage.conv.bias:
             largest += int(np.abs(whole[stage.conv.bias.slice]).max())
-    if largest >= 2**31:
+    if largest + added * most >= 2**31:
         raise GolfError(f"the sums of layer {stage.last + 1} do not fit in 32 bits")
 
 
