@@ -1,4 +1,4 @@
-"""The arguments of `golf c`, `golf device` and `golf export --plain`. What they need is imported when they run."""
+"""The arguments of `golf c`, `golf device` and `golf export --plain`, which import what they need late."""
 
 from __future__ import annotations
 

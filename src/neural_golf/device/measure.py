@@ -29,6 +29,7 @@ __all__ = ["COMPILER", "EMULATOR", "made_images", "measured", "versions"]
 
 COMPILER, EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
 SECONDS = 300  # for qemu; a longer run has gone astray
+MOST_LETTERS = 160  # of a reason
 IMAGES = 2  # whose answers are compared
 INSTRUCTION = 64  # nanoseconds of qemu's clock for one, by -icount shift=6
 FLAGS = ["-mthumb", "-Os", "-std=c99", "-ffreestanding", "-ffunction-sections", "-fdata-sections"]
@@ -99,7 +100,7 @@ def measured(path: Path) -> Measured:
         answers = _by_onnxruntime(path, network, parameters, images)
         plain = write_source(network, parameters, given=given)
     except GolfError as error:
-        return Measured(why=str(error).removeprefix(f"{path}: ").replace(f"{path} ", "it "))
+        return Measured(why=_short(str(error).removeprefix(f"{path}: ").replace(f"{path} ", "it ")))
     builds: dict[str, Build | str] = {}
     for name in BUILDS:
         core, kind = name.split()
@@ -112,7 +113,7 @@ def measured(path: Path) -> Measured:
                 rounds = network.form or "norm" in network.spec  # in float32 on the board
                 wanted, close = whole.logits(images), np.inf if rounds else 0.0
         except GolfError as error:
-            builds[name] = str(error)
+            builds[name] = _short(str(error))
             continue
         try:
             builds[name], found = _on_board(BOARDS[core], made, given, images[:IMAGES], kind == "float")
@@ -122,6 +123,11 @@ def measured(path: Path) -> Measured:
         if not np.abs(found - wanted[:IMAGES]).max() <= close:
             raise GolfError(f"{path}: the answers of {name} are not those that they should be")
     return Measured(plain.adds, builds)
+
+
+def _short(text: str) -> str:
+    """At most a line of a table; a stranger's file may be quoted in it."""
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 3]}..."
 
 
 def _by_onnxruntime(

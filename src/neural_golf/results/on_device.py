@@ -5,7 +5,7 @@ Ladder, model cards, leaderboard and page find a network there by the SHA-256 of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from neural_golf.base.files import read_json, write_json
 __all__ = ["BUILDS", "COLUMNS", "DEVICE", "UNKNOWN", "Build", "DeviceTable", "Measured", "read_device"]
 
 DEVICE = Path("leaderboard/device.json")
-UNKNOWN = "–"  # in a table: it has not been measured
+UNKNOWN = "\u2013"  # in a table: it has not been measured
 BUILDS = ("cortex-m4 float", "cortex-m4 int8", "cortex-m0 float", "cortex-m0 int8")
 SHOWN = BUILDS[0]  # in the columns
-COLUMNS = ("flash, bytes", "RAM, bytes", "multiply-adds", "instructions")
+COLUMNS = ("flash (B)", "RAM (B)", "multiply-adds", "instructions")
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Build:
 
 @dataclass(frozen=True)
 class Measured:
-    """A network on a microcontroller: multiply-adds for an image; and by the words of BUILDS what it needs, or
-    why there is no such figure. `why`: the reason why it cannot be turned into C at all.
+    """A network on a microcontroller: multiply-adds for an image; and by the words of BUILDS what it needs,
+    or why there is no such figure. `why`: the reason why it cannot be turned into C at all.
     """
 
     multiply_adds: int = 0
@@ -57,6 +57,10 @@ class DeviceTable:
     compiler: str = ""
     emulator: str = ""
     networks: Mapping[str, Measured] = field(default_factory=dict)
+
+    def knows(self, digests: Iterable[str | None]) -> bool:
+        """Whether some network of a table is here, so that the table has these columns."""
+        return any(digest in self.networks for digest in digests)
 
     def cells(self, sha256: str | None) -> dict[str, str]:
         """A network's line, by the names of the columns; dashes where it has not been measured."""
