@@ -343,7 +343,7 @@ def test_numbers_of_a_sensor_are_taken_as_they_are(
 
 
 def onnx_file(
-    path: Path, network: Network, parameters: NDArray[np.float32] | None = None, **told: str
+    path: Path, network: Network, parameters: NDArray[np.float32] | None = None, /, **told: str
 ) -> Path:
     if parameters is None:
         parameters = np.ones(network.size, np.float32)
