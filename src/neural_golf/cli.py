@@ -146,6 +146,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    from neural_golf.device import cli as device
     from neural_golf.leaderboard import cli as leaderboard
     from neural_golf.referee import cli as referee
 
@@ -178,6 +179,7 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         add("pack", "write a network as a .golf file of few bytes", _pack),
         add("unpack", "write the ONNX file that a .golf file stands for", _unpack),
     )
+    device.add_c_arguments(add("c", "write a network as C99 for a microcontroller", device.run_c))
     _add_new(add("new", "write a folder in which the whole pipeline runs on your data", _new), words)
     _add_prune_arguments(
         add("prune", "set weights of anyone's trained network to zero, as far as its accuracy allows", _prune)
