@@ -1,11 +1,13 @@
-"""`golf c` and `golf plain`: a network as C for a microcontroller, and as ONNX for tools that want it so."""
+"""`golf c`, a network as C for a microcontroller; `golf export --plain`, as ONNX that other tools take."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,10 +22,9 @@ from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.spec import Network
 from neural_golf.packed import SUFFIX, decode
 
-__all__ = ["read_network", "run_c", "run_plain"]
+__all__ = ["of_data", "read_network", "run_c", "run_plain"]
 
 Vector = NDArray[np.float32]
-PIXELS = {"uint8": "unsigned char", "float": "float"}
 CALIBRATION = 1000  # training images whose maps give the scales
 
 
@@ -31,10 +32,11 @@ def run_c(args: argparse.Namespace) -> int:
     """Run `golf c`; returns 0. Raises GolfError for a file that names no layers, and for missing data."""
     if args.output.suffix != ".c":
         raise GolfError(f"-o {args.output} should end in .c")
-    network, parameters, _ = read_network(args.file)
+    network, parameters, told = read_network(args.file)
+    given, names = of_data(args.file, network, told, args.input)
     whole = _whole(args, network, parameters) if args.bits else None
     header = args.output.with_suffix(".h")
-    made = write_source(network, parameters, args.name, Given(PIXELS[args.input]), whole, header.name)
+    made = write_source(network, parameters, args.name, given, whole, header.name, names)
     write_bytes(args.output, made.code.encode())
     write_bytes(header, made.header.encode())
     print(
@@ -45,8 +47,8 @@ def run_c(args: argparse.Namespace) -> int:
 
 
 def run_plain(args: argparse.Namespace) -> int:
-    """Run `golf plain`; returns 0. Raises GolfError for a file that names no layers."""
-    network, parameters, told = read_network(args.file)
+    """Run `golf export --plain`; returns 0. Raises GolfError for a file that names no layers."""
+    network, parameters, told = read_network(args.plain)
     plain, source = network.unrolled()
     values = parameters[source]
     told |= {"network": ", ".join(plain.spec), "parameters": str(plain.size)}
@@ -55,7 +57,7 @@ def run_plain(args: argparse.Namespace) -> int:
         told["form"] = json.dumps(asdict(plain.form))
     write_bytes(args.output, model_proto(plain, values, told).SerializeToString())
     print(
-        f"{args.output}: {np.count_nonzero(values):,} numbers that are not zero, where {args.file} has "
+        f"{args.output}: {np.count_nonzero(values):,} numbers that are not zero, where {args.plain} has "
         f"{np.count_nonzero(parameters):,}; the classes are the same"
     )
     return 0
@@ -80,6 +82,44 @@ def read_network(path: Path) -> tuple[Network, Vector, dict[str, str]]:
     except Exception as error:  # protobuf and onnx have errors of their own
         raise GolfError(f"{path} is no ONNX file of this project ({type(error).__name__})") from None
     return network, parameters, {prop.key: prop.value for prop in props}
+
+
+def of_data(
+    path: Path, network: Network, told: Mapping[str, str], wanted: str | None = None
+) -> tuple[Given, list[str]]:
+    """What the C function is given, and the names of the classes, as a file tells it of its data.
+
+    wanted: the word after --input; without one bytes, or the data's own numbers where the file has ranges.
+    Raises GolfError for ranges and names of another form, and for a range that is not there.
+    """
+    channels, classes = network.in_shape[0], network.classes
+    names = _listed(told.get("classes", "[]"))
+    if names is None or any(not isinstance(name, str) for name in names) or len(names) not in (0, classes):
+        raise GolfError(f"{path}: `classes` in its metadata should be a list of {classes} names, as JSON")
+    if "range" not in told or wanted not in (None, "own"):
+        if wanted == "own":
+            raise GolfError(
+                f"{path}: --input own needs a file whose metadata has a `range`; this one has none"
+            )
+        return Given("float" if wanted == "float" else "unsigned char"), names
+    ends = _listed(told["range"]) or []
+    if len(ends) != 2 or not all(_are_numbers(end, channels) for end in ends):
+        raise GolfError(f"{path}: `range` in its metadata should be two lists of {channels} numbers, as JSON")
+    low, high = (tuple(map(float, end)) for end in ends)
+    return Given("float", low, high), names
+
+
+def _listed(text: str) -> list[Any] | None:
+    """A list in JSON, or None for anything else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _are_numbers(found: object, count: int) -> bool:
+    return isinstance(found, list) and len(found) == count and all(type(one) in (int, float) for one in found)
 
 
 def _whole(args: argparse.Namespace, network: Network, parameters: Vector) -> Whole:

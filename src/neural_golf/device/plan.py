@@ -97,10 +97,11 @@ def _upright_tensor(tensor: Tensor) -> Tensor:
 
 
 def _upright_layer(layer: Layer) -> Layer:
-    shapes = {name: getattr(layer, name) for name in ("in_shape", "out_shape")}
-    sides = {name: getattr(layer, name)[::-1] for name in ("kernel", "pad", "stride", "dilation")}
-    weight = layer.weight and _upright_tensor(layer.weight)
-    return replace(layer, weight=weight, **sides, **{name: (c, w, h) for name, (c, h, w) in shapes.items()})
+    changed: dict[str, Any] = {"weight": layer.weight and _upright_tensor(layer.weight)}
+    for name in ("in_shape", "out_shape", "kernel", "pad", "stride", "dilation"):
+        *first, down, across = getattr(layer, name)
+        changed[name] = (*first, across, down)
+    return replace(layer, **changed)
 
 
 def plan(network: Network, means: bool = True) -> list[Stage]:

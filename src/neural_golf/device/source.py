@@ -22,7 +22,7 @@ from neural_golf.net.form import FAINT
 from neural_golf.net.layers import EPSILON
 from neural_golf.net.spec import Network
 
-__all__ = ["Given", "Source", "c_string", "write_source"]
+__all__ = ["Given", "Source", "c_string", "template", "write_source"]
 
 Values = NDArray[Any]
 # Words of C, and names of this file.
@@ -81,8 +81,8 @@ def write_source(
 ) -> Source:  # fmt: skip
     """The C99 of a network with parameters [n], as a function called `name`.
 
-    With `whole` all weights and maps are whole numbers; see `whole.calibrated`. header: the file that the code
-    includes; it lists the names of the classes, if they are given.
+    With `whole` all weights and maps are whole numbers; see `whole.calibrated`. header: the file that the
+    code includes; it lists the names of the classes, if they are given.
 
     Raises GolfError for a name that is none in C, and for a layer that cannot be written.
     """
@@ -106,8 +106,9 @@ def write_source(
         "name": name, "NAME": name.upper(), "header": header, "spec": ", ".join(network.spec),
         "nonzero": np.count_nonzero(parameters), "shape": network.in_shape, "said_shape": shape,
         "classes": network.classes, "names": [c_string(one) for one in classes],
-        "pixel": given.pixel, "given": given.words, "ranges": given.told(), "logit": "int" if whole else "float",
-        "unit": f"{unit:.9g}f", "adds_number": f"{adds:,}", "bytes": f"{memory:,}", "memory": rows.memory,
+        "pixel": given.pixel, "given": given.words, "ranges": given.told(),
+        "logit": "int" if whole else "float", "unit": f"{unit:.9g}f", "adds_number": f"{adds:,}",
+        "bytes": f"{memory:,}", "memory": rows.memory,
         "rows": rows.cells(), "columns": rows.columns, "n": len(stages),
         "cell": whole.cell if whole else "float", "sum": "int" if whole else "float",
         "cols": max(stage.cols for stage in stages), "epsilon": f"{EPSILON:g}f", "tables": tables.texts(),
@@ -116,7 +117,7 @@ def write_source(
         "lowest": whole.lowest if whole else 0, "highest": whole.highest if whole else 0,
         "last_argument": f", s == {len(stages) - 1} ? logits : 0" if whole else "",
     }  # fmt: skip
-    code, text = (_template(part).render(told) for part in ("net.c.j2", "net.h.j2"))
+    code, text = (template(part).render(told) for part in ("net.c.j2", "net.h.j2"))
     return Source(code, text, memory, adds)
 
 
@@ -128,7 +129,8 @@ def _side(name: str, columns: dict[str, str]) -> dict[str, str]:
 
 
 @cache
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A text of this folder, with places to fill in."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,

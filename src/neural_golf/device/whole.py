@@ -68,8 +68,8 @@ class Whole:
     def logits(self, images: Ints) -> Ints:
         """What the C computes, in numpy: whole numbers [n, classes], in units of scales[-1].
 
-        images: uint8 [n, channels, height, width], of the network's shape before `upright`. Only normalisation
-        may round otherwise than on a device.
+        images: uint8 [n, channels, height, width], of the network's shape before `upright`. Only
+        normalisation may round otherwise than on a device.
         """
         images = images.reshape(len(images), *self.network.in_shape)
         network, parameters = self.network, self.parameters

@@ -26,6 +26,7 @@ from neural_golf.data.loaders import LOADERS
 from neural_golf.data.stage import split
 from neural_golf.leaderboard.tables import write_tables
 from neural_golf.referee.challenge import OWN
+from neural_golf.results.on_device import DEVICE, DeviceTable
 from neural_golf.tasks.home import home
 from neural_golf.tasks.rules import Known, Plan, plan
 from neural_golf.tasks.stages import stages_for
@@ -173,6 +174,7 @@ def _write(folder: Path, source: Path, entry: dict[str, Any], reach: float, titl
     write_bytes(folder / ".gitignore", IGNORED)
     challenge = _write_challenge(folder, name, entry["title"], test, len(whole.classes), reach)
     write_tables([], folder / "leaderboard")
+    DeviceTable().write(folder / DEVICE)
     write_bytes(folder / "README.md", readme(name, entry["title"], reach, challenge).encode())
     init_dvc(folder)
     return list(_words(folder, known, whole, test, chosen, challenge, reach))
