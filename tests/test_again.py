@@ -91,26 +91,30 @@ def test_our_cards_say_how_the_networks_are_made_again(path: Path) -> None:
     if card.author != settings.ladder.author:
         pytest.skip("somebody else's")
     assert card.code == enter.CODE
+    earlier, _, command = (card.command or "").rpartition(" && ")
+    commit = earlier.removeprefix("git checkout ")  # by whose recipes it was made; or "", by those of today
+
+    def then(file: str) -> bytes:
+        """A file as it was when the entry was made."""
+        if not commit:
+            return (ROOT / file).read_bytes()
+        shown = subprocess.run(
+            ["git", "show", f"{commit}:{file}"], cwd=ROOT, capture_output=True, check=False
+        )
+        if shown.returncode:
+            pytest.skip(f"this clone's history does not reach back to {commit}")
+        return shown.stdout
+
     packed = path.parent / MODELS["bytes"]
     if packed.exists():  # it says nothing about itself, so it is compared with the file of its seed
         row, _, size = path.parent.name.split("-")
-        assert packed.read_bytes() == (ROOT / golf_file(f"{row}-{size}-{card.seed}")).read_bytes()
+        assert packed.read_bytes() == then(golf_file(f"{row}-{size}-{card.seed}").as_posix())
     else:
         told = {entry.key: entry.value for entry in onnx.load(path.parent / MODELS["nonzero"]).metadata_props}
         assert card.seed == int(told["seed"])
     if card.command is None:
         return
-    earlier, _, command = card.command.rpartition(" && ")
-    if earlier:  # made by a recipe that params.yaml had in a commit
-        commit = earlier.removeprefix("git checkout ")
-        shown = subprocess.run(
-            ["git", "show", f"{commit}:params.yaml"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        if shown.returncode:
-            pytest.skip(f"this clone's history does not reach back to {commit}")
-        rows = {name: Row(**row) for name, row in yaml.safe_load(shown.stdout)["rows"].items()}
-    else:
-        rows = settings.rows
+    rows = {name: Row(**row) for name, row in yaml.safe_load(then("params.yaml"))["rows"].items()}
     program, _, name = command.partition(" ")
     row = path.parent.name.partition("-")[0]
     if program == "snakemake":
