@@ -111,6 +111,26 @@ def test_series_of_several_channels_keep_their_names_and_units(tmp_path: Path) -
     assert (folder / "results/figures/interpret/angles-baseline.png").exists()  # which says why it is empty
 
 
+def test_names_of_classes_that_mean_something_elsewhere_do_no_harm(tmp_path: Path) -> None:
+    names = np.array(["../x", "a/b", "c, 'q' \"s\"\nnew | <i>", "\u732b"])
+    rng = np.random.default_rng(0)
+    folder, said = task(
+        tmp_path,
+        {"x_train": rng.integers(0, 256, (80, 8, 8), np.uint8), "y_train": names[np.arange(80) % 4]},
+        0.1,
+    )
+    assert said[0].endswith("4 classes (../x, a/b, c, 'q' \"s\" new | <i>, \u732b)")
+    made.shrink(folder)
+    made.golf(folder, *ALL)
+    told = made.golf(folder, "verify results/onnx/baseline-0.onnx", "c results/onnx/baseline-0.onnx -o net.c")
+    assert "\u732b" in told
+    page = (folder / "results/report/index.html").read_text()
+    assert "<i>" not in page and "&lt;i&gt;" in page
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.npz"]
+    header = (folder / "net.h").read_text()
+    assert r"\"s\" new" in header
+
+
 def test_three_hundred_classes_of_two_examples_do_no_harm(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (600, 12, 12), np.uint8)
