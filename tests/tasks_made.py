@@ -122,14 +122,18 @@ def run(task: Path, *words: str, fails: bool = False) -> str:
     return done.stdout + done.stderr
 
 
+def python(task: Path, script: str) -> str:
+    """A script in a process of its own; what it said."""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=task, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
 def golf(task: Path, *commands: str) -> str:
     """Several commands of `golf` in one process; all they said."""
     script = (
         "import sys, neural_golf.cli as cli\n"
         f"sys.exit(next((code for line in {list(commands)!r} if (code := cli.main(line.split()))), 0))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=task, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+    return python(task, script)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 
@@ -18,6 +20,9 @@ from neural_golf import cli, config, data
 from neural_golf.base.errors import GolfError
 from neural_golf.data import stage
 from neural_golf.data.given import given
+
+
+from neural_golf.net.checkpoint import read_checkpoint
 from neural_golf.net.spec import Network
 from neural_golf.referee.challenge import load_challenge
 from neural_golf.tasks.home import FILES
@@ -123,12 +128,58 @@ def test_names_of_classes_that_mean_something_elsewhere_do_no_harm(tmp_path: Pat
     made.shrink(folder)
     made.golf(folder, *ALL)
     told = made.golf(folder, "verify results/onnx/baseline-0.onnx", "c results/onnx/baseline-0.onnx -o net.c")
-    assert "\u732b" in told
+    assert "says of itself: classes" in told
     page = (folder / "results/report/index.html").read_text()
     assert "<i>" not in page and "&lt;i&gt;" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.npz"]
     header = (folder / "net.h").read_text()
     assert r"\"s\" new" in header
+
+
+def test_a_watch_gets_the_smallest_network_that_keeps_what_the_dense_one_has_right(tmp_path: Path) -> None:
+    """BasicMotions through the pipeline, with the settings that `golf new` wrote for one seed: of the descent the
+    smallest network that keeps 95 % of what the dense one has right of the held-out series, as C on a Cortex-M0.
+    """
+    folder, said = task(tmp_path, made.motions(), 0.9, "sensors")
+    assert said[0].endswith(
+        "series of 6 channels and 100 steps, 4 classes (Badminton, Running, Standing, Walking)"
+    )
+    recipe = yaml.safe_load((folder / "params.yaml").read_text())["smallest"]["recipe"]
+    epochs = yaml.safe_load((folder / "params.yaml").read_text())["baseline"]["epochs"]
+    sizes = {"enter": recipe["sizes"], "recipe": recipe}
+    made.shrink(folder, baseline={"epochs": epochs}, smallest=sizes, interpret={"networks": ["baseline"]})
+    made.golf(folder, *ALL)
+    dense, *smaller = (
+        run
+        for row in ("baseline", "smallest")
+        for run in read_checkpoint(folder / f"results/models/{row}.safetensors").runs
+    )
+    right = {run.size: run.heldout_correct or 0 for run in smaller}
+    least = min(size for size in right if size and right[size] >= 0.95 * (dense.heldout_correct or 0))
+    assert (dense.heldout_correct or 0) >= 7 and least <= 40
+    model = f"results/onnx/smallest-{least}-0.onnx"
+    verdict = made.golf(folder, f"verify {model}", f"c {model} -o net.c")
+    assert re.search(r"PASS: \d+ of 40 correct, 36 needed", verdict)
+    assert f"{least} numbers that are not zero" in verdict and "Badminton" in (folder / "net.h").read_text()
+    if shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm"):
+        told = made.golf(folder, f"device {model}")  # an answer other than onnxruntime's is an error
+        assert re.search(r"cortex-m0 float: flash [\d,]+, RAM [\d,]+, instructions [\d,]+", told)
+
+
+def test_a_network_of_series_is_pruned_to_a_file_that_tells_its_ranges(tmp_path: Path) -> None:
+    folder, _ = task(tmp_path, made.sensors(), 0.9)
+    made.shrink(folder, baseline={"epochs": 20})
+    made.golf(folder, "data", "baseline", "smallest", "export")
+    made.golf(
+        folder,
+        "prune results/onnx/baseline-0.onnx --data mine --keep 0.9 -o small.onnx",
+        "c small.onnx -o net.c",
+    )
+    told = {one.key: one.value for one in onnx.load(folder / "small.onnx").metadata_props}
+    facts = json.loads((folder / "results/metrics/data.json").read_text())
+    assert json.loads(told["range"]) == [facts["low"], facts["high"]]
+    assert json.loads(told["classes"]) == facts["classes"] and "range of each channel" in told["input"]
+    assert "float" in (folder / "net.h").read_text()
 
 
 def test_three_hundred_classes_of_two_examples_do_no_harm(tmp_path: Path) -> None:
@@ -220,6 +271,8 @@ def test_a_wrong_name_or_share_is_one_line(tmp_path: Path) -> None:
         ("mine", "a.npz", 95.0, r"--reach 95 is not between 0 and 1; 95 % is 0.95"),
         ("mine", "a.npz", 0.9, "there is no file .*a.npz"),
         ("mine", "a.csv", 0.9, "there is no file .*a.csv"),
+        ("mine", "a.NPZ", 0.9, "there is no file .*a.NPZ"),
+        ("mine", "", 0.9, "--data : it is no"),
         ("mine", "nothing", 0.9, r"it is no \.npz file, no \.csv file, no folder and none of mnist, .*svhn"),
         (".", "a.npz", 0.9, "a task's name is"),
     ):

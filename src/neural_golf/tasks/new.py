@@ -120,11 +120,11 @@ def _entry(data: str, kind: str | None, source: Path) -> dict[str, Any]:
     if data in NAMED:
         return dict(NAMED[data])
     more = {"kind": kind} if kind else {}
-    if path.is_dir():
+    if data and path.is_dir():
         return {"folder": data}
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         return {"csv": data}
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return {"npz": data, **more}
     raise GolfError(
         f"--data {data}: it is no .npz file, no .csv file, no folder and none of {', '.join(_names())}"
