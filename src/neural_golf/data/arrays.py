@@ -76,8 +76,10 @@ def loaded(
     if any(one.shape != arranged[0].shape for one in arranged):
         raise GolfError(f"data set {name}: its training and test images have different shapes")
     if len({raw.dtype.kind == "f" for raw in images}) > 1:
-        told = " and ".join(str(raw.dtype) for raw in images)
-        raise GolfError(f"data set {name}: its training and test images are of {told}; make them of one type")
+        kinds = " and ".join(str(raw.dtype) for raw in images)
+        raise GolfError(
+            f"data set {name}: its training and test images are of {kinds}; make them of one type"
+        )
     own_labels = [_labels(name, own) for own in labels]
     classes = np.unique(own_labels[0])
     for own in own_labels[1:]:
@@ -181,9 +183,11 @@ class _Arranged:
                 piece = piece.astype(np.float32)
             numbers = piece.dtype.kind in "iuf"
             flat = piece.reshape(len(piece), -1)
-            finite = np.zeros(0, bool)
-            if numbers:  # what is no number is not below it either
-                finite = (flat < MOST).all(axis=1) & (flat > -MOST).all(axis=1)
+            finite: Array = np.zeros(0, bool)
+            if numbers:
+                finite = np.asarray(np.isfinite(flat).all(axis=1))
+            if piece.dtype.kind == "f" and piece.itemsize > 4:
+                finite = np.asarray(finite & (np.abs(flat) < MOST).all(axis=1))
             if not numbers or not finite.all():
                 where = f" (the first is number {seen + int(np.argmin(finite))})" if numbers else ""
                 raise GolfError(
