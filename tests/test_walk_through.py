@@ -1,4 +1,4 @@
-"""docs/walk-through.md: its commands, run as they stand there, say what it shows."""
+"""docs/walk-through.md: `golf new` and `golf prune` say what it shows, and the other commands fit to them."""
 
 from __future__ import annotations
 
