@@ -19,6 +19,7 @@ import tasks_made as made
 from neural_golf import cli, config, data
 from neural_golf.base.errors import GolfError
 from neural_golf.data import stage
+from neural_golf.data.given import given
 from neural_golf.net.checkpoint import read_checkpoint
 from neural_golf.net.spec import Network
 from neural_golf.referee.challenge import load_challenge
@@ -111,6 +112,25 @@ def test_series_of_several_channels_keep_their_names_and_units(tmp_path: Path) -
     told = made.golf(folder, "verify results/onnx/baseline-0.onnx")
     assert '["run", "sit", "stand", "walk"]' in told and "says of itself: range" in told
     assert (folder / "results/figures/interpret/angles-baseline.png").exists()  # which says why it is empty
+
+
+def test_names_of_classes_that_mean_something_elsewhere_do_no_harm(tmp_path: Path) -> None:
+    names = np.array(["../x", "a/b", "c, 'q' \"s\"\nnew | <i>", "\u732b"])
+    rng = np.random.default_rng(0)
+    folder, said = task(
+        tmp_path,
+        {"x_train": rng.integers(0, 256, (80, 8, 8), np.uint8), "y_train": names[np.arange(80) % 4]},
+        0.1,
+    )
+    assert said[0].endswith("4 classes (../x, a/b, c, 'q' \"s\" new | <i>, \u732b)")
+    made.shrink(folder)
+    made.golf(folder, *ALL)
+    told = made.golf(folder, "verify results/onnx/baseline-0.onnx", "c results/onnx/baseline-0.onnx -o net.c")
+    assert "says of itself: classes" in told
+    page = (folder / "results/report/index.html").read_text()
+    assert "<i>" not in page and "&lt;i&gt;" in page
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.npz"]
+    assert r"\042s\042 new" in (folder / "net.h").read_text()
 
 
 def test_a_watch_gets_the_smallest_network_that_keeps_what_the_dense_one_has_right(tmp_path: Path) -> None:
@@ -221,6 +241,10 @@ GOOD = {"x_train": np.arange(50 * 36, dtype=np.uint8).reshape(50, 6, 6), "y_trai
         ({"x_train": np.full((50, 6, 6), np.nan)}, "an image holds something that is not a finite number (the first is number 0)"),
         ({"x_train": np.zeros((50, 2, 2, 2, 2))}, "data set mine: images of shape (50, 2, 2, 2, 2)"),
         ({"y_train": np.arange(49)}, "data set mine: labels of shape (49,) and type int64 for 50 images"),
+        ({"x_train": np.full((50, 6, 6), 1e200)}, "an image holds something that is not a finite number (the first is number 0)"),
+        ({"x_train": np.full((50, 6, 6), 7)}, "all training images are alike, so nothing can be learnt from them"),
+        ({"x_test": GOOD["x_train"] / 255, "y_test": GOOD["y_train"]}, "training and test images are of uint8 and float64"),
+        ({"y_train": np.where(np.arange(50) % 2, np.nan, 1)}, "labels of shape (50,) and type float64"),
         ({"y_train": np.arange(50) / 2}, "labels of shape (50,) and type float64"),
         ({"y_train": np.arange(50)}, "50 examples of 50 classes are too few to train on, once 8 are held out"),
         ({"x_test": GOOD["x_train"]}, "mine.npz holds x_train, y_train, x_test of"),
@@ -266,11 +290,15 @@ def test_a_wrong_name_or_share_is_one_line(tmp_path: Path) -> None:
         ((np.arange(50) % 2 * 900 - 7).astype(np.int16), ("-7", "893")),
         ((np.arange(50) % 2)[:, None], ("0", "1")),
         ((np.arange(50) < 47).astype(np.uint64), ("0", "1")),
+        (np.arange(50) % 2 - 1.0, ("-1", "0")),
+        (np.array([b"\xfe", b"\xff"])[np.arange(50) % 2], (r"\xfe", r"\xff")),
+        (np.array(["a\nb", ""])[np.arange(50) % 2], ("(empty)", "a b")),
+        (np.array(["a\nb", "a b"])[np.arange(50) % 2], (r"'a\nb'", "'a b'")),
     ],
 )  # fmt: skip
 def test_labels_may_be_of_any_whole_or_text_type(tmp_path: Path, labels: Any, told: tuple[str, ...]) -> None:
     _, said = task(tmp_path, GOOD | {"y_train": labels}, 0.9)
-    assert f"2 classes ({', '.join(told)})" in said[0]
+    assert f"2 classes ({', '.join(told)})" in said[0] and "\n" not in said[0]
 
 
 def test_two_hundred_thousand_examples_are_never_in_memory_as_floats(
@@ -319,12 +347,58 @@ def test_series_come_from_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        WIDE.replace(",", ";"),
+        WIDE.replace(",", "\t"),
+        WIDE.replace(",", " , "),
+        WIDE.replace("\n", "\r\n\r\n"),
+        "\ufeff" + WIDE.replace("label", '"label"'),
+        re.sub(r",(\d+)", r";\1,0", WIDE.replace(",a,b,c,d", ";a;b;c;d")),
+    ],
+)
+def test_tables_come_in_many_forms(tmp_path: Path, text: str) -> None:
+    found = []
+    for number, one in enumerate((WIDE, text)):
+        (tmp_path / f"{number}.csv").write_bytes(one.encode())
+        found.append(given(str(tmp_path / f"{number}.csv")))
+    assert found[0].classes == found[1].classes == ("down", "up")
+    assert found[0].digest == found[1].digest
+
+
+def test_folders_have_more_than_images(tmp_path: Path, rng: np.random.Generator) -> None:
+    image = pytest.importorskip("PIL.Image", reason="PIL reads images")
+    for number in range(20):
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.fromarray(rng.integers(0, 256, (6, 6), np.uint8)).save(path)
+    for name in (".git/config", "a/.DS_Store", "a/Thumbs.db", "stray.txt"):
+        (tmp_path / "images" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "images" / name).write_text("not an image")
+    assert given(str(tmp_path / "images")).classes == ("a", "b")
+    image.fromarray(rng.integers(0, 65536, (6, 6)).astype(np.uint16)).save(tmp_path / "images/a/deep.png")
+    with pytest.raises(GolfError, match=r"deep\.png has more than 8 bits for each pixel"):
+        given(str(tmp_path / "images"))
+    (tmp_path / "images/a/deep.png").write_text("no image")
+    with pytest.raises(GolfError, match=r"deep\.png is not an image"):
+        given(str(tmp_path / "images"))
+
+
+def test_images_of_truth_values_are_black_and_white(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x_train=GOOD["x_train"] > 99, y_train=GOOD["y_train"])
+    assert set(np.unique(given(str(tmp_path / "a.npz")).train.pixels)) == {0, 255}
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
         (WIDE.replace("label", "kind"), "needs a header with a column `label`"),
         (WIDE.replace("up,1,", "up,one,"), "the column 'a' of .* holds something that is not a number"),
         (WIDE.replace("up,1,", ",1,"), "line 3 of .* has no label"),
-        (WIDE.replace("up,1,", "up,,"), "is not a finite number"),
+        (WIDE.replace("up,1,", "up,,"), "line 3 of .* has nothing in the column 'a'"),
+        (WIDE + "up,1\n", "line 42 of .* has nothing in the column 'b'"),
+        (LONG.replace("\n1,0,", "\n,0,"), "line 7 of .* has nothing in the column 'example'"),
+        (LONG.replace("\n1,0,", "\n1,9,"), "the time of example 1 goes back"),
         (LONG + "30,0,0,1,1\n", "example 30 has 1 lines and the first one 5"),
         (LONG + "0,5,0,1,1\n", "the lines of an example must stand together"),
         (LONG.replace("0,1,0,0,-1", "0,1,1,0,-1"), "example 0 has lines with different labels"),

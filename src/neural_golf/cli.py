@@ -231,7 +231,7 @@ def _new(options: argparse.Namespace) -> int:
 
 def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="MODEL.onnx", help="a trained network, from any exporter")
-    data_help = "a .npz file (x_train, y_train), a folder of images by class, or a data set of params.yaml"
+    data_help = "an .npz or .csv file, a folder of images by class, or a data set of params.yaml"
     parser.add_argument("--data", required=True, metavar="D", help=data_help)
     why = "the share of the held-out images that must be right afterwards, such as 0.98"
     parser.add_argument("--keep", type=float, required=True, metavar="SHARE", help=why)

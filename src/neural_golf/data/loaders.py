@@ -187,6 +187,9 @@ def _member(key: str, path: Path, name: str) -> Raw:
     return Raw(shape, dtype, pieces)
 
 
+LEFT_BEHIND = ("Thumbs.db", "desktop.ini")  # by a file manager, in any folder of images
+
+
 def from_folder(name: str, dataset: Dataset) -> Loaded:
     """From images, a folder for each class; or from the folders train and test of such.
 
@@ -201,13 +204,17 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
     images: list[NDArray[np.uint8]] = []
     labels = []
     for part in (root / "train", root / "test") if both else (root,):
-        files = [f for f in sorted(part.glob("*/*")) if f.is_file() and not f.name.startswith(".")]
+        files = [f for f in sorted(part.glob("[!.]*/[!.]*")) if f.is_file() and f.name not in LEFT_BEHIND]
         if not files:
             raise GolfError(f"{part} has no images in folders named as their classes")
         pixels: NDArray[np.uint8] | None = None
         for k, file in enumerate(files):
             try:
                 with Image.open(file) as image:
+                    if image.mode.startswith(("I", "F")):  # which would be cut off
+                        raise GolfError(
+                            f"{file} has more than 8 bits for each pixel; make an npz file of them"
+                        )
                     one = np.asarray(image.convert("RGB"))
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise GolfError(f"{file} is not an image: {' '.join(str(error).split())}") from None
