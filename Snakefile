@@ -12,7 +12,7 @@ try:
     technique.check(settings)
     stages = Stages()
     stages.outdated
-except GolfError as error:
+except (GolfError, OSError) as error:
     raise WorkflowError(str(error)) from None
 
 
@@ -55,12 +55,15 @@ for stage in stages:
         output:
             update(stages.outputs(stage)),  # DVC clears outputs itself; Snakemake must not
             figures(stage),
+        params:
+            # A stage that is up to date is run by `snakemake -F`, or by `-f` and `-R` with its name.
+            force="" if stage in stages.outdated else "--force",
         threads: stages.needs(stage).threads
         resources:
             mem_mb=stages.needs(stage).mem_mb,
             runtime=stages.needs(stage).minutes,
         shell:
-            "golf stage {rule}"
+            "golf stage {rule} {params.force}"
 
 
 # Two long experiments, which run only, and whenever, they are asked for by name: to Snakemake they make no file. They

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import parse_yaml
+from neural_golf.base.yaml12 import read_yaml
 from neural_golf.config.dataset import Dataset
 from neural_golf.config.sections import (
     Data,
@@ -204,12 +204,7 @@ def merged(raw: Mapping[str, Any], workspace: str) -> dict[str, Any]:
 
 def read(path: Path) -> dict[str, Any]:
     """params.yaml as plain values. Raises GolfError if the file is missing, cannot be read or is no tree."""
-    try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise GolfError(f"{path} is missing: run this in the project's folder") from None
-    except (OSError, UnicodeDecodeError, GolfError) as error:
-        raise GolfError(f"{path} cannot be read: {error}") from None
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise GolfError(f"{path} should be a tree of sections")
     return raw
