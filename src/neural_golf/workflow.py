@@ -102,7 +102,7 @@ class Stages:
         if stage in self.outdated:
             # New content each time, or Snakemake would ignore the new time.
             write_bytes(path, f"outdated {time.time_ns()}\n".encode())
-        elif not path.exists() or path.read_text() != "clean\n":
+        elif not path.exists() or path.read_text(encoding="utf-8") != "clean\n":
             write_bytes(path, b"clean\n")
         if stage not in self.outdated:
             os.utime(path, (0, 0))
@@ -150,7 +150,11 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
     while True:
         _wait_for_others(Path(".dvc/tmp/rwlock"), until)
         _let_dvc_look_at_its_cache()
-        result = subprocess.run(command, capture_output=True, text=True) if capture else _shown(command)
+        result = (
+            subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
+            if capture
+            else _shown(command)
+        )
         if not result.returncode:
             _copy_lock_file()
             return result
@@ -201,7 +205,9 @@ def _dvcs_own_lock() -> contextlib.AbstractContextManager[None]:
 def _shown(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run a command that writes where this process does; what it says on standard error is kept as well."""
     said = []
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+    ) as process:
         for line in process.stderr or ():
             said.append(line)
             sys.stderr.write(line)
@@ -332,7 +338,9 @@ def init_dvc(folder: Path) -> None:
 
 def _dvc_init(folder: Path, how: str) -> None:
     command = [sys.executable, "-m", "dvc", "init", how, "-q"]
-    made = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+    )
     if made.returncode:
         raise GolfError(f"dvc init in {folder} failed: {' '.join(made.stderr.split())}")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.errors import GolfError, NoResult
+from neural_golf.base.errors import GolfError, NoResult, diverging
 from neural_golf.compress.augmentation import augmented
 from neural_golf.compress.optimiser import FullAdam
 from neural_golf.compress.plan import Epoch, plan
@@ -119,9 +119,11 @@ class Descent:
         self._resize(step)
         for technique in self.techniques:
             technique.before_epoch(self, step)
-        loss = self._train(step)
+        what = f"descent diverged in epoch {self.epoch + 1} (seed {self.seed})"
+        with diverging(what):
+            loss = self._train(step)
         if not np.isfinite(self.weights).all():
-            raise NoResult(f"descent diverged in epoch {self.epoch + 1} (seed {self.seed}): lower the rate")
+            raise NoResult(f"{what}: lower the learning rate")
         self.epoch += 1
         each_epoch(step, self.epoch, loss)
         return loss

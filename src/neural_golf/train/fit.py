@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.errors import NoResult
+from neural_golf.base.errors import NoResult, diverging
 from neural_golf.engine import engine
 from neural_golf.net.parameters import fold_normalisation, initialise
 from neural_golf.net.spec import Network
@@ -70,12 +70,14 @@ def fit(
     steps = -(-len(train) // settings.batch)
     for epoch in range(first, settings.epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
-        loss = core.adam_epoch(
-            parameters, moments[0], moments[1], epoch * steps, pixels, train.labels, order,
-            batch=settings.batch, lr=learning_rate(settings, epoch),
-        )  # fmt: skip
+        what = f"training diverged in epoch {epoch + 1} (seed {seed})"
+        with diverging(what):
+            loss = core.adam_epoch(
+                parameters, moments[0], moments[1], epoch * steps, pixels, train.labels, order,
+                batch=settings.batch, lr=learning_rate(settings, epoch),
+            )  # fmt: skip
         if not np.isfinite(parameters).all():
-            raise NoResult(f"training diverged in epoch {epoch + 1} (seed {seed}): lower the learning rate")
+            raise NoResult(f"{what}: lower the learning rate")
         go_on = each_epoch(epoch, loss, fold_normalisation(network, parameters, settings.mean, settings.std))
         if not go_on:
             break
