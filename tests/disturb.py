@@ -230,8 +230,60 @@ def disturb(seed: int, start: Path, want: dict[str, str], seconds: float) -> lis
         return run.done
 
 
+GOLF = [sys.executable, "-m", "neural_golf.cli"]
+PAIRS = {
+    "two `golf stage`": ([*GOLF, "stage", "data"], [*GOLF, "stage", "data"]),
+    "two `snakemake`": ([*COMMAND[:-1], "data"], [*COMMAND[:-1], "data"]),
+    "`dvc repro` beside `snakemake`": (
+        [sys.executable, "-m", "dvc", "repro", "data"], [*COMMAND[:-1], "data"],
+    ),
+}  # fmt: skip
+
+
+def pair(kind: str, folder: Path, seed: int) -> tuple[list[int], int]:
+    """Starts two runs of an outdated stage in the same instant; returns both exit codes, and how often its
+    command ran.
+    """
+    raw = config.read(folder / "params.yaml")
+    raw["data"]["seed"] = seed
+    (folder / "params.yaml").write_text(yaml_text(raw))
+    timings = folder / "results/timings.csv"
+    before = timings.read_text().count("\n") if timings.exists() else 1
+    with (folder / "log").open("ab") as log:
+        both = [
+            subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log)
+            for command in PAIRS[kind]
+        ]
+        codes = [process.wait(LIMIT) for process in both]
+    return codes, timings.read_text().count("\n") - before
+
+
+def write_down(name: str, command: str, table: str) -> None:
+    """Put what a command wrote between its markers in docs/reliability.md."""
+    page = ROOT / "docs/reliability.md"
+    begin, end = f"<!-- {name}: written by `{command}` -->\n", f"\n<!-- end of {name} -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    page.write_text(before + begin + table + end + rest.partition(end)[2], encoding="utf-8")
+
+
 def tail(folder: Path) -> str:
     return (folder / "log").read_text(encoding="utf-8", errors="replace")[-3000:]
+
+
+def pairs(count: int) -> int:
+    """Prints what came of `count` pairs of each kind."""
+    failed = 0
+    with tempfile.TemporaryDirectory() as root:
+        folder = template(Path(root, "pairs"))
+        for number, kind in enumerate(PAIRS):
+            found = [pair(kind, folder, 1 + number * count + k) for k in range(count)]
+            good = sum(codes == [0, 0] for codes, _ in found)
+            once = sum(ran == 1 for _, ran in found)
+            failed += count - min(good, once)
+            print(f"{kind}: {good} of {count} pairs ended well, in {once} the command ran once", flush=True)
+        if failed:
+            print(tail(folder))
+    return int(failed > 0)
 
 
 def main() -> int:
@@ -239,7 +291,10 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the first run; each has one more")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
+    parser.add_argument("--pairs", type=int, help="only start so many pairs of each kind side by side")
     options = parser.parse_args()
+    if options.pairs:
+        return pairs(options.pairs)
     counts = dict.fromkeys(TROUBLES, 0)
     failed = 0
     with tempfile.TemporaryDirectory() as root:
@@ -263,10 +318,7 @@ def main() -> int:
     table = "\n".join([*head, *lines, ends])
     print(table)
     if options.write:
-        page = ROOT / "docs/reliability.md"
-        begin, end = "<!-- disturbed: begin -->\n", "\n<!-- disturbed: end -->"
-        before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-        page.write_text(before + begin + table + end + rest.partition(end)[2], encoding="utf-8")
+        write_down("disturbed", "make disturb", table)
     return int(failed > 0)
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from disturb import write_down
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.base.yaml12 import parse_yaml
@@ -107,10 +107,19 @@ def test_every_wrong_value_of_every_key_is_one_line_that_names_it() -> None:
     assert not odd
 
 
-if __name__ == "__main__":
+def main() -> None:
     counted: Counter[str] = Counter()
-    for at, text, what in outcomes(int(sys.argv[1]) if sys.argv[1:] else 1):
+    for at, text, what in outcomes():
         counted[what if what in ("named", "accepted") else "odd"] += 1
         if what != "named":
             print(".".join(map(str, at)), "=", text, "->", what[:200])
-    print(counted, len(list(keys(settings()))))
+    lines = [
+        "| keys | wrong values | one line that names the key | taken as nothing, where nothing may stand | anything else |",
+        "|--:|--:|--:|--:|--:|",
+        f"| {len(list(keys(settings())))} | {counted.total()} | {counted['named']} | {counted['accepted']} | {counted['odd']} |",
+    ]
+    write_down("wrong", "python tests/test_wrong_values.py", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
