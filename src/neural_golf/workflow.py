@@ -160,7 +160,7 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
             return result
         if "is busy, it is being blocked by" in result.stderr and time.monotonic() < until:
             time.sleep(1)
-        elif not (re.search(r"'dvc\.lock' (is invalid|validation)", result.stderr) and _whole_lock_file()):
+        elif not (re.search(r"dvc\.lock' (is invalid|validation)", result.stderr) and _whole_lock_file()):
             return result
 
 
