@@ -7,6 +7,8 @@ import hashlib
 import pickle
 import re
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,26 @@ def test_a_place_that_accepts_and_stays_silent_is_given_up_for_the_next(
         stage.run(with_places(raw, address, published))
     assert data.facts().train == 50
     assert re.search(rf"not from {address}: .*timed out", capsys.readouterr().out)
+
+
+def test_a_download_that_is_cut_is_given_up_for_the_next(
+    raw: dict[str, Any], published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Half(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = (published / Path(self.path).name).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+
+    with HTTPServer(("127.0.0.1", 0), Half) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/mnist"
+        stage.run(with_places(raw, address, published))
+        server.shutdown()
+    assert data.facts().train == 50
+    assert f"not from {address}: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("copy", ["temp", "worktree"])

@@ -95,7 +95,9 @@ def _failed(words: Sequence[str], error: Exception) -> int:
     if isinstance(error, OSError):  # no permission, a folder in the place of a file, a broken disk
         what = "" if error.filename is None else f"{error.filename} cannot be read or written: "
         _complain(words, f"{what}{error.strerror or error}")
-        return UNWRITTEN if words[:1] in (["submit"], ["leaderboard"]) else NO_VERDICT if judging else 1
+        if error.filename is not None and words[:1] in (["submit"], ["leaderboard"]):
+            return UNWRITTEN
+        return NO_VERDICT if judging else 1
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("neural_golf"):
         extra = "torch" if error.name in ("torch", "torchvision") else "train"
         hint = f"pip install '.[{extra}]' in the project's folder"
