@@ -31,6 +31,17 @@ def figures(stage):
     return shown
 
 
+def forced(stage):
+    """The option with which DVC runs a stage that is up to date: for `snakemake -F`, and for `-f` and `-R`."""
+
+    def option(wildcards):
+        asked = workflow.dag_settings
+        some = asked.forceall or asked.forcetargets or asked.forcerun
+        return "--force" if some and stage not in stages.outdated else ""
+
+    return option
+
+
 localrules: all
 
 
@@ -56,8 +67,7 @@ for stage in stages:
             update(stages.outputs(stage)),  # DVC clears outputs itself; Snakemake must not
             figures(stage),
         params:
-            # A stage that is up to date is run by `snakemake -F`, or by `-f` and `-R` with its name.
-            force="" if stage in stages.outdated else "--force",
+            force=forced(stage),
         threads: stages.needs(stage).threads
         resources:
             mem_mb=stages.needs(stage).mem_mb,
