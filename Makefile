@@ -90,11 +90,12 @@ dashboard: $(READY)
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11. An environment whose
 # making was killed, or of another Python, is made again.
-$(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)
+$(READY): requirements.lock tests/files.lock pyproject.toml $(wildcard setup.py src/neural_golf/engine/core/*)
 	$(if $(shell "$(PYTHON)" $(WILL_DO) 2>/dev/null && echo yes),,$(error $(WRONG); say where one is: make PYTHON=/path/to/python3.12))
 	@{ $(VENV)/bin/python $(WILL_DO) && $(VENV)/bin/python -m pip --version; } >/dev/null 2>&1 || \
 	  { rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV); }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/files.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -102,6 +103,8 @@ $(READY): requirements.lock pyproject.toml $(wildcard setup.py src/neural_golf/e
 clean:
 	rm -rf $(VENV) .golf .snakemake build $(WORKSPACES)
 
+COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command "make lock"
 lock:
-	uv pip compile pyproject.toml --extra train --extra torch --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements.lock
+	$(COMPILE) pyproject.toml --extra train --extra torch --extra dev -o requirements.lock
+	$(COMPILE) --group files --no-deps -o tests/files.lock

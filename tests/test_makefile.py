@@ -35,7 +35,8 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """The Makefile, where no name of Python stands for one: as pyenv's shims do, each exits with an error."""
     made = tmp_path / request.param
     made.mkdir()
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+    (made / "tests").mkdir()
+    for name in ("Makefile", "requirements.lock", "tests/files.lock", "pyproject.toml"):
         shutil.copyfile(ROOT / name, made / name)
     for name in ("python3.11", "python3.12", "python3.13", "python3", "python"):
         program(made / "bin" / name, "exit 127")

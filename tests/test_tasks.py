@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import tracemalloc
 from pathlib import Path
@@ -17,6 +18,7 @@ import tasks_made as made
 from neural_golf import cli, config, data
 from neural_golf.base.errors import GolfError
 from neural_golf.data import stage
+from neural_golf.net.checkpoint import read_checkpoint
 from neural_golf.net.spec import Network
 from neural_golf.referee.challenge import load_challenge
 from neural_golf.tasks.home import FILES
@@ -110,6 +112,43 @@ def test_series_of_several_channels_keep_their_names_and_units(tmp_path: Path) -
     assert (folder / "results/figures/interpret/angles-baseline.png").exists()  # which says why it is empty
 
 
+def test_a_watch_gets_the_smallest_network_that_keeps_what_the_dense_one_has_right(tmp_path: Path) -> None:
+    """BasicMotions from the archive to C: pruned with training until 95 % of what the dense network has right of
+    the held-out series would be lost, and run on a Cortex-M0 where there is a compiler and an emulator.
+    """
+    folder, said = task(tmp_path, made.motions(), 0.8, "sensors")
+    assert said[0].endswith(
+        "series of 6 channels and 100 steps, 4 classes (Badminton, Running, Standing, Walking)"
+    )
+    made.shrink(
+        folder, data={"heldout": 16}, baseline={"epochs": 240},
+        smallest={"goal": 0.8, "enter": [80], "recipe": {
+            **yaml.safe_load((folder / "params.yaml").read_text())["smallest"]["recipe"],
+            "sizes": [80], "dense_epochs": 150, "fast_epochs": 48, "slow_epochs": 10, "settle": 5,
+        }},
+        interpret={"networks": ["baseline"]},
+    )  # fmt: skip
+    made.golf(folder, *ALL)
+    ladder = json.loads((folder / "results/ladder.json").read_text())
+    assert ladder["smallest-heldout-80"]["nonzero"]["mean"] == 80
+    verdict = made.golf(folder, "verify results/onnx/baseline-0.onnx")
+    assert re.search(r"PASS: \d+ of 40 correct, 32 needed", verdict)
+    (dense,) = read_checkpoint(folder / "results/models/baseline.safetensors").runs
+    assert dense.heldout_correct is not None and dense.heldout_correct >= 15
+    keep = 0.95 * dense.heldout_correct / 16
+    prune = f"prune results/onnx/baseline-0.onnx --data sensors --keep {keep:.4f} -o small.onnx --retrain"
+    told = made.golf(folder, prune, "c small.onnx -o net.c")
+    report = json.loads((folder / "small.json").read_text())
+    assert report["heldout_right"] >= keep * 16 and report["test"] == 40
+    assert report["nonzero"] <= 60 and f"{report['nonzero']} numbers that are not zero" in told
+    assert "Badminton" in (folder / "net.h").read_text()
+    print(f"dense {dense.heldout_correct}, pruned to {report['nonzero']}: {report}")
+    if shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm"):
+        on_board = made.golf(folder, "device small.onnx")  # an answer other than onnxruntime's is an error
+        assert re.search(r"cortex-m0 float: flash [\d,]+, RAM [\d,]+, instructions [\d,]+", on_board)
+        print(on_board)
+
+
 def test_three_hundred_classes_of_two_examples_do_no_harm(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (600, 12, 12), np.uint8)
@@ -195,6 +234,8 @@ def test_a_wrong_name_or_share_is_one_line(tmp_path: Path) -> None:
         ("mine", "a.npz", 95.0, r"--reach 95 is not between 0 and 1; 95 % is 0.95"),
         ("mine", "a.npz", 0.9, "there is no file .*a.npz"),
         ("mine", "a.csv", 0.9, "there is no file .*a.csv"),
+        ("mine", "a.NPZ", 0.9, "there is no file .*a.NPZ"),
+        ("mine", "", 0.9, "--data : it is no"),
         ("mine", "nothing", 0.9, r"it is no \.npz file, no \.csv file, no folder and none of mnist, .*svhn"),
         (".", "a.npz", 0.9, "a task's name is"),
     ):

@@ -557,6 +557,8 @@ def test_every_package_of_the_project_is_locked_with_hashes() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     for name in re.findall(r'^\s*"([A-Za-z0-9-]+)[><=\[]', project, re.MULTILINE):
         assert name.lower() in locked, name
+    text += (ROOT / "tests/files.lock").read_text()
+    assert all(f"{name}==" in text for name in re.findall(r'^files = \["([a-z]+)', project, re.MULTILINE))
     assert text.count("==") <= text.count("--hash=sha256:")
     assert "://" not in text
 

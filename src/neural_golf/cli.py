@@ -28,7 +28,7 @@ USAGE = (
 STAGES = {
     "data": ("data.stage", "fetch and split the data set"),
     "tune": ("train.tune", "search batch size, learning rate and schedule"),
-    "export": ("results.export", "write every network to ONNX"),
+    "export": ("results.export", "the stage: write every network to ONNX; with --plain, one for other tools"),
     "verify": ("results.verify", "score an ONNX file; without one, the stage: every exported file"),
     "front": ("results.front", "show accuracy against size, and what honesty costs"),
     "ladder": ("results.ladder", "write the table of all networks, and their model cards"),
@@ -73,6 +73,8 @@ def _run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     if options.command == "verify":
         referee.check_usage(options, parser.error)
+    if options.command == "export" and (options.plain is None) != (options.output is None):
+        parser.error("--plain MODEL.onnx and -o FILE go together")
     code = int(options.run(options))
     if sys.stdout is not None:
         sys.stdout.flush()
@@ -146,6 +148,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    from neural_golf.device import cli as device
     from neural_golf.leaderboard import cli as leaderboard
     from neural_golf.referee import cli as referee
 
@@ -165,6 +168,7 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         "--check", action="store_true", help="only see whether some place has the data set"
     )
     referee.add_verify_arguments(made["verify"])
+    device.add_plain_arguments(made["export"])
     leaderboard.add_submit_arguments(
         add("submit", "put an ONNX file on the leaderboard", leaderboard.run_submit)
     )
@@ -178,6 +182,10 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         add("pack", "write a network as a .golf file of few bytes", _pack),
         add("unpack", "write the ONNX file that a .golf file stands for", _unpack),
     )
+    device.add_device_arguments(
+        add("device", "measure networks on microcontrollers, in qemu", device.run_device)
+    )
+    device.add_c_arguments(add("c", "write a network as C99 for a microcontroller", device.run_c))
     _add_new(add("new", "write a folder in which the whole pipeline runs on your data", _new), words)
     _add_prune_arguments(
         add("prune", "set weights of anyone's trained network to zero, as far as its accuracy allows", _prune)
@@ -260,6 +268,10 @@ def _stage(options: argparse.Namespace) -> int:
         from neural_golf.referee.cli import run_verify
 
         return run_verify(options)
+    if options.command == "export" and options.plain is not None:
+        from neural_golf.device.cli import run_plain
+
+        return run_plain(options)
     settings = config.load()
     if options.command == "data" and options.check:
         from neural_golf.data.stage import check

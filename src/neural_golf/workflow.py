@@ -291,6 +291,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         ".dvcignore",
         "package*.json",
         "leaderboard/leaderboard.json",
+        "leaderboard/device.json",
         "docs/handbook/README.md",
         "profiles/**/*.yaml",
         "src/neural_golf/**/*",

@@ -49,7 +49,9 @@ SETTINGS: dict[str, type[Section]] = {
     "packing": PackingSettings,
 }
 # Commands of `golf` that are no section: no row and no workspace may have these names.
-COMMANDS = frozenset({"bench", "enter", "export", "front", "leaderboard", "new", "stage", "submit", "unpack"})
+COMMANDS = frozenset(
+    {"bench", "c", "device", "enter", "export", "front", "leaderboard", "new", "stage", "submit", "unpack"}
+)
 
 
 class Config(Section):

@@ -33,6 +33,7 @@ from neural_golf.referee.sandbox import open_untrusted
 from neural_golf.referee.strict import read_strict
 from neural_golf.referee.unpacking import is_packed
 from neural_golf.referee.verdict import LIMITS, Limits, Verdict, verify
+from neural_golf.results.on_device import DEVICE
 
 __all__ = [
     "GRAPHS",
@@ -298,7 +299,7 @@ def _challenges(root: Path) -> tuple[list[tuple[Challenge, list[Path]]], list[Br
     except GolfError as error:
         raise GolfError(f"leaderboard: {ascii(str(root))[1:-1]}: {error}") from error
     for path in paths:
-        if path.name in TABLES:
+        if path.name in (*TABLES, DEVICE.name):
             continue
         try:
             challenge = load_challenge(path.name)

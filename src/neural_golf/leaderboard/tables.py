@@ -12,6 +12,7 @@ from neural_golf.base.files import write_bytes
 from neural_golf.leaderboard.entries import GRAPHS, MODELS, TABLES, Broken, Card, Entry
 from neural_golf.leaderboard.words import address, markdown, plain
 from neural_golf.referee.challenge import Challenge, load_challenge
+from neural_golf.results.on_device import COLUMNS, DEVICE, DeviceTable, read_device
 
 __all__ = ["Table", "outdated", "render", "render_graphs", "tables", "write_tables"]
 
@@ -80,8 +81,12 @@ def _plain(card: Card) -> dict[str, object]:
     return {key: plain(value) if isinstance(value, str) else value for key, value in told.items()}
 
 
-def render(entries: Sequence[Entry | Broken]) -> str:
-    """The leaderboard as a Markdown page. Everything that a stranger wrote is escaped."""
+def render(entries: Sequence[Entry | Broken], device: DeviceTable | None = None) -> str:
+    """The leaderboard as a Markdown page. Everything that a stranger wrote is escaped.
+
+    device: what networks need on a microcontroller; a table in which one has been measured has its columns.
+    """
+    device = device or DeviceTable()
     about = (
         "An entry is reproducible where its card names the code, the seed and the command that make it again."
     )
@@ -90,10 +95,10 @@ def render(entries: Sequence[Entry | Broken]) -> str:
         asked = f"{table.challenge.threshold:,} of {table.challenge.images:,} test images"
         lines += ["", f"## {markdown(table.challenge.title)}", "", f"`{name}`: at least {asked} right."]
         if table.ranked:
-            lines += ["", *_rows(table.ranked)]
+            lines += ["", *_rows(table.ranked, device)]
         if table.chosen_on_test:
             what = "Chosen on the test images, so their accuracy is not a measurement; ranked apart:"
-            lines += ["", what, "", *_rows(table.chosen_on_test)]
+            lines += ["", what, "", *_rows(table.chosen_on_test, device)]
         lines += _told(table.broken)
     lines += _told([one for one in entries if isinstance(one, Broken) and one.challenge is None])
     return "\n".join(lines) + "\n"
@@ -107,10 +112,11 @@ def _told(broken: Sequence[Broken]) -> list[str]:
     ]
 
 
-def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
+def _rows(rows: Sequence[tuple[int, Entry]], device: DeviceTable) -> list[str]:
     score = rows[0][1].score
     ranked = ["bytes"] if score == "bytes" else []
-    heads = [*ranked, "non-zero", "parameters", "bits", "nodes", "correct"]
+    needs = COLUMNS if device.knows(entry.verdict.sha256 for _, entry in rows) else ()
+    heads = [*ranked, "non-zero", "parameters", "bits", "nodes", "correct", *needs]
     words = ["chosen on", "author", "method", "look at"]
     lines = [
         f"| {' | '.join(['rank', 'entry', 'division', *heads, *words])} |",
@@ -131,6 +137,7 @@ def _rows(rows: Sequence[tuple[int, Entry]]) -> list[str]:
             f"{verdict.bits:,}",
             f"[{verdict.nodes}]({GRAPHS}#{challenge}-{entry.name})",
             f"{verdict.correct:,}",
+            *(markdown(cell) for cell in device.cells(verdict.sha256).values() if needs),
             card.chosen_on,
             " ".join((markdown(card.author), *links)),
             markdown(card.method) + (f" Frozen in `{card.frozen}`." if card.frozen else ""),
@@ -179,10 +186,18 @@ def render_graphs(entries: Sequence[Entry | Broken]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_tables(entries: Sequence[Entry | Broken], root: Path) -> None:
-    """root/README.md and root/graphs.md for people, and root/leaderboard.json for programs."""
+def write_tables(entries: Sequence[Entry | Broken], root: Path, device: DeviceTable | None = None) -> None:
+    """root/README.md and root/graphs.md for people, and root/leaderboard.json for programs.
+
+    device: what root/device.json has, unless given.
+    """
+    device = device or read_device(root / DEVICE.name)
     plain = {name: _json(table) for name, table in tables(entries).items()}
-    texts = (render(entries), render_graphs(entries), json.dumps(plain, indent=2, ensure_ascii=True) + "\n")
+    texts = (
+        render(entries, device),
+        render_graphs(entries),
+        json.dumps(plain, indent=2, ensure_ascii=True) + "\n",
+    )
     for name, text in zip(TABLES, texts, strict=True):
         write_bytes(root / name, text.encode())
 
@@ -190,7 +205,7 @@ def write_tables(entries: Sequence[Entry | Broken], root: Path) -> None:
 def outdated(entries: Sequence[Entry | Broken], root: Path) -> list[str]:
     """The names of the written tables that are not what `write_tables` would write now."""
     with tempfile.TemporaryDirectory() as folder:
-        write_tables(entries, Path(folder))
+        write_tables(entries, Path(folder), read_device(root / DEVICE.name))
         return [
             path.name
             for path in sorted(Path(folder).iterdir())

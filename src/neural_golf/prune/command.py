@@ -22,6 +22,7 @@ from neural_golf.prune.making import Curve, descended, zeroed
 from neural_golf.prune.report import Report, write_report
 from neural_golf.prune.runtime import Runtime
 from neural_golf.prune.showing import found, plain_feed
+from neural_golf.results.export import of_classes
 
 __all__ = ["run_prune"]
 
@@ -122,6 +123,8 @@ def _made(args: argparse.Namespace, read: Foreign | None, runtime: Runtime, part
 def _content(network: Network, parameters: Vector, parts: Given) -> bytes:
     """The ONNX file, as `golf export` writes them."""
     shape = ", ".join(map(str, network.in_shape))
+    named = of_classes(parts.classes, parts.low, parts.high)
+    unit = "0 to 1 for the range of each channel" if "range" in named else "pixel / 255, 0 is background"
     told = {
         "title": "Neural Golf: pruned",
         "dataset": parts.name,
@@ -129,8 +132,9 @@ def _content(network: Network, parameters: Vector, parts: Given) -> bytes:
         "parameters": str(network.size),
         "nonzero": str(np.count_nonzero(parameters)),
         "chosen_on": "held-out images",
-        "input": f"float32 [batch, {shape}], pixel / 255, 0 is background; no other normalisation",
+        "input": f"float32 [batch, {shape}], {unit}; no other normalisation",
         "output": f"float32 [batch, {network.classes}] logits; index k is class k",
+        **named,
     }
     content: bytes = model_proto(network, parameters, told).SerializeToString(deterministic=True)
     return content

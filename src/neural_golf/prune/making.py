@@ -28,6 +28,7 @@ SALIENCY_IMAGES = 5000
 LEVELS = 6  # passes in which what must be right falls to the goal
 MOST = 10  # passes in all
 FEW = 10_000  # training images below which they are learnt by heart, so that the labels are smoothed
+VERY_FEW = 100  # below which an epoch has so few steps that more of them are needed, and smaller batches
 
 
 def zeroed(
@@ -116,12 +117,12 @@ def descended(
 def recipe_for(spec: tuple[str, ...], parameters: Vector, least: Vector, images: int) -> Recipe:
     """A descent from a trained network: fast to what zeroing alone reached, and slowly on from there."""
     full, start = int(np.count_nonzero(parameters)), int(np.count_nonzero(least))
-    repeats = max(1, min(4, round(20_000 / images)))  # few images make short epochs
-    few = images < FEW
+    few, very_few = images < FEW, images < VERY_FEW
+    repeats = max(1, min(12 if very_few else 4, round(20_000 / images)))  # few images make short epochs
     last = max(1, start // 8)
     sizes = np.unique(np.round(np.geomspace(start, last, 30)).astype(int))[::-1]
     return Recipe(
-        network=spec, batch=32 if few else 128, dense_epochs=1 * repeats, dense_rate=0.002,
+        network=spec, batch=8 if very_few else 32 if few else 128, dense_epochs=1 * repeats, dense_rate=0.002,
         fast_to=start, fast_epochs=6 * repeats, slow_epochs=60 * repeats,
         sizes=tuple(int(size) for size in sizes if size <= full), settle=1 * repeats, rate=0.004,
         fisher_images=8000, penalty=0.0003, smoothing=0.1 if few else 0.0,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -130,7 +130,7 @@ def _metadata(
         "recorded": json.dumps(correct),
         "input": f"float32 [batch, {shape}], {_of_input(facts)}; no other normalisation",
         "output": f"float32 [batch, {len(facts.classes)}] logits; index k is class k",
-        **_of_classes(facts),
+        **of_classes(facts.classes, facts.low, facts.high),
         "source": settings_digest(config),
         "license": config.ladder.licence,
     }
@@ -141,14 +141,14 @@ def _of_input(facts: data.Facts) -> str:
     return "pixel / 255, 0 is background" if grey else facts.input
 
 
-def _of_classes(facts: data.Facts) -> dict[str, str]:
+def of_classes(classes: Sequence[str], low: Sequence[float], high: Sequence[float]) -> dict[str, str]:
     """Names of the classes and ranges of the channels, as JSON, where they are other than MNIST's: `golf c`
     and whoever runs the file find them there.
     """
-    named = facts.classes != tuple(map(str, range(len(facts.classes))))
-    ranged = (set(facts.low), set(facts.high)) not in (({0}, {255}), ({0}, {1}))
-    told = {"classes": json.dumps(facts.classes, ensure_ascii=False)} if named else {}
-    return told | ({"range": json.dumps([facts.low, facts.high])} if ranged else {})
+    named = tuple(classes) != tuple(map(str, range(len(classes))))
+    ranged = (set(low), set(high)) not in (({0}, {255}), ({0}, {1}))
+    told = {"classes": json.dumps(classes, ensure_ascii=False)} if named else {}
+    return told | ({"range": json.dumps([low, high])} if ranged else {})
 
 
 def settings_digest(config: Config) -> str:

@@ -16,7 +16,16 @@ from neural_golf.base.statistics import Spread
 from neural_golf.config import Config
 from neural_golf.config.sections import Blog
 from neural_golf.results.model_cards import write_model_cards
-from neural_golf.results.result import Result, Variant, by_variant, certainty, holds, read_results
+from neural_golf.results.on_device import DeviceTable, read_device
+from neural_golf.results.result import (
+    Result,
+    Variant,
+    by_variant,
+    certainty,
+    holds,
+    read_results,
+    representative,
+)
 from neural_golf.results.sizes import Size, fewest, rule, shown_p, sizes
 
 __all__ = ["LadderRow", "ladder", "run", "update_marked"]
@@ -32,7 +41,7 @@ class LadderRow:
     `low` and `high`: the 95 % interval of the mean accuracy on the test images. `goal`, `p` and `holds` are
     those of the rows with a goal of their own (`result.holds`). `untouched` is the accuracy on images that
     chose nothing about it: the test images, except where these judged the zeroing; there the held-out images,
-    which then chose nothing.
+    which then chose nothing. `sha256` is that of the file which stands for the row.
     """
 
     variant: Variant
@@ -53,6 +62,7 @@ class LadderRow:
     p: float | None
     holds: bool
     blog: Blog | None
+    sha256: str
 
 
 def run(config: Config) -> None:
@@ -72,9 +82,13 @@ def run(config: Config) -> None:
     write_bytes(RESULTS / "ladder.csv", table.to_csv(index=False, lineterminator="\n").encode())
     told = {row.variant.name: asdict(row) | {"blog": row.blog and row.blog.model_dump()} for row in rows}
     write_json(RESULTS / "ladder.json", told)
-    text = "\n\n".join([full_table(rows), protocol(config, facts), snapshots(results, found)]).rstrip() + "\n"
+    device = read_device()
+    text = (
+        "\n\n".join([full_table(rows, device), protocol(config, facts), snapshots(results, found)]).rstrip()
+        + "\n"
+    )
     write_bytes(RESULTS / "ladder.md", text.encode())
-    write_model_cards(RESULTS / "cards", config, facts, results)
+    write_model_cards(RESULTS / "cards", config, facts, results, device)
     if DOCUMENT.exists():  # not in a workspace
         update_marked(DOCUMENT, "ladder", text)
         update_marked(Path("README.md"), "ladder", short_table(config, rows, found))
@@ -122,13 +136,18 @@ def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
                 p=certainty(group, goal) if goal else None,
                 holds=goal is not None and holds(group, goal, config.ladder),
                 blog=row.blog if as_the_blog else None,
+                sha256=representative(group).sha256,
             )
         )
     return rows
 
 
-def full_table(rows: Sequence[LadderRow]) -> str:
-    """Every row, every judge, every order, every size that was entered."""
+def full_table(rows: Sequence[LadderRow], device: DeviceTable | None = None) -> str:
+    """Every row, every judge, every order, every size that was entered; with what the network that stands for
+    it needs on a microcontroller, where some of them have been measured.
+    """
+    device = device or DeviceTable()
+    measured = device.knows(row.sha256 for row in rows)
     chosen = {"": "", "test": "**test** (blog's protocol)", "heldout": "held-out"}
     return _markdown(
         [
@@ -144,6 +163,7 @@ def full_table(rows: Sequence[LadderRow]) -> str:
                 "n": str(row.nonzero.n),
                 "p": shown_p(row.p),
                 "held": "yes" if row.holds else "",
+                **(device.cells(row.sha256) if measured else {}),
                 "the blog": _blog(row.blog),
             }
             for row in rows

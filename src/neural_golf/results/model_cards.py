@@ -15,6 +15,7 @@ from neural_golf.base.files import write_bytes
 from neural_golf.base.yaml12 import yaml_text
 from neural_golf.config import Config
 from neural_golf.data import Facts
+from neural_golf.results.on_device import DeviceTable
 from neural_golf.results.result import Result, Variant, by_variant, chosen_on, golf_file, representative
 
 __all__ = ["IMAGES", "method", "model_card", "write_model_cards"]
@@ -36,13 +37,15 @@ def method(config: Config, variant: Variant, group: Sequence[Result]) -> str:
     return " ".join(words)
 
 
-def write_model_cards(folder: Path, config: Config, facts: Facts, results: Sequence[Result]) -> None:
+def write_model_cards(
+    folder: Path, config: Config, facts: Facts, results: Sequence[Result], device: DeviceTable | None = None
+) -> None:
     """Write folder/VARIANT.md for every row and variant, and remove the cards of variants that no longer
     exist.
     """
     others = [result for result in results if not result.entered]
     texts = {
-        variant.name: model_card(config, facts, group, [r for r in others if r.row == variant.row])
+        variant.name: model_card(config, facts, group, [r for r in others if r.row == variant.row], device)
         for variant, group in by_variant(results).items()
     }
     for name, text in texts.items():
@@ -52,7 +55,10 @@ def write_model_cards(folder: Path, config: Config, facts: Facts, results: Seque
             path.unlink()
 
 
-def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Sequence[Result] = ()) -> str:
+def model_card(
+    config: Config, facts: Facts, group: Sequence[Result], others: Sequence[Result] = (),
+    device: DeviceTable | None = None,
+) -> str:  # fmt: skip
     """One card, about `group`, the runs that are entered, and `others`, what else was exported from them."""
     best = representative(group)
     variant = best.variant
@@ -87,6 +93,7 @@ def model_card(config: Config, facts: Facts, group: Sequence[Result], others: Se
     border = height // 7
     stroke = f"{border}:-{border}" if border else ":"
     stroke += f", {max(0, width // 2 - 1)}:{width // 2 + 1}"
+    needs = (device or DeviceTable()).cells(best.sha256)
     front = yaml_text(header, width=100)
     return f"""---
 {front}---
@@ -105,6 +112,7 @@ Every figure is the referee's (`golf verify`, docs/rules.md), from the ONNX file
 | normalisation | none besides: what training used is folded into the weights |
 | output | `logits`, float32 [batch, {len(facts.classes)}]; the greatest is the answer |
 | classes | {", ".join(f"{number} {label}" for number, label in enumerate(facts.classes))} |
+| as C on a Cortex-M4 | {"; ".join(f"{name}: {cell}" for name, cell in needs.items())} |
 
 ```python
 import numpy as np

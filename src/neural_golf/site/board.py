@@ -11,6 +11,7 @@ from neural_golf.base.files import read_json
 from neural_golf.base.statistics import Spread
 from neural_golf.config.sections import Ladder, Record
 from neural_golf.leaderboard.words import plain
+from neural_golf.results.on_device import DeviceTable
 from neural_golf.results.result import Result, Variant, by_variant, holds, representative
 
 __all__ = ["Challenge", "Entry", "Holder", "Hole", "challenges", "holes", "record"]
@@ -33,6 +34,9 @@ class Entry:
     reproducible: bool = False  # whether its card names the code, the seed and the command
     division: str = "plain"  # open: it resamples, as the image says
     frozen: str | None = None  # the commit that wrote it down before it was scored, as its card says
+    needs: tuple[
+        str, ...
+    ] = ()  # on a microcontroller: `on_device.COLUMNS`, if some entry of its table is known
 
 
 @dataclass(frozen=True)
@@ -72,26 +76,30 @@ class Hole:
     rival: Record | None
 
 
-def challenges(path: Path, dataset: str) -> list[Challenge]:
-    """The challenges on a data set, as `golf leaderboard` wrote them."""
+def challenges(path: Path, dataset: str, device: DeviceTable | None = None) -> list[Challenge]:
+    """The challenges on a data set, as `golf leaderboard` wrote them, and what `golf device` measured."""
+    device = device or DeviceTable()
     tables = read_json(path) if path.exists() else {}
     return [
         Challenge(
             name, table["title"], table["threshold"], table["images"],
-            _entries(table["ranked"]), _entries(table["chosen_on_test"]), table.get("score", "nonzero"),
+            _entries(table["ranked"], device), _entries(table["chosen_on_test"], device),
+            table.get("score", "nonzero"),
         )
         for name, table in tables.items()
         if table["dataset"] == dataset
     ]  # fmt: skip
 
 
-def _entries(rows: Sequence[dict[str, Any]]) -> tuple[Entry, ...]:
+def _entries(rows: Sequence[dict[str, Any]], device: DeviceTable) -> tuple[Entry, ...]:
+    measured = device.knows(row.get("sha256") for row in rows)
     return tuple(
         Entry(
             row["rank"], plain(row["entry"]), row["nonzero"], row["parameters"], row["correct"],
             row["card"]["chosen_on"], plain(row["card"]["author"]), plain(row["card"]["method"]),
             tuple(map(plain, row["flags"])), row.get("bytes"), row.get("reproducible", False),
             row.get("division", "plain"), row["card"].get("frozen"),
+            tuple(map(plain, device.cells(row.get("sha256")).values())) if measured else (),
         )
         for row in rows
     )  # fmt: skip

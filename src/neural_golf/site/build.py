@@ -21,6 +21,7 @@ from neural_golf.look.findings import read_findings
 from neural_golf.look.interpret import Drawing, drawings, public_records
 from neural_golf.look.measure import samples
 from neural_golf.look.subject import choose, read_subject
+from neural_golf.results.on_device import COLUMNS, read_device
 from neural_golf.results.result import Result, read_results
 from neural_golf.results.sizes import read_points
 from neural_golf.site import board
@@ -52,7 +53,7 @@ def run(config: Config) -> None:
     rule = config.ladder
     first = shown_first(chosen, results, goals[0], rule)
     public = public_records(config)
-    boards = board.challenges(LEADERBOARD, config.data.dataset)
+    boards = board.challenges(LEADERBOARD, config.data.dataset, read_device())
     drawn = drawings(config)
     sizes = read_points()
     content = render(
@@ -72,6 +73,7 @@ def run(config: Config) -> None:
         sizes=sizes,
         links=links(results),
         ladder=LADDER.read_text(encoding="utf-8"),
+        on_device=COLUMNS,
         challenges=[table for table in boards if table.ranked or table.chosen_on_test],
         portraits=[d for d in drawn if d.network == config.interpret.networks[0]],
         surveys=[d for d in drawn if not d.network],

@@ -26,6 +26,7 @@ from neural_golf.data.loaders import LOADERS
 from neural_golf.data.stage import split
 from neural_golf.leaderboard.tables import write_tables
 from neural_golf.referee.challenge import OWN
+from neural_golf.results.on_device import DEVICE, DeviceTable
 from neural_golf.tasks.home import home
 from neural_golf.tasks.rules import Known, Plan, plan
 from neural_golf.tasks.stages import stages_for
@@ -119,11 +120,11 @@ def _entry(data: str, kind: str | None, source: Path) -> dict[str, Any]:
     if data in NAMED:
         return dict(NAMED[data])
     more = {"kind": kind} if kind else {}
-    if path.is_dir():
+    if data and path.is_dir():
         return {"folder": data}
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         return {"csv": data}
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return {"npz": data, **more}
     raise GolfError(
         f"--data {data}: it is no .npz file, no .csv file, no folder and none of {', '.join(_names())}"
@@ -173,6 +174,7 @@ def _write(folder: Path, source: Path, entry: dict[str, Any], reach: float, titl
     write_bytes(folder / ".gitignore", IGNORED)
     challenge = _write_challenge(folder, name, entry["title"], test, len(whole.classes), reach)
     write_tables([], folder / "leaderboard")
+    DeviceTable().write(folder / DEVICE)
     write_bytes(folder / "README.md", readme(name, entry["title"], reach, challenge).encode())
     init_dvc(folder)
     return list(_words(folder, known, whole, test, chosen, challenge, reach))

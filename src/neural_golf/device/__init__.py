@@ -1,0 +1,1 @@
+"""Networks as C for microcontrollers: a plan of stages, their tables, whole numbers, the text."""
