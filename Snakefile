@@ -36,7 +36,7 @@ def forced(stage):
 
     def option(wildcards):
         asked = workflow.dag_settings
-        some = asked.forceall or asked.forcetargets or asked.forcerun
+        some = workflow.is_main_process and (asked.forceall or asked.forcetargets or asked.forcerun)
         return "--force" if some and stage not in stages.outdated else ""
 
     return option
