@@ -29,7 +29,9 @@ THEIRS = "text.usetex: True\nfont.size: 20\nfont.family: monospace\nsavefig.dpi:
 
 def drawn(folder: Path, **environment: str) -> list[bytes]:
     folder.mkdir()
-    code = [sys.executable, "-c", DRAW, str(folder / "figure")]
+    script = folder.with_suffix(".py")
+    script.write_text(DRAW, encoding="utf-8")
+    code = [sys.executable, str(script), str(folder / "figure")]
     done = subprocess.run(
         code, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
