@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from neural_golf.base import longwork
 from neural_golf.base.errors import NoResult
@@ -24,6 +24,7 @@ __all__ = ["Report", "Study"]
 
 # Takes a value and its step, and says whether the trial should be stopped.
 Report = Callable[[float, int], bool]
+Way = Literal["maximize", "minimize"]
 JOURNAL = "journal.log"
 
 
@@ -32,16 +33,17 @@ class Study:
     rounds before it; so does the pruner.
 
     state: the folder of `longwork.folder`, named by everything that the trials depend on.
-    directions: `maximize` or `minimize` for each value of a trial.
+    directions: one for each value of a trial.
     """
 
     def __init__(
-        self, state: Path, directions: Sequence[str], pruner: optuna.pruners.BasePruner | None = None
+        self, state: Path, directions: Sequence[Way], pruner: optuna.pruners.BasePruner | None = None
     ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.state, self._journal = state, _Journal()
+        self.state = state
+        self._journal: Any = _Journal()  # what Optuna asks of a backend, and not of its class
         self.optuna: optuna.Study = optuna.create_study(
             study_name=state.parent.name,
             storage=optuna.storages.JournalStorage(self._journal),
