@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # pip, DVC and Snakemake keep files in the home: where it is missing or somebody else's, in .golf.
 export HOME := $(shell [ -w ~ ] && echo ~ || echo "$(CURDIR)/.golf/home")
 
-.PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard serve \
+.PHONY: default results demo fashion test lint fuzz disturb bench sanitize enter leaderboard check-leaderboard serve \
   dashboard clean lock
 
 # Plain `make` makes the results, or the demo if the data set cannot be had. It calls AGAIN and not $(MAKE), because
@@ -39,6 +39,11 @@ test: lint
 # A longer search for faults of the referee than the one in the tests: FUZZ="--bulk 1000000 --whole 20000 --seed 2".
 fuzz: $(READY)
 	python tests/fuzz.py $(FUZZ)
+
+# Kills, fills the disk, spoils files and starts second runs at random moments of N runs of the demo's pipeline.
+N ?= 5
+disturb: $(READY)
+	python tests/disturb.py --runs $(N) --write
 
 lint: $(READY)
 	ruff check .

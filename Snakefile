@@ -12,7 +12,7 @@ try:
     technique.check(settings)
     stages = Stages()
     stages.outdated
-except GolfError as error:
+except (GolfError, OSError) as error:
     raise WorkflowError(str(error)) from None
 
 
@@ -29,6 +29,17 @@ def figures(stage):
         )
         shown.append(figure)
     return shown
+
+
+def forced(stage):
+    """The option with which DVC runs a stage that is up to date: for `snakemake -F`, and for `-f` and `-R`."""
+
+    def option(wildcards):
+        asked = workflow.dag_settings
+        some = workflow.is_main_process and (asked.forceall or asked.forcetargets or asked.forcerun)
+        return "--force" if some and stage not in stages.outdated else ""
+
+    return option
 
 
 localrules: all
@@ -55,12 +66,14 @@ for stage in stages:
         output:
             update(stages.outputs(stage)),  # DVC clears outputs itself; Snakemake must not
             figures(stage),
+        params:
+            force=forced(stage),
         threads: stages.needs(stage).threads
         resources:
             mem_mb=stages.needs(stage).mem_mb,
             runtime=stages.needs(stage).minutes,
         shell:
-            "golf stage {rule}"
+            "golf stage {rule} {params.force}"
 
 
 # Two long experiments, which run only, and whenever, they are asked for by name: to Snakemake they make no file. They

@@ -52,7 +52,7 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
         ("data", "heldout", [5000], "data.heldout = [5000]"),
         ("data", "dataset", "minst", "data.dataset = 'minst' is not in datasets; there are"),
         ("page", "goals", [98], "page.goals.0 = 98: Input should be less than 1; 98 % is 0.98"),
-        ("handbook", "arms", {"odd": {"rates": 1.0}}, "arm odd"),
+        ("handbook", "arms", {"odd": {"rates": 1.0}}, "handbook: arms.odd.rates: "),
         ("golf98", "enter", [123], "enter: 123 is not one of recipe.sizes"),
         ("golf98", "recipe", {"rate": float("inf")}, "golf98.recipe.rate = inf"),
         ("interpret", "networks", ["tuned", "golf98-heldout-1"], "golf98-heldout-1 is not in this run"),

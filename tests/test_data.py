@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import pickle
+import re
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +142,56 @@ def test_where_no_place_has_it_each_is_named_with_its_reason(raw: dict[str, Any]
     assert "http://127.0.0.1:9/mnist (" in text
     assert "make demo" in text
     assert "\n" not in text
+
+
+def test_a_place_that_accepts_and_stays_silent_is_given_up_for_the_next(
+    raw: dict[str, Any], published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loaders, "SILENT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/mnist"
+        stage.run(with_places(raw, address, published))
+    assert data.facts().train == 50
+    assert re.search(rf"not from {address}: .*timed out", capsys.readouterr().out)
+
+
+def test_a_download_that_is_cut_is_given_up_for_the_next(
+    raw: dict[str, Any], published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Half(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = (published / Path(self.path).name).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+
+    with HTTPServer(("127.0.0.1", 0), Half) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/mnist"
+        stage.run(with_places(raw, address, published))
+        server.shutdown()
+    assert data.facts().train == 50
+    assert f"not from {address}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("copy", ["temp", "worktree"])
+def test_a_relative_place_is_seen_from_the_project_that_a_folder_is_a_copy_of(
+    copy: str, raw: dict[str, Any], published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` copies the project into .dvc/tmp/exps; `git worktree` anywhere."""
+    project = published.parent / "project"
+    if copy == "temp":
+        folder = project / ".dvc/tmp/exps/standalone/tmpabc"
+        folder.mkdir(parents=True)
+    else:
+        folder = published.parent / "elsewhere/far"
+        folder.mkdir(parents=True)
+        (project / ".git/worktrees/far").mkdir(parents=True)
+        (folder / ".git").write_text(f"gitdir: {project}/.git/worktrees/far\n")
+    monkeypatch.chdir(folder)
+    stage.run(with_places(raw, f"../{published.name}"))
+    assert data.facts().train == 50
 
 
 def test_a_held_out_part_larger_than_the_data_is_refused(raw: dict[str, Any], published: Path) -> None:

@@ -196,6 +196,14 @@ def test_a_changed_threshold_runs_what_depends_on_it_and_its_way_back_runs_no_tr
     assert "Nothing to be done" in (lambda r: r.stdout + r.stderr)(snakemake(finished, "-n"))
 
 
+def test_a_forced_run_runs(finished: Path) -> None:
+    files = onnx_files(finished)
+    done = snakemake(finished, "-F", "tuned")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert executed(done.stdout + done.stderr) == {"data", "tune", "tuned"}
+    assert onnx_files(finished) == files
+
+
 def test_metrics_and_plots_are_there_for_dvc(finished: Path) -> None:
     shown = json.loads(dvc(finished, "metrics", "show", "--json"))
     files = shown[""]["data"]

@@ -91,15 +91,15 @@ def _failed(words: Sequence[str], error: Exception) -> int:
         return NO_VERDICT if judging or isinstance(error, NoVerdict) else 1
     if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
         close_output()
-        _complain(words, f"the output cannot be written: {error.strerror}")
+        what = "the output" if error.filename is None else error.filename
+        _complain(words, f"{what} cannot be written: {error.strerror}")
         return UNWRITTEN
-    if (
-        isinstance(error, OSError)
-        and error.filename is not None
-        and words[:1] in (["submit"], ["leaderboard"])
-    ):
-        _complain(words, f"{error.filename} cannot be read or written: {error.strerror}")
-        return UNWRITTEN
+    if isinstance(error, OSError):  # no permission, a folder in the place of a file, a broken disk
+        what = "" if error.filename is None else f"{error.filename} cannot be read or written: "
+        _complain(words, f"{what}{error.strerror or error}")
+        if error.filename is not None and words[:1] in (["submit"], ["leaderboard"]):
+            return UNWRITTEN
+        return NO_VERDICT if judging else 1
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("neural_golf"):
         extra = "torch" if error.name in ("torch", "torchvision") else "train"
         hint = f"pip install '.[{extra}]' in the project's folder"
@@ -193,9 +193,9 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     add("bench", "measure the engine beside PyTorch", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
-    add(
-        "stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage
-    ).add_argument("name")
+    stage = add("stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage)
+    stage.add_argument("name")
+    stage.add_argument("--force", action="store_true", help="run its command though nothing has changed")
     for name, text in _rows_and_workspaces():
         if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
             add(name, text, _row_or_workspace)
@@ -305,7 +305,7 @@ def _dvc_stage(options: argparse.Namespace) -> int:
     from neural_golf import workflow
 
     _needs("dvc")
-    return workflow.run_stage(options.name)
+    return workflow.run_stage(options.name, options.force)
 
 
 def _needs(*modules: str) -> None:

@@ -6,36 +6,47 @@ result depends on. Nothing there is a result: deleting .golf only costs time.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
+import math
 import os
 import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from numpy.typing import NDArray
 
+from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_tensors
+from neural_golf.base.yaml12 import read_yaml
 
 __all__ = [
     "Piece",
     "Stopped",
+    "alone",
     "cores",
     "finished",
     "folder",
     "in_parallel",
+    "keep",
+    "kept",
     "note_seconds",
     "processor",
     "progress",
     "say",
 ]
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -72,7 +83,7 @@ def folder(stage: str, **depends: Any) -> Path:
 def _modules(stage: str) -> list[Path]:
     listed = [Path(__file__).parents[1]]
     if Path("dvc.yaml").exists():
-        stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        stages = read_yaml(Path("dvc.yaml"))["stages"]
         if stage in stages:
             listed = [Path(dep) for dep in stages[stage]["deps"] if dep.startswith("src/")]
     files = {f for path in listed for f in (path.rglob("*") if path.is_dir() else [path])}
@@ -86,14 +97,76 @@ def finished(state: Path, compute: Callable[[Path], Piece], timed: bool = True) 
     `timed`: not for commands that people use outside the project.
     """
     path = state / "finished.safetensors"
-    if not path.exists():
-        start = time.perf_counter()
-        tensors, record = compute(state)
-        write_tensors(path, tensors, {"record": json.dumps(record)})
-        if timed:
-            note_seconds(state.parent.name, state.name, time.perf_counter() - start)
-    tensors, metadata = read_tensors(path)
+    with alone(state / "lock", f"the piece {state.name} of {state.parent.name}"):
+        found = kept(path)
+        if found is None:
+            start = time.perf_counter()
+            tensors, record = compute(state)
+            keep(path, tensors, {"record": json.dumps(record)})
+            if timed:
+                note_seconds(state.parent.name, state.name, time.perf_counter() - start)
+            found = kept(path)
+    if found is None:
+        raise GolfError(f"{path} is not as it was written: the disk has a fault")
+    tensors, metadata = found
     return tensors, json.loads(metadata["record"])
+
+
+def keep(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write what `kept` goes on from: a safetensors file that tells a digest of itself."""
+    write_tensors(path, tensors, {**metadata, "digest": _digest(tensors, metadata)})
+
+
+def kept(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+    """Tensors and metadata that `keep` wrote; None where there are none.
+
+    A file that was cut, or altered in any byte that counts, is told and taken for none.
+    """
+    try:
+        path.open("rb").close()  # a file that may not be read is another trouble, and not mended here
+    except FileNotFoundError:
+        return None
+    try:
+        tensors, metadata = read_tensors(path)
+    except GolfError:
+        tensors, metadata = {}, {}
+    if metadata.pop("digest", "") == _digest(tensors, metadata):
+        return tensors, metadata
+    print(f"golf: {path} is damaged, so what it held is computed again", file=sys.stderr)
+    return None
+
+
+def _digest(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    hasher = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        hasher.update(f"{name} {tensor.dtype} {tensor.shape}".encode() + tensor.tobytes())
+    return hasher.hexdigest()
+
+
+@contextlib.contextmanager
+def alone(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock that the system lets go of when its holder ends, however that ends; wait for other holders.
+
+    It holds between threads, processes and, where the file system can do it, machines. `what` is said of
+    it if it is waited for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = time.monotonic() + 1
+    with path.open("ab") as file:
+        while fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if _stop.is_set():
+                    raise Stopped from None
+                if time.monotonic() > said:
+                    print(f"golf: waiting for another run, which is at {what}", file=sys.stderr, flush=True)
+                    said = math.inf
+                time.sleep(0.05)
+            except OSError:  # a file system without locks: two runs compute the same, and both are right
+                break
+        yield
 
 
 def note_seconds(stage: str, piece: str, seconds: float) -> None:

@@ -65,7 +65,9 @@ def memory(what: str, files: tuple[Path, Path]) -> float:
         "resident(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))"
     )
     command = [sys.executable, "-c", code, what, *map(str, files)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         raise GolfError(f"bench: measuring the memory of {what} failed: {done.stderr.strip()[-300:]}")
     return float(json.loads(done.stdout))
@@ -86,7 +88,11 @@ def resident(what: str, train: Path, test: Path) -> None:
             core.zero_one_by_one(parameters, network.weights(), *test_set, 0)
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts the parent's pages in ru_maxrss of a fresh process
-        peak = next(int(line.split()[1]) for line in status.read_text().splitlines() if "VmHWM" in line)
+        peak = next(
+            int(line.split()[1])
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if "VmHWM" in line
+        )
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
     print(peak / 1024)

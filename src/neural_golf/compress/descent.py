@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import data
-from neural_golf.base.errors import GolfError
-from neural_golf.base.files import read_tensors, write_tensors
+from neural_golf.base import longwork
+from neural_golf.base.errors import GolfError, NoResult, diverging
 from neural_golf.compress.augmentation import augmented
 from neural_golf.compress.optimiser import FullAdam
 from neural_golf.compress.plan import Epoch, plan
@@ -100,7 +100,8 @@ class Descent:
         early where `enough` says so of the snapshots so far.
         """
         path = state / "descent.safetensors" if state else None
-        snapshots = self._load(path) if path and path.exists() else []
+        found = longwork.kept(path) if path else None
+        snapshots = self._load(found[0]) if found else []
         if len(self.starts) < self.recipe.starts != 1:
             self._choose_start(each_epoch, path)
         done = enough(snapshots)
@@ -118,9 +119,11 @@ class Descent:
         self._resize(step)
         for technique in self.techniques:
             technique.before_epoch(self, step)
-        loss = self._train(step)
+        what = f"descent diverged in epoch {self.epoch + 1} (seed {self.seed})"
+        with diverging(what):
+            loss = self._train(step)
         if not np.isfinite(self.weights).all():
-            raise GolfError(f"descent diverged in epoch {self.epoch + 1} (seed {self.seed}): lower the rate")
+            raise NoResult(f"{what}: lower the learning rate")
         self.epoch += 1
         each_epoch(step, self.epoch, loss)
         return loss
@@ -283,10 +286,9 @@ class Descent:
         if snapshots:
             tensors["snapshots.parameters"] = np.stack([s.parameters for s in snapshots])
             tensors["snapshots.mask"] = np.stack([s.mask for s in snapshots])
-        write_tensors(path, tensors)
+        longwork.keep(path, tensors, {})
 
-    def _load(self, path: Path) -> list[Snapshot]:
-        t, _ = read_tensors(path)
+    def _load(self, t: Mapping[str, NDArray[Any]]) -> list[Snapshot]:
         self.weights, self.average, self.alive = t["weights"], t["average"], t["alive"]
         self.moments = [t["m"].copy(), t["v"].copy()]
         self.epoch, self.adam_steps = map(int, t["count"])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import METRICS, MODELS, PLOTS, read_tensors, write_csv, write_json, write_tensors
+from neural_golf.base.files import METRICS, MODELS, PLOTS, write_csv, write_json
 from neural_golf.base.statistics import needed
 from neural_golf.config import Config
 from neural_golf.engine import Engine, Progress, engine
@@ -78,8 +78,8 @@ def zero(
     several are set at once, the curve has one line for them.)
     """
     path = state / "pass.safetensors"
-    if path.exists():
-        saved, metadata = read_tensors(path)
+    if found := longwork.kept(path):
+        saved, metadata = found
         mask, curve, first = saved["mask"].astype(bool), saved["curve"], int(metadata["done"])
     else:
         mask, curve, first = np.ones(len(parameters), bool), np.empty((0, 2), np.int64), 0
@@ -95,7 +95,7 @@ def zero(
         now = masked(parameters, mask)
         mask = mask & core.zero_one_by_one(now, chunk, judge.pixels, judge.labels, threshold, note)
         curve = np.concatenate([curve, np.array(accepted[1:], np.int64).reshape(-1, 2)])
-        write_tensors(path, {"mask": mask, "curve": curve}, {"done": str(start + len(chunk))})
+        longwork.keep(path, {"mask": mask, "curve": curve}, {"done": str(start + len(chunk))})
         longwork.say(row, name, f"{start + len(chunk)}/{len(order)} weights tried, {(~mask).sum()} zeroed")
     return {"mask": mask, "curve": curve}, {}
 

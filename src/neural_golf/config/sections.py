@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from neural_golf.config.plain import typed
 from neural_golf.config.recipe import Augment, Formed, Recipe, readable
 
 __all__ = [
@@ -246,13 +247,19 @@ class Handbook(Section):
     recipe: Recipe
     arms: dict[str, dict[str, Any]]
 
+    def arm(self, name: str) -> Recipe:
+        """The recipe of an arm."""
+        return typed(Recipe, {**self.recipe.model_dump(mode="json"), **self.arms[name]})
+
     @model_validator(mode="after")
     def _arms(self) -> Self:
-        for name, change in self.arms.items():
+        for name in self.arms:
             try:
-                Recipe(**{**self.recipe.model_dump(), **change})
+                self.arm(name)
             except ValidationError as error:
-                raise ValueError(f"arm {name}: {error.errors()[0]['msg']}") from None
+                first = error.errors()[0]
+                key = ".".join(map(str, ("arms", name, *first["loc"])))
+                raise ValueError(f"{key}: {first['msg'].removeprefix('Value error, ')}") from None
         return self
 
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import math
 import shutil
+import socket
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ from neural_golf.data.arrays import Raw, in_pieces, loaded
 from neural_golf.data.series import from_csv
 
 __all__ = ["LOADERS", "enlarged"]
+
+SILENT_SECONDS = 30.0  # a place that says nothing for so long is given up
 
 
 def from_torchvision(name: str, dataset: Dataset) -> Loaded:
@@ -84,7 +87,7 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
 
 def _torchvision_sets(name: str, kind: Any, dataset: Dataset) -> Loaded:
     more = {"split": dataset.split} if dataset.split else {}
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), _no_longer_silent_than(SILENT_SECONDS):
         try:
             parts = [kind(FOLDER / "raw", train=train, download=True, **more) for train in (True, False)]
         except TypeError:
@@ -109,6 +112,17 @@ def _torchvision_sets(name: str, kind: Any, dataset: Dataset) -> Loaded:
     # MNIST's are such as "7 - seven".
     names = [str(label).partition(" - ")[0] for label in getattr(parts[0], "classes", ())]
     return loaded(name, [Raw.of(part) for part in images], labels, names)
+
+
+@contextlib.contextmanager
+def _no_longer_silent_than(seconds: float) -> Iterator[None]:
+    """Let every read from the network end with TimeoutError: torchvision itself would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _folder_problem(folder: Path, resources: list[tuple[str, str]]) -> str | None:

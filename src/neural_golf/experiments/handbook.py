@@ -16,7 +16,6 @@ from neural_golf.compress import technique
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
-from neural_golf.config.recipe import Recipe
 from neural_golf.experiments import judges, pages, rounding
 from neural_golf.experiments.teacher import probabilities
 
@@ -63,8 +62,7 @@ def run(config: Config) -> None:
     everything = data.Split(
         np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts])
     )
-    base = section.recipe.model_dump()
-    recipes = {name: Recipe(**{**base, **change}) for name, change in section.arms.items()}
+    recipes = {name: section.arm(name) for name in section.arms}
     # Seed by seed, so that a run that is stopped early has results of every arm.
     jobs = [(name, seed) for seed in range(section.seeds) for name in recipes]
 

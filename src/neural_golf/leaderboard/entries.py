@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
+from neural_golf.base.yaml12 import yaml_text
 from neural_golf.config.sections import Commit
 from neural_golf.leaderboard.words import suspicions
 from neural_golf.referee.challenge import Challenge, load_challenge
@@ -255,7 +255,7 @@ def _read(path: Path, limits: Limits) -> bytes:
 
 def card_text(card: Card) -> str:
     """A card.yaml, without what it does not say."""
-    return yaml.safe_dump(card.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
+    return yaml_text(card.model_dump(exclude_none=True))
 
 
 def verified_entries(

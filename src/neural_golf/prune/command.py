@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import write_bytes
 from neural_golf.base.statistics import needed
 from neural_golf.data.given import Given, given
 from neural_golf.engine import Engine, engine
@@ -68,8 +67,7 @@ def run_prune(args: argparse.Namespace) -> int:
         test=len(test) if test else 0, test_right=file.right(test.pixels, test.labels) if test else None,
         sha256=hashlib.sha256(made.content).hexdigest(),
     )  # fmt: skip
-    paths = write_report(args.output, report, made.curve)
-    write_bytes(args.output, made.content)  # last: where it is, the rest is too
+    paths = write_report(args.output, report, made.curve, made.content)
     shape = ", ".join(map(str, made.feed.shape))
     print(f"{args.output}: {report.nonzero:,} of {report.size:,} {made.counted} are left, {report.told}")
     print(f"it wants pixels {made.feed.name} as [batch, {shape}]; see also {', '.join(map(str, paths))}")

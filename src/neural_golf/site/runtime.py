@@ -26,7 +26,7 @@ class Runtime:
 def find_runtime() -> Runtime:
     """onnxruntime-web at the version of package.json, from a node_modules folder or from npm."""
     try:
-        wanted = json.loads(Path("package.json").read_text())["dependencies"][PACKAGE]
+        wanted = json.loads(Path("package.json").read_text(encoding="utf-8"))["dependencies"][PACKAGE]
     except (OSError, KeyError, ValueError):
         return Runtime(why="there is no package.json beside params.yaml")
     folder = installed(wanted)
@@ -46,7 +46,15 @@ def find_runtime() -> Runtime:
             "--fetch-retries=1",
         ]
         try:
-            made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+            made = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=300,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired):
             return Runtime(why="npm did not answer when it was built")
         folder = installed(wanted)
@@ -63,7 +71,7 @@ def installed(version: str) -> Path | None:
     for place in (here, *here.parents):
         folder = place / "node_modules" / PACKAGE
         manifest = folder / "package.json"
-        if manifest.is_file() and json.loads(manifest.read_text())["version"] == version:
+        if manifest.is_file() and json.loads(manifest.read_text(encoding="utf-8"))["version"] == version:
             return folder
     return None
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
+from neural_golf.base.yaml12 import read_yaml, yaml_text
 from neural_golf.config.dataset import Dataset
 from neural_golf.data import Loaded, Split
 from neural_golf.data.loaders import LOADERS
@@ -162,11 +162,11 @@ def _write(folder: Path, source: Path, entry: dict[str, Any], reach: float, titl
     )
     settings = config.load(folder / "params.yaml")
     stages = stages_for(
-        yaml.safe_load((source / "dvc.yaml").read_text(encoding="utf-8")),
+        read_yaml(source / "dvc.yaml"),
         config.load(source / "params.yaml"),
         settings,
     )
-    text = yaml.safe_dump(stages, sort_keys=False, allow_unicode=True, width=110)
+    text = yaml_text(stages, width=110)
     write_bytes(folder / "dvc.yaml", text.encode())
     for file in ("Snakefile", "package.json", "package-lock.json", "profiles/default/config.yaml"):
         write_bytes(folder / file, (source / file).read_bytes())

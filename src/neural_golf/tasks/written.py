@@ -6,8 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-import yaml
-
+from neural_golf.base.yaml12 import parse_yaml, yaml_text
 from neural_golf.referee.rules import RULES_VERSION
 from neural_golf.tasks.rules import Known, Plan
 
@@ -23,7 +22,7 @@ def flow(value: object) -> str:
     >>> flow(["conv 8 k3", "relu"]), flow("a: b"), flow(0.5)
     ('[conv 8 k3, relu]', "'a: b'", '0.5')
     """
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf, sort_keys=False)
+    text = yaml_text(value, default_flow_style=True, width=math.inf)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
@@ -45,7 +44,7 @@ def params_text(
     classes: Sequence[str],
 ) -> str:
     """A task's params.yaml. home: the project's own, as text."""
-    default = yaml.safe_load(home)
+    default = parse_yaml(home)
     lines = "\n".join(f"    {key}: {flow(value)}" for key, value in entry.items())
     drawn = [plan.sizes[0], plan.sizes[len(plan.sizes) // 2], plan.sizes[-1]]
     networks = ["baseline", *dict.fromkeys(f"smallest-heldout-{size}" for size in drawn)]

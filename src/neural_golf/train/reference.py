@@ -11,14 +11,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.files import read_tensors, write_tensors
 from neural_golf.config import Config
 from neural_golf.config.sections import Reference
 from neural_golf.net.checkpoint import Run
@@ -52,7 +51,8 @@ def run(config: Config, row: str) -> None:
         def compute(state: Path) -> longwork.Piece:
             example = Example(network, section, seed, len(train))
             path = state / "epoch.safetensors"
-            curve = example.load(path) if path.exists() else []
+            found = longwork.kept(path)
+            curve = example.load(*found) if found else []
             while len(curve) < section.epochs:
                 loss = example.epoch(len(curve), images, targets, f"{row} seed {seed}")
                 correct, _ = _correct(example.module, held, heldout.labels)
@@ -124,13 +124,12 @@ class Example:
         tensors = {"parameters": self.vector(), "random": self.random.get_state().numpy()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"{number}.{name}": value.contiguous().numpy() for name, value in state.items()}
-        write_tensors(path, tensors, {"curve": json.dumps(curve)})
+        longwork.keep(path, tensors, {"curve": json.dumps(curve)})
 
-    def load(self, path: Path) -> list[list[float]]:
+    def load(self, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> list[list[float]]:
         """Go on from what `save` wrote; returns the curve so far."""
         import torch
 
-        tensors, metadata = read_tensors(path)
         vector = torch.from_numpy(tensors.pop("parameters"))
         self.random.set_state(torch.from_numpy(tensors.pop("random")))
         state: dict[int, dict[str, torch.Tensor]] = {}

@@ -36,18 +36,16 @@ def run(config: Config, row: str) -> None:
 
     def one(seed: int) -> Trained:
         def compute(state: Path) -> longwork.Piece:
-            curve_path = state / "curve.json"
-            curve: list[list[float]] = read_json(curve_path)["curve"] if curve_path.exists() else []
+            curve: list[list[float]] = []
 
             def each_epoch(epoch: int, loss: float, parameters: Vector) -> bool:
                 accuracy = core.correct(parameters, heldout.pixels, heldout.labels) / len(heldout)
-                curve[epoch:] = [[round(loss, 6), accuracy]]
-                write_json(curve_path, {"curve": curve})
+                curve.append([round(loss, 6), accuracy])
                 text = f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.4f}, held-out {accuracy:.2%}"
                 longwork.say(row, f"seed {seed}", text)
                 return True
 
-            parameters = fit(network, train, settings, seed, each_epoch, state)
+            parameters = fit(network, train, settings, seed, each_epoch, state, curve)
             record = Run(seed, **data.score(core, parameters, train=train, heldout=heldout))
             return {"parameters": parameters}, {"run": asdict(record), "curve": curve}
 

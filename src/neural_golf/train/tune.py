@@ -14,8 +14,9 @@ import numpy as np
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.errors import GolfError
+from neural_golf.base.errors import GolfError, NoResult
 from neural_golf.base.files import write_csv, write_json
+from neural_golf.base.study import Report, Study
 from neural_golf.config import Config
 from neural_golf.config.sections import Tune
 from neural_golf.engine import engine
@@ -30,10 +31,8 @@ __all__ = ["run"]
 def run(config: Config) -> None:
     """Go on with the study until it has `tune.trials` finished trials; write its table."""
     import optuna
-    from optuna.storages.journal import JournalFileBackend
 
     section = config.needed("tune")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     images = data.read("train")
     if section.validation >= len(images):
         raise GolfError(
@@ -43,30 +42,27 @@ def run(config: Config) -> None:
     judge, train = images[: section.validation], images[section.validation :]
     settings = section.model_dump(exclude={"trials", "finalists", "finalist_seeds"})
     state = longwork.folder("tune", settings=settings, data=data.digest())
-    state.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(state / "journal.log")))
-    study = optuna.create_study(
-        study_name="tune", storage=storage, direction="maximize", load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs),
-    )  # fmt: skip
-    search(study, section, section.trials, train, judge)
+    pruner = optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs)
+    study = Study(state, ["maximize"], pruner)
+    search(study, section, train, judge)
     report(study, final(study, section, train, judge))
 
 
-def search(study: optuna.Study, section: Tune, trials: int, train: data.Split, judge: data.Split) -> None:
-    """Run the study in rounds of `parallel` trials. The sampler learns of a round only when all of it is
-    done.
-
-    The sampler is seeded anew for every round and sees only finished rounds. So the study is the same
-    whichever trial finishes first, and also after a kill, since unfinished trials are run again.
-    """
+def search(study: Study, section: Tune, train: data.Split, judge: data.Split) -> None:
+    """Run the study until it has `tune.trials` trials."""
     import optuna
 
     facts = data.facts()
     network = data.network(section.network)
     score = engine(network)
 
-    def evaluate(trial: optuna.Trial) -> float | None:
+    def suggest(trial: optuna.Trial) -> None:
+        trial.suggest_int("batch", *section.batch)
+        trial.suggest_float("learning_rate", *section.learning_rate, log=True)
+        trial.suggest_int("step", *section.step)
+        trial.suggest_float("gamma", *section.gamma)
+
+    def evaluate(trial: optuna.Trial, report: Report) -> list[float] | None:
         """Accuracy on the judging images; None where the pruner stopped the trial."""
         accuracy = 0.0
         pruned = False
@@ -74,8 +70,7 @@ def search(study: optuna.Study, section: Tune, trials: int, train: data.Split, j
         def each_epoch(epoch: int, loss: float, parameters: Vector) -> bool:
             nonlocal accuracy, pruned
             accuracy = score.correct(parameters, judge.pixels, judge.labels) / len(judge)
-            trial.report(accuracy, epoch)
-            pruned = trial.should_prune()
+            pruned = report(accuracy, epoch)
             longwork.say(
                 "tune",
                 f"trial {trial.number}",
@@ -84,97 +79,68 @@ def search(study: optuna.Study, section: Tune, trials: int, train: data.Split, j
             return not pruned
 
         chosen = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **trial.params)
-        try:
-            fit(network, train, chosen, section.seed, each_epoch)
-        except GolfError:  # it diverged: as bad as can be
-            return None
-        return None if pruned and trial.params else accuracy
+        fit(network, train, chosen, section.seed, each_epoch)
+        return None if pruned else [accuracy]
 
-    while (done := len(_finished(study))) < trials:
-        study.sampler = optuna.samplers.TPESampler(
+    def sampler(done: int) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.TPESampler(
             seed=(section.seed + done) % 2**32, n_startup_trials=section.startup_trials, constant_liar=True
         )
-        batch = _left_over(study) or [
-            _suggest(study.ask(), section) for _ in range(min(section.parallel, trials - done))
-        ]
-        values = longwork.in_parallel(batch, evaluate, workers=min(len(batch), longwork.cores()))
-        for trial, value in zip(batch, values, strict=True):
-            pruned = optuna.trial.TrialState.PRUNED
-            study.tell(trial, value) if value is not None else study.tell(trial, state=pruned)
+
+    study.run(section.trials, section.parallel, sampler, suggest, evaluate)
 
 
-def final(study: optuna.Study, section: Tune, train: data.Split, judge: data.Split) -> dict[int, float]:
+def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> dict[int, float]:
     """Train the best trials again with more seeds; mean accuracy per trial number.
 
     The best of many single trainings is partly the luckiest. Raises GolfError if no trial ran to
     its end.
     """
-    import optuna
-
     facts = data.facts()
     network = data.network(section.network)
     score = engine(network)
-    complete = [t for t in _finished(study) if t.state == optuna.trial.TrialState.COMPLETE]
+    complete = study.complete()
     if not complete:
-        raise GolfError(
-            "tune: no trial ran to its end; give tune.trials or tune.startup_trials a higher value"
+        whys = [why for trial in study.finished() if (why := trial.user_attrs.get("why"))]
+        told = (
+            f"{whys[-1]} (tune.learning_rate)"
+            if whys
+            else "give tune.trials or tune.startup_trials a higher value"
         )
+        raise GolfError(f"tune: no trial ran to its end; {told}")
     complete.sort(key=lambda t: (-(t.value or 0.0), t.number))
     pieces = [(trial, seed) for trial in complete[: section.finalists] for seed in section.finalist_seeds]
 
     def one(piece: tuple[optuna.trial.FrozenTrial, int]) -> float:
         trial, seed = piece
+        what = f"finalist {trial.number} seed {seed}"
         chosen = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **trial.params)
 
         def compute(state: Path) -> longwork.Piece:
-            parameters = fit(network, train, chosen, seed, lambda *_: True, state)
+            try:
+                parameters = fit(network, train, chosen, seed, lambda *_: True, state)
+            except NoResult as error:
+                longwork.say("tune", what, f"{error}; it counts as 0")
+                return {}, {"accuracy": 0.0}
             return {}, {"accuracy": score.correct(parameters, judge.pixels, judge.labels) / len(judge)}
 
         key = longwork.folder("tune", network=network.spec, settings=vars(chosen), seed=seed,
                               judged_by=len(judge), data=data.digest())  # fmt: skip
         accuracy: float = longwork.finished(key, compute)[1]["accuracy"]
-        longwork.say("tune", f"finalist {trial.number} seed {seed}", f"accuracy {accuracy:.2%}")
+        longwork.say("tune", what, f"accuracy {accuracy:.2%}")
         return accuracy
 
     found: dict[int, list[float]] = {}
     for (trial, _), accuracy in zip(pieces, longwork.in_parallel(pieces, one), strict=True):
         found.setdefault(trial.number, []).append(accuracy)
+    if not any(map(any, found.values())):
+        raise GolfError("tune: the training of every finalist diverged; lower the ends of tune.learning_rate")
     return {number: float(np.mean(accuracies)) for number, accuracies in found.items()}
 
 
-def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    import optuna
-
-    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    return study.get_trials(deepcopy=False, states=states)
-
-
-def _suggest(trial: optuna.Trial, section: Tune) -> optuna.Trial:
-    trial.suggest_int("batch", *section.batch)
-    trial.suggest_float("learning_rate", *section.learning_rate, log=True)
-    trial.suggest_int("step", *section.step)
-    trial.suggest_float("gamma", *section.gamma)
-    return trial
-
-
-def _left_over(study: optuna.Study) -> list[optuna.Trial]:
-    """The trials that a killed run had begun; those without all their settings are marked as failed."""
-    import optuna
-
-    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    whole = [t for t in running if len(t.params) == 4]
-    for frozen in running:
-        if frozen not in whole:
-            study.tell(frozen.number, state=optuna.trial.TrialState.FAIL)
-    return [optuna.Trial(study, t._trial_id) for t in whole]
-
-
-def report(study: optuna.Study, finalists: dict[int, float]) -> None:
+def report(study: Study, finalists: dict[int, float]) -> None:
     """The study's table, what each setting explains, and the settings of the best finalist."""
-    import optuna
-
-    trials = _finished(study)
-    complete = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
+    trials, complete = study.finished(), study.complete()
     names = ("batch", "learning_rate", "step", "gamma")
     best = max(complete, key=lambda t: (finalists.get(t.number, 0.0), -t.number))
     rows: list[Sequence[Any]] = []
@@ -209,18 +175,17 @@ def report(study: optuna.Study, finalists: dict[int, float]) -> None:
     )
 
 
-def importance(study: optuna.Study) -> dict[str, float]:
+def importance(study: Study) -> dict[str, float]:
     """How much of the differences between the finished trials each setting explains, by fANOVA (Hutter et
     al. 2014); empty where they do not differ.
     """
     import optuna
 
-    complete = [t for t in _finished(study) if t.state == optuna.trial.TrialState.COMPLETE]
-    if len({t.value for t in complete}) < 2:
+    if len({t.value for t in study.complete()}) < 2:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     try:
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        found = optuna.importance.get_param_importances(study.optuna, evaluator=evaluator)
     except RuntimeError:  # the trials are so few that no tree of the forest saw any difference
         return {}
     return {name: round(float(part), 6) for name, part in found.items()}
