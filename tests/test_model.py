@@ -96,7 +96,7 @@ def test_a_tied_kernel_counts_once() -> None:
         (["conv 4 k3 d2 d3"], "d is given more than once"),
         (["conv 4 k3 d0"], "'d0' should be d and a positive whole number"),
         (["conv 4 k3 d14"], "a 3x3 kernel with dilation 14 covers 29x29 pixels and does not fit"),
-        (["conv 4 k3 s2"], "unknown word 's2'"),
+        (["conv 4 k3 z2"], "unknown word 'z2'"),
         (["conv 4 k3 tied=conv9"], "no earlier layer 'conv9'"),
         (["maxpool 30"], "a 30x30 window does not fit"),
         (["maxpool 3 s0"], "'s0' should be s and a positive whole number"),
