@@ -43,10 +43,11 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.state = state
-        self._journal: Any = _Journal()  # what Optuna asks of a backend, and not of its class
+        self._journal = _Journal()
+        backend: Any = self._journal  # what Optuna asks of a backend, and not of its class
         self.optuna: optuna.Study = optuna.create_study(
             study_name=state.parent.name,
-            storage=optuna.storages.JournalStorage(self._journal),
+            storage=optuna.storages.JournalStorage(backend),
             directions=list(directions),
             pruner=pruner,
         )
