@@ -306,7 +306,10 @@ def test_a_quoted_number_is_one_line_on_the_command_line_too(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["pruned"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("golf pruned: params.yaml: prune.threshold = '98': Input should be less than 1")
+    assert error.startswith(
+        "golf pruned: params.yaml: prune.threshold = '98': Input should be a valid number"
+    )
+    assert "take the quotes away" in error
     assert error.count("\n") == 1
 
 
