@@ -298,6 +298,18 @@ def test_the_command_line_says_it_in_one_line_and_fails(
     assert [p.name for p in tmp_path.iterdir()] == ["params.yaml"]
 
 
+@pytest.mark.parametrize("command", ["tuned", "fashion", "data"])
+def test_a_file_that_cannot_be_read_is_told_by_the_commands_that_it_names_too(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "params.yaml").write_text("rows: {tuned: [}")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([command]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"golf {command}: params.yaml cannot be read: not YAML")
+    assert error.count("\n") == 1
+
+
 def test_a_quoted_number_is_one_line_on_the_command_line_too(
     tmp_path: Path, raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

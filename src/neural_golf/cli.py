@@ -196,7 +196,8 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     stage = add("stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage)
     stage.add_argument("name")
     stage.add_argument("--force", action="store_true", help="run its command though nothing has changed")
-    for name, text in _rows_and_workspaces():
+    known = not words or words[0].startswith("-") or words[0] in commands.choices
+    for name, text in _rows_and_workspaces(known):
         if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
             add(name, text, _row_or_workspace)
     return parser
@@ -244,13 +245,17 @@ def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the training (0)")
 
 
-def _rows_and_workspaces() -> list[tuple[str, str]]:
-    """The commands that params.yaml names. Where it cannot be read, the command itself says why."""
+def _rows_and_workspaces(known: bool) -> list[tuple[str, str]]:
+    """The commands that params.yaml names. Where it cannot be read, the command that was asked for says why,
+    or, where it is not `known` and so may be one that is named there, the error that is raised.
+    """
     from neural_golf import config
 
     try:
         raw = config.read(Path("params.yaml"))
     except GolfError:
+        if not known and Path("params.yaml").exists():
+            raise
         return [("demo", "run the whole pipeline on small data (in the project's folder)")]
     tables: list[Any] = [
         raw.get(key) if isinstance(raw.get(key), dict) else {} for key in ("rows", "workspaces")

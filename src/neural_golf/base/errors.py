@@ -1,5 +1,6 @@
 """The exceptions that a user sees: they say in one line what is wrong and what to do."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,10 +17,13 @@ class NoResult(GolfError):
 
 @contextmanager
 def diverging(what: str) -> Iterator[None]:
-    """Raise NoResult, which says `what` diverged, where the engine finds that the loss is no number."""
+    """Raise NoResult, which says `what` diverged, where the engine finds that the loss is no number, or that
+    the parameters or Adam's moments m and v no longer are.
+    """
     try:
         yield
     except GolfError as error:
-        if "no longer a finite number" not in str(error):  # the core has one kind of error
+        # The core has one kind of error.
+        if not re.search(r"no longer a finite|engine: (parameters|m|v) \d+ is not a finite", str(error)):
             raise
         raise NoResult(f"{what}: lower the learning rate") from None
