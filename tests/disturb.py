@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import ctypes
 import os
 import random
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,30 +234,34 @@ def disturb(seed: int, start: Path, want: dict[str, str], seconds: float) -> lis
 
 GOLF = [sys.executable, "-m", "neural_golf.cli"]
 PAIRS = {
-    "two `golf stage`": ([*GOLF, "stage", "data"], [*GOLF, "stage", "data"]),
-    "two `snakemake`": ([*COMMAND[:-1], "data"], [*COMMAND[:-1], "data"]),
+    "two `golf stage`": ([*GOLF, "stage", "tune"], [*GOLF, "stage", "tune"]),
+    "two `snakemake`": ([*COMMAND[:-1], "tune"], [*COMMAND[:-1], "tune"]),
     "`dvc repro` beside `snakemake`": (
-        [sys.executable, "-m", "dvc", "repro", "data"], [*COMMAND[:-1], "data"],
+        [sys.executable, "-m", "dvc", "repro", "tune"], [*COMMAND[:-1], "tune"],
     ),
 }  # fmt: skip
 
 
-def pair(kind: str, folder: Path, seed: int) -> tuple[list[int], int]:
-    """Starts two runs of an outdated stage in the same instant; returns both exit codes, and how often its
-    command ran.
+def pair(kind: str, folder: Path, seed: int) -> tuple[list[int], Counter[str]]:
+    """Starts two runs of an outdated study in the same instant; returns both exit codes, and how often each
+    piece of it, and its command itself (the piece ""), ran to its end.
     """
     raw = config.read(folder / "params.yaml")
-    raw["data"]["seed"] = seed
+    raw["tune"]["seed"] = seed
     (folder / "params.yaml").write_text(yaml_text(raw))
-    timings = folder / "results/timings.csv"
-    before = timings.read_text().count("\n") if timings.exists() else 1
+    before = len(timed(folder))
     with (folder / "log").open("ab") as log:
         both = [
             subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=log, stderr=log)
             for command in PAIRS[kind]
         ]
         codes = [process.wait(LIMIT) for process in both]
-    return codes, timings.read_text().count("\n") - before
+    return codes, Counter(line["piece"] for line in timed(folder)[before:])
+
+
+def timed(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results/timings.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def write_down(name: str, command: str, table: str) -> None:
@@ -270,20 +276,24 @@ def tail(folder: Path) -> str:
     return (folder / "log").read_text(encoding="utf-8", errors="replace")[-3000:]
 
 
-def pairs(count: int) -> int:
-    """Prints what came of `count` pairs of each kind."""
-    failed = 0
+def pairs(count: int) -> tuple[str, bool]:
+    """The table of what came of `count` pairs of each kind, and whether all went well."""
+    lines, failed = [], 0
     with tempfile.TemporaryDirectory() as root:
         folder = template(Path(root, "pairs"))
+        subprocess.run([*COMMAND[:-1], "tune"], cwd=folder, env=ENVIRONMENT, capture_output=True, check=True)
         for number, kind in enumerate(PAIRS):
             found = [pair(kind, folder, 1 + number * count + k) for k in range(count)]
             good = sum(codes == [0, 0] for codes, _ in found)
-            once = sum(ran == 1 for _, ran in found)
-            failed += count - min(good, once)
-            print(f"{kind}: {good} of {count} pairs ended well, in {once} the command ran once", flush=True)
+            pieces = sum(len(ran) - 1 for _, ran in found)
+            once = sum(times == 1 for _, ran in found for piece, times in ran.items() if piece)
+            failed += (count - good) + (pieces - once)
+            lines.append(f"| {kind} | {count} | {good} | {pieces} | {once} |")
+            print(lines[-1], *(codes for codes, _ in found if codes != [0, 0]), flush=True)
         if failed:
             print(tail(folder))
-    return int(failed > 0)
+    head = ["| started in the same instant | pairs | both ended with 0 | pieces | computed once |"]
+    return "\n".join([*head, "|---|--:|--:|--:|--:|", *lines]), not failed
 
 
 def main() -> int:
@@ -294,7 +304,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, help="only start so many pairs of each kind side by side")
     options = parser.parse_args()
     if options.pairs:
-        return pairs(options.pairs)
+        table, well = pairs(options.pairs)
+        if options.write:
+            write_down("pairs", "python tests/disturb.py --pairs 20 --write", table)
+        return int(not well)
     counts = dict.fromkeys(TROUBLES, 0)
     failed = 0
     with tempfile.TemporaryDirectory() as root:
