@@ -70,7 +70,7 @@ def wrong(old: Any) -> list[str]:
 
 
 def outcome(raw: dict[str, Any], at: Key, text: str) -> str:
-    """`named` where one line names the key; `accepted`; or what went wrong instead."""
+    """`named` where one line names the key; `accepted` where nothing may stand; or what went wrong instead."""
     try:
         load(replaced(raw, at, parse_yaml(text)))
     except GolfError as error:
@@ -81,17 +81,13 @@ def outcome(raw: dict[str, Any], at: Key, text: str) -> str:
         return "named" if any(name in told for name in names[-2:]) else f"names another: {told}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    return "accepted"
+    return "accepted" if parse_yaml(text) in (None, [], {}) else "taken as something"
 
 
 def settings() -> dict[str, Any]:
     raw = config.read(ROOT / "params.yaml")
     raw.pop("workspaces")
     return raw
-
-
-# Settings that may be missing, or be of more than one kind.
-FREE = {"blog", "form", "augment", "techniques", "arms", "recipe"}
 
 
 def outcomes(every: int = 1) -> Iterator[tuple[Key, str, str]]:
