@@ -158,6 +158,7 @@ def test_state_that_was_cut_or_altered_anywhere_is_told_and_taken_for_none(
 ) -> None:
     path = here / "state.safetensors"
     tensors = {"x": np.arange(40, dtype=np.float64), "empty": np.empty((0, 2)), "mask": np.ones(3, bool)}
+    tensors |= {"one number": np.array(2.5), "other order": np.arange(6.0).reshape(2, 3).T}
     longwork.keep(path, tensors, {"epochs": "3"})
     found = longwork.kept(path)
     assert found is not None and found[1] == {"epochs": "3"}
