@@ -45,10 +45,10 @@ class Foreign:
 def read_foreign(model: Model, shape: tuple[int, int, int], feed: Feed) -> Foreign:
     """The graph as a network for images of `shape`, [channels, height, width], which it gets as `feed` says.
 
-    A graph that is exact for a network here is one whose layers stand in a row, but for sums with an earlier
-    map. Batch normalisation, scales and shifts are folded into convolutions and linear layers; where there are
-    none (behind an activation and before padding, say), a 1x1 convolution of each channel takes them in. Raises
-    UnknownLayer that names the layer which a spec cannot say.
+    A graph that is exact for a network here is one whose layers stand in a row, but for sums with an
+    earlier map. Batch normalisation, scales and shifts are folded into convolutions and linear layers; where
+    there are none (behind an activation and before padding, say), a 1x1 convolution of each channel takes
+    them in. Raises UnknownLayer that names the layer which a spec cannot say.
     """
     found: UnknownLayer | None = None
     for batch in dict.fromkeys((model.batch or 2, 1)):
