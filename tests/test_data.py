@@ -366,7 +366,7 @@ def test_labels_may_be_texts_or_numbers_with_gaps(raw: dict[str, Any], arrays: d
         ({"y_train": np.arange(59) % 4}, "labels of shape (59,) and type int64 for 60 images"),
         ({"y_train": np.eye(4)[np.arange(60) % 4]}, "labels of shape (60, 4) and type float64 for 60 images"),
         ({"y_train": np.arange(60) % 4 / 1.0}, "labels of shape (60,) and type float64"),
-        ({"y_train": np.zeros(60, int), "y_test": np.zeros(20, int)}, "it has 1 classes; 2 to 1000 can be told apart"),
+        ({"y_train": np.zeros(60, int), "y_test": np.zeros(20, int)}, "it has 1 class; 2 to 1000 can be told apart"),
         ({"y_test": np.arange(20) % 5}, "no training image has the label 4 of a test image"),
         ({"x_train": np.full((60, 6, 5), 7, np.uint8)}, "all training images are alike"),
     ],

@@ -237,7 +237,7 @@ GOOD = {"x_train": np.arange(50 * 36, dtype=np.uint8).reshape(50, 6, 6), "y_trai
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"y_train": np.zeros(50, int)}, "data set mine: it has 1 classes; 2 to 1000 can be told apart"),
+        ({"y_train": np.zeros(50, int)}, "data set mine: it has 1 class; 2 to 1000 can be told apart"),
         ({"x_train": np.full((50, 6, 6), np.nan)}, "an image holds something that is not a finite number (the first is number 0)"),
         ({"x_train": np.zeros((50, 2, 2, 2, 2))}, "data set mine: images of shape (50, 2, 2, 2, 2)"),
         ({"y_train": np.arange(49)}, "data set mine: labels of shape (49,) and type int64 for 50 images"),
@@ -247,6 +247,7 @@ GOOD = {"x_train": np.arange(50 * 36, dtype=np.uint8).reshape(50, 6, 6), "y_trai
         ({"y_train": np.where(np.arange(50) % 2, np.nan, 1)}, "labels of shape (50,) and type float64"),
         ({"y_train": np.arange(50) / 2}, "labels of shape (50,) and type float64"),
         ({"y_train": np.arange(50)}, "50 examples of 50 classes are too few to train on, once 8 are held out"),
+        ({"y_train": np.array([{}] * 50)}, "it has arrays of Python objects; make numbers or texts of them"),
         ({"x_test": GOOD["x_train"]}, "mine.npz holds x_train, y_train, x_test of"),
     ],
 )  # fmt: skip
@@ -260,6 +261,40 @@ def test_wrong_data_are_one_line_and_leave_nothing(
     said = capsys.readouterr().err
     assert said.startswith("golf new: ") and why in said and said.count("\n") == 1
     assert not Path("mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "doubt"),
+    [
+        ((100, 6), float, "are the two the other way round? arrays of series are [n, channels, length]"),
+        ((16, 16, 4), np.uint8, "are the channels the last axis? of 3 it is seen; else use x.transpose(0, 3, 1, 2)"),
+        ((6, 100), np.uint8, "are they series, [n, channels, length]? then say --kind series"),
+    ],
+)  # fmt: skip
+def test_what_may_be_meant_otherwise_is_asked(
+    tmp_path: Path, rng: np.random.Generator, shape: tuple[int, ...], dtype: type, doubt: str
+) -> None:
+    arrays = {"x_train": rng.integers(0, 250, (50, *shape)).astype(dtype), "y_train": np.arange(50) % 2}
+    assert doubt in task(tmp_path, arrays, 0.9)[1]
+
+
+def test_an_answer_that_is_always_the_same_does_not_reach_the_goal_unsaid(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    arrays = {"x_train": rng.integers(0, 250, (100, 8, 8), np.uint8), "y_train": np.arange(100) >= 97}
+    said = task(tmp_path, arrays, 0.8)[1]
+    assert any(
+        re.match(r"who always answers 0 has \d+ of 20 test images right: a higher", line) for line in said
+    )
+
+
+def test_numbers_that_are_all_small_have_a_range_of_their_own(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    arrays = {"x_train": rng.uniform(0, 1e-6, (50, 6, 100)), "y_train": np.arange(50) % 2}
+    np.savez(tmp_path / "small.npz", **arrays)
+    found = given(str(tmp_path / "small.npz"))
+    assert max(found.high) < 2e-6 and len(np.unique(found.train.pixels)) == 256
 
 
 def test_a_wrong_name_or_share_is_one_line(tmp_path: Path) -> None:
@@ -392,6 +427,7 @@ def test_images_of_truth_values_are_black_and_white(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        ("," + WIDE.replace("\n", "\n1,").removesuffix("1,"), "has no name, as an index of pandas"),
         (WIDE.replace("label", "kind"), "needs a header with a column `label`"),
         (WIDE.replace("up,1,", "up,one,"), "the column 'a' of .* holds something that is not a number"),
         (WIDE.replace("up,1,", ",1,"), "line 3 of .* has no label"),

@@ -48,8 +48,14 @@ def run_prune(args: argparse.Namespace) -> int:
     """Run `golf prune`; returns 0. Raises GolfError in one line for what cannot be pruned."""
     if not 0 < args.keep < 1:
         raise GolfError(f"--keep {args.keep:g} should be a share between 0 and 1, such as 0.98")
+    if args.seed < 0:
+        raise GolfError(f"--seed {args.seed} should be 0 or more")
     if args.output.suffix != ".onnx":
-        raise GolfError(f"{args.output} should end in .onnx")
+        raise GolfError(f"-o {args.output} should end in .onnx")
+    if args.output.resolve() == args.file.resolve():
+        raise GolfError(f"-o {args.output} is the network itself, which would be lost; choose another name")
+    if args.output.is_dir():
+        raise GolfError(f"-o {args.output} is a folder; choose another name")
     name = str(args.file)
     model, parts = load_model(args.file), given(args.data)
     runtime, right, of = found(model, parts, name)
