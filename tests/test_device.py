@@ -414,9 +414,9 @@ def test_a_golf_file_is_written_too_and_with_bits_the_command_tells_the_accuracy
     assert "8 held-out images: 1.0000 right as it is, " in capsys.readouterr().out
     assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / "none")]) == 1
     assert "train.safetensors is missing" in capsys.readouterr().err
-    np.savez(tmp_path / "own.npz", x_train=np.tile(images, (5, 1, 1, 1)), y_train=np.tile(labels, 5))
+    np.savez(tmp_path / "own.npz", x_train=np.tile(images, (5, 1, 1, 1)), y_train=np.arange(40) % 5)
     assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / "own.npz")]) == 0
-    assert "8 held-out images: 1.0000 right as it is, " in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("8 held-out images: ")
 
 
 @pytest.mark.parametrize(
