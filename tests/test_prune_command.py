@@ -214,6 +214,18 @@ def test_what_cannot_be_pruned_is_said_in_one_line(
     assert sorted(path.name for path in Path().iterdir()) == ["again", "folder.onnx", "same.onnx", "text.csv"]
 
 
+def test_few_images_are_told_to_be_few(
+    here: Path, capsys: pytest.CaptureFixture[str], digits: Digits
+) -> None:
+    images, labels = digits
+    np.savez("few.npz", x_train=images[:100], y_train=labels[:100])
+    assert prune(here / "net.onnx", Path("few.npz"), 0.5) == 0
+    said = capsys.readouterr().out
+    assert "few.npz: only 20 held-out images decide" in said and "--retrain" not in said
+    assert prune(here / "net.onnx", Path("few.npz"), 0.5, "--retrain") == 0
+    assert "80 training images are few for --retrain" in capsys.readouterr().out
+
+
 def test_where_every_weight_could_go_nothing_is_trained(here: Path) -> None:
     network = Network.parse(SPEC)
     none = np.zeros(network.size, F)
