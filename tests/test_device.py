@@ -424,6 +424,8 @@ def test_a_golf_file_is_written_too_and_with_bits_the_command_tells_the_accuracy
     [
         (["-o", "net.txt"], "-o net.txt should end in .c"),
         (["-o", "net.c", "--name", "two words"], "--name 'two words' should be letters, digits and _"),
+        (["-o", "net.c", "--name", "logf"], "--name logf means something else in C"),
+        (["-o", "net.c", "--name", "memcpy"], "--name memcpy means something else in C"),
         (["-o", "net.c", "--name", "int"], "--name int means something else in C"),
     ],
 )
