@@ -134,27 +134,31 @@ def test_names_of_classes_that_mean_something_elsewhere_do_no_harm(tmp_path: Pat
 
 
 def test_a_watch_gets_the_smallest_network_that_keeps_what_the_dense_one_has_right(tmp_path: Path) -> None:
-    """BasicMotions through the pipeline, with the settings that `golf new` wrote for one seed: of the descent the
-    smallest network that keeps 95 % of what the dense one has right of the held-out series, as C on a Cortex-M0.
+    """BasicMotions through the pipeline, with the seeds and settings that `golf new` wrote: of the descent the
+    smallest size that keeps, in the mean, 95 % of what the dense networks have right of the held-out series. Its best
+    seed as C on a Cortex-M0.
     """
     folder, said = task(tmp_path, made.motions(), 0.9, "sensors")
     assert said[0].endswith(
         "series of 6 channels and 100 steps, 4 classes (Badminton, Running, Standing, Walking)"
     )
-    recipe = yaml.safe_load((folder / "params.yaml").read_text())["smallest"]["recipe"]
-    epochs = yaml.safe_load((folder / "params.yaml").read_text())["baseline"]["epochs"]
-    sizes = {"enter": recipe["sizes"], "recipe": recipe}
-    made.shrink(folder, baseline={"epochs": epochs}, smallest=sizes, interpret={"networks": ["baseline"]})
+    tree = yaml.safe_load((folder / "params.yaml").read_text())
+    made.shrink(
+        folder, baseline=tree["baseline"], smallest=tree["smallest"], rows=tree["rows"],
+        interpret={"networks": ["baseline"]},
+    )  # fmt: skip
     made.golf(folder, *ALL)
-    dense, *smaller = (
-        run
-        for row in ("baseline", "smallest")
-        for run in read_checkpoint(folder / f"results/models/{row}.safetensors").runs
+    dense, smaller = (
+        read_checkpoint(folder / f"results/models/{row}.safetensors").runs for row in ("baseline", "smallest")
     )
-    right = {run.size: run.heldout_correct or 0 for run in smaller}
-    least = min(size for size in right if size and right[size] >= 0.95 * (dense.heldout_correct or 0))
-    assert (dense.heldout_correct or 0) >= 7 and least <= 40
-    model = f"results/onnx/smallest-{least}-0.onnx"
+    right = [run.heldout_correct or 0 for run in dense]
+    assert len(right) == 3 and min(right) >= 7
+    kept: dict[int, list[tuple[int, int]]] = {}
+    for run in smaller:
+        kept.setdefault(run.size or 0, []).append((run.heldout_correct or 0, -run.seed))
+    least = min(size for size, each in kept.items() if sum(n for n, _ in each) >= 0.95 * sum(right))
+    assert least <= 64
+    model = f"results/onnx/smallest-{least}-{-max(kept[least])[1]}.onnx"
     verdict = made.golf(folder, f"verify {model}", f"c {model} -o net.c")
     assert re.search(r"PASS: \d+ of 40 correct, 36 needed", verdict)
     assert f"{least} numbers that are not zero" in verdict and "Badminton" in (folder / "net.h").read_text()
@@ -228,7 +232,8 @@ def test_the_rules_give_networks_that_fit(shape: tuple[int, int, int], classes: 
             assert made_of.classes == classes
             assert made_of.size < 15_000
         assert chosen.sizes == sorted(set(chosen.sizes), reverse=True)
-        assert chosen.dense_epochs <= 240 and chosen.fast_epochs + chosen.slow_epochs <= 210
+        assert chosen.dense_epochs <= 240 and chosen.fast_epochs <= 50
+        assert chosen.slow_epochs <= (160 if classes > 100 or train > 50 else 480)
 
 
 GOOD = {"x_train": np.arange(50 * 36, dtype=np.uint8).reshape(50, 6, 6), "y_train": np.arange(50) % 2}
