@@ -22,8 +22,8 @@ SHORT, PLACES = 24, 4
 PASSES = 4e6
 EPOCHS = (40, 240)  # the fewest and the most of them
 STEPS = 1000  # of Adam, before which no network of a few examples has learnt what it can
-# Of the descent's slow phase, whose weights are few, and the most epochs that this may take: with three times as
-# many steps, 32 series of a watch had a held-out one of 8 more right at 64 and at 40 weights, over 5 seeds.
+# Of the descent's slow phase, whose weights are few, and the most epochs that this may take: with three times
+# as many steps, 32 series of a watch had one of 8 held-out ones more right at 64 and at 40 weights (5 seeds).
 SLOW_STEPS, MOST_SLOW = 2000, 480
 PART = 5  # one example of so many is split off for the test, and of what is left for the held-out part
 MOST_TEST, MOST_HELDOUT = 10_000, 5_000
