@@ -92,7 +92,8 @@ def test_a_file_that_cannot_become_c_is_told_why(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(mean_net().SerializeToString())
     assert (
         measured(tmp_path / "a.onnx").why
-        == "it has no `network` in its metadata, so its layers cannot be named"
+        == "it has no `network` in its metadata, so its layers cannot be named; `golf prune` makes such a file of a "
+        "network from elsewhere"
     )
 
 

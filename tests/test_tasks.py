@@ -134,27 +134,31 @@ def test_names_of_classes_that_mean_something_elsewhere_do_no_harm(tmp_path: Pat
 
 
 def test_a_watch_gets_the_smallest_network_that_keeps_what_the_dense_one_has_right(tmp_path: Path) -> None:
-    """BasicMotions through the pipeline, with the settings that `golf new` wrote for one seed: of the descent the
-    smallest network that keeps 95 % of what the dense one has right of the held-out series, as C on a Cortex-M0.
+    """BasicMotions through the pipeline, with the seeds and settings that `golf new` wrote: of the descent the
+    smallest size that keeps, in the mean, 95 % of what the dense networks have right of the held-out series. Its best
+    seed as C on a Cortex-M0.
     """
     folder, said = task(tmp_path, made.motions(), 0.9, "sensors")
     assert said[0].endswith(
         "series of 6 channels and 100 steps, 4 classes (Badminton, Running, Standing, Walking)"
     )
-    recipe = yaml.safe_load((folder / "params.yaml").read_text())["smallest"]["recipe"]
-    epochs = yaml.safe_load((folder / "params.yaml").read_text())["baseline"]["epochs"]
-    sizes = {"enter": recipe["sizes"], "recipe": recipe}
-    made.shrink(folder, baseline={"epochs": epochs}, smallest=sizes, interpret={"networks": ["baseline"]})
+    tree = yaml.safe_load((folder / "params.yaml").read_text())
+    made.shrink(
+        folder, baseline=tree["baseline"], smallest=tree["smallest"], rows=tree["rows"],
+        interpret={"networks": ["baseline"]},
+    )  # fmt: skip
     made.golf(folder, *ALL)
-    dense, *smaller = (
-        run
-        for row in ("baseline", "smallest")
-        for run in read_checkpoint(folder / f"results/models/{row}.safetensors").runs
+    dense, smaller = (
+        read_checkpoint(folder / f"results/models/{row}.safetensors").runs for row in ("baseline", "smallest")
     )
-    right = {run.size: run.heldout_correct or 0 for run in smaller}
-    least = min(size for size in right if size and right[size] >= 0.95 * (dense.heldout_correct or 0))
-    assert (dense.heldout_correct or 0) >= 7 and least <= 40
-    model = f"results/onnx/smallest-{least}-0.onnx"
+    right = [run.heldout_correct or 0 for run in dense]
+    assert len(right) == 3 and min(right) >= 7
+    kept: dict[int, list[tuple[int, int]]] = {}
+    for run in smaller:
+        kept.setdefault(run.size or 0, []).append((run.heldout_correct or 0, -run.seed))
+    least = min(size for size, each in kept.items() if sum(n for n, _ in each) >= 0.95 * sum(right))
+    assert least <= 64
+    model = f"results/onnx/smallest-{least}-{-max(kept[least])[1]}.onnx"
     verdict = made.golf(folder, f"verify {model}", f"c {model} -o net.c")
     assert re.search(r"PASS: \d+ of 40 correct, 36 needed", verdict)
     assert f"{least} numbers that are not zero" in verdict and "Badminton" in (folder / "net.h").read_text()
@@ -228,7 +232,8 @@ def test_the_rules_give_networks_that_fit(shape: tuple[int, int, int], classes: 
             assert made_of.classes == classes
             assert made_of.size < 15_000
         assert chosen.sizes == sorted(set(chosen.sizes), reverse=True)
-        assert chosen.dense_epochs <= 240 and chosen.fast_epochs + chosen.slow_epochs <= 210
+        assert chosen.dense_epochs <= 240 and chosen.fast_epochs <= 50
+        assert chosen.slow_epochs <= (160 if classes > 100 or train > 50 else 480)
 
 
 GOOD = {"x_train": np.arange(50 * 36, dtype=np.uint8).reshape(50, 6, 6), "y_train": np.arange(50) % 2}
@@ -237,7 +242,7 @@ GOOD = {"x_train": np.arange(50 * 36, dtype=np.uint8).reshape(50, 6, 6), "y_trai
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"y_train": np.zeros(50, int)}, "data set mine: it has 1 classes; 2 to 1000 can be told apart"),
+        ({"y_train": np.zeros(50, int)}, "data set mine: it has 1 class; 2 to 1000 can be told apart"),
         ({"x_train": np.full((50, 6, 6), np.nan)}, "an image holds something that is not a finite number (the first is number 0)"),
         ({"x_train": np.zeros((50, 2, 2, 2, 2))}, "data set mine: images of shape (50, 2, 2, 2, 2)"),
         ({"y_train": np.arange(49)}, "data set mine: labels of shape (49,) and type int64 for 50 images"),
@@ -247,6 +252,7 @@ GOOD = {"x_train": np.arange(50 * 36, dtype=np.uint8).reshape(50, 6, 6), "y_trai
         ({"y_train": np.where(np.arange(50) % 2, np.nan, 1)}, "labels of shape (50,) and type float64"),
         ({"y_train": np.arange(50) / 2}, "labels of shape (50,) and type float64"),
         ({"y_train": np.arange(50)}, "50 examples of 50 classes are too few to train on, once 8 are held out"),
+        ({"y_train": np.array([{}] * 50)}, "it has arrays of Python objects; make numbers or texts of them"),
         ({"x_test": GOOD["x_train"]}, "mine.npz holds x_train, y_train, x_test of"),
     ],
 )  # fmt: skip
@@ -260,6 +266,40 @@ def test_wrong_data_are_one_line_and_leave_nothing(
     said = capsys.readouterr().err
     assert said.startswith("golf new: ") and why in said and said.count("\n") == 1
     assert not Path("mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "doubt"),
+    [
+        ((100, 6), float, "are the two the other way round? arrays of series are [n, channels, length]"),
+        ((16, 16, 4), np.uint8, "are the channels the last axis? of 3 it is seen; else use x.transpose(0, 3, 1, 2)"),
+        ((6, 100), np.uint8, "are they series, [n, channels, length]? then say --kind series"),
+    ],
+)  # fmt: skip
+def test_what_may_be_meant_otherwise_is_asked(
+    tmp_path: Path, rng: np.random.Generator, shape: tuple[int, ...], dtype: type, doubt: str
+) -> None:
+    arrays = {"x_train": rng.integers(0, 250, (50, *shape)).astype(dtype), "y_train": np.arange(50) % 2}
+    assert doubt in task(tmp_path, arrays, 0.9)[1]
+
+
+def test_an_answer_that_is_always_the_same_does_not_reach_the_goal_unsaid(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    arrays = {"x_train": rng.integers(0, 250, (100, 8, 8), np.uint8), "y_train": np.arange(100) >= 97}
+    said = task(tmp_path, arrays, 0.8)[1]
+    assert any(
+        re.match(r"who always answers 0 has \d+ of 20 test images right: a higher", line) for line in said
+    )
+
+
+def test_numbers_that_are_all_small_have_a_range_of_their_own(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    arrays = {"x_train": rng.uniform(0, 1e-6, (50, 6, 100)), "y_train": np.arange(50) % 2}
+    np.savez(tmp_path / "small.npz", **arrays)
+    found = given(str(tmp_path / "small.npz"))
+    assert max(found.high) < 2e-6 and len(np.unique(found.train.pixels)) == 256
 
 
 def test_a_wrong_name_or_share_is_one_line(tmp_path: Path) -> None:
@@ -392,6 +432,7 @@ def test_images_of_truth_values_are_black_and_white(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        ("," + WIDE.replace("\n", "\n1,").removesuffix("1,"), "has no name, as an index of pandas"),
         (WIDE.replace("label", "kind"), "needs a header with a column `label`"),
         (WIDE.replace("up,1,", "up,one,"), "the column 'a' of .* holds something that is not a number"),
         (WIDE.replace("up,1,", ",1,"), "line 3 of .* has no label"),

@@ -22,6 +22,7 @@ __all__ = ["Raw", "loaded"]
 PIECE = 1 << 24  # bytes of numbers that are looked at at once
 LAST = (1, 3)  # channels that may stand last
 MOST = 1e30  # a number that is as good as infinite: the squares of more would be
+LARGE = 0.5  # what numbers from 0 to 1 reach; smaller ones have a range of their own
 SPREADS = 5.0  # standard deviations that a channel of a series is cut off at
 Array = NDArray[Any]
 Kind = Literal["images", "series"]
@@ -64,10 +65,11 @@ def loaded(
     images: [n, height, width], [n, channels, height, width] or [n, height, width, channels]; series are
     [n, length] or [n, channels, length]. Three dimensions of other numbers than uint8 are series where one
     of the last two is more than twice the other, unless `kind` says it. uint8, and whole numbers that fit
-    into it, stay as they are; numbers from 0 to 1 become the nearest of 256 levels; others become levels
-    between the least and the greatest of the first part, or, of each channel of a series, between five
-    standard deviations below and above the mean at the most. labels: [n] or [n, 1], whole numbers or texts.
-    names: those of the classes, where the source has them. Raises GolfError in one line for anything else.
+    into it, stay as they are; numbers from 0 to 1, if some are 0.5 or more, become the nearest of 256
+    levels; others become levels between the least and the greatest of the first part, or, of each channel
+    of a series, between five standard deviations below and above the mean at the most. labels: [n] or
+    [n, 1], whole numbers or texts. names: those of the classes, where the source has them. Raises GolfError
+    in one line for anything else.
     """
     for raw, own in zip(images, labels, strict=True):
         if len(own) != raw.shape[0] if raw.shape and own.ndim else True:
@@ -88,7 +90,8 @@ def loaded(
             raise GolfError(f"data set {name}: no training image has the label {unknown[0]} of a test image")
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise GolfError(
-            f"data set {name}: it has {len(classes)} classes; 2 to {MOST_CLASSES} can be told apart"
+            f"data set {name}: it has {len(classes)} class{'es' * (len(classes) > 1)}; 2 to {MOST_CLASSES} "
+            "can be told apart"
         )
     told = _names([str(label) for label in classes])
     if names and classes.dtype.kind in "iu" and classes[0] >= 0 and classes[-1] < len(names):
@@ -215,7 +218,8 @@ class _Arranged:
             squares += (wide * wide).sum((0, 2, 3))
         if whole and low.min() >= 0 and high.max() <= 255:
             return [0.0] * channels, [255.0] * channels
-        if low.min() >= 0 and high.max() <= 1:
+        ends = high if self.shape[1] == 1 else high.max(keepdims=True)
+        if low.min() >= 0 and high.max() <= 1 and ends.min() >= LARGE:  # else few of the levels would be used
             return [0.0] * channels, [1.0] * channels
         if self.shape[1] > 1:  # all channels of an image have one scale
             low[:], high[:] = low.min(), high.max()

@@ -11,7 +11,7 @@ from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.config.dataset import Dataset
 from neural_golf.data import FACTS, Split, facts, read
-from neural_golf.data.loaders import LOADERS
+from neural_golf.data.loaders import load
 from neural_golf.data.stage import read_whole, split
 
 __all__ = ["Given", "given"]
@@ -45,7 +45,7 @@ def given(source: str) -> Given:
     kind = "folder" if path.is_dir() else path.suffix.lower().removeprefix(".")
     if source and (path.exists() or kind in ("npz", "csv")):
         dataset = Dataset.model_validate({kind if kind in ("folder", "csv") else "npz": source})
-        whole = LOADERS[dataset.source](source, dataset)
+        whole = load(source, dataset)
         classes = whole.classes
         held, seed = min(MOST, len(whole.train) // SHARE), 0
     else:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import math
+import re
 import shutil
 import socket
 import zipfile
@@ -29,7 +30,7 @@ from neural_golf.data import FOLDER, Loaded, Split, at_home
 from neural_golf.data.arrays import Raw, in_pieces, loaded
 from neural_golf.data.series import from_csv
 
-__all__ = ["LOADERS", "enlarged"]
+__all__ = ["LOADERS", "enlarged", "load"]
 
 SILENT_SECONDS = 30.0  # a place that says nothing for so long is given up
 
@@ -169,6 +170,8 @@ def _readable(key: str, path: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         told = " ".join(str(error).split())
+        if "allow_pickle" in told:
+            told = "it has arrays of Python objects; make numbers or texts of them, as by array.astype(str)"
         raise GolfError(f"{key}: {path} cannot be read: {told}") from None
 
 
@@ -220,7 +223,10 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
     for part in (root / "train", root / "test") if both else (root,):
         files = [f for f in sorted(part.glob("[!.]*/[!.]*")) if f.is_file() and f.name not in LEFT_BEHIND]
         if not files:
-            raise GolfError(f"{part} has no images in folders named as their classes")
+            raise GolfError(
+                f"{part} has no images in folders named as their classes; images belong into {root}/CLASS, "
+                f"or into {root}/train/CLASS and {root}/test/CLASS"
+            )
         pixels: NDArray[np.uint8] | None = None
         for k, file in enumerate(files):
             try:
@@ -288,3 +294,12 @@ LOADERS: dict[str, Callable[[str, Dataset], Loaded]] = {
     "folder": from_folder,
     "bundled": bundled_digits,
 }
+
+
+def load(name: str, dataset: Dataset) -> Loaded:
+    """A data set that is in no table: an error names the file, and no key of params.yaml."""
+    try:
+        return LOADERS[dataset.source](name, dataset)
+    except GolfError as error:
+        told = re.sub(rf"^params\.yaml: (datasets\.{re.escape(name)}\.\w+: )?", "", str(error))
+        raise GolfError(told) from None

@@ -37,7 +37,16 @@ def from_csv(name: str, dataset: Dataset) -> Loaded:
         raise GolfError(f"{key}: {path} cannot be read: {' '.join(str(error).split())}") from None
     columns = [column for column in table.columns if column not in (LABEL, EXAMPLE, TIME, PART)]
     if LABEL not in table.columns or not columns or not len(table):
-        raise GolfError(f"{key}: {path} needs a header with a column `label`, other columns, and lines")
+        have = ", ".join(map(str, table.columns[:8]))
+        raise GolfError(
+            f"{key}: {path} needs a header with a column `label`, other columns, and lines; it has "
+            f"{len(table)} lines of {have}"
+        )
+    if str(table.columns[0]).startswith("Unnamed"):
+        raise GolfError(
+            f"{key}: the first column of {path} has no name, as an index of pandas: take it out, or write "
+            "the table with index=False"
+        )
     texts = [column for column in columns if not pd.api.types.is_numeric_dtype(table[column])]
     if texts:
         raise GolfError(f"{key}: the column {texts[0]!r} of {path} holds something that is not a number")

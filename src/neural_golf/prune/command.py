@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from neural_golf.results.export import of_classes
 __all__ = ["run_prune"]
 
 Vector = NDArray[np.float32]
+FEW = 100  # images, below which what comes out is told to be doubtful
 AGREE = 0.995  # of the images: what the engine and onnxruntime must answer alike
 
 
@@ -48,12 +50,20 @@ def run_prune(args: argparse.Namespace) -> int:
     """Run `golf prune`; returns 0. Raises GolfError in one line for what cannot be pruned."""
     if not 0 < args.keep < 1:
         raise GolfError(f"--keep {args.keep:g} should be a share between 0 and 1, such as 0.98")
+    if args.seed < 0:
+        raise GolfError(f"--seed {args.seed} should be 0 or more")
     if args.output.suffix != ".onnx":
-        raise GolfError(f"{args.output} should end in .onnx")
+        raise GolfError(f"-o {args.output} should end in .onnx")
+    if args.output.resolve() == args.file.resolve():
+        raise GolfError(f"-o {args.output} is the network itself, which would be lost; choose another name")
+    if args.output.is_dir():
+        raise GolfError(f"-o {args.output} is a folder; choose another name")
     name = str(args.file)
     model, parts = load_model(args.file), given(args.data)
     runtime, right, of = found(model, parts, name)
     print(f"{name}: pixels {runtime.feed.name}, {right} of {of} training images right", flush=True)
+    for few in _few(args, parts):
+        print(few, flush=True)
     made = _made(args, _read(args, runtime, parts), runtime, parts)
     # What is told of the file is what onnxruntime makes of it, as anybody would run it.
     file = Runtime(
@@ -72,6 +82,20 @@ def run_prune(args: argparse.Namespace) -> int:
     print(f"{args.output}: {report.nonzero:,} of {report.size:,} {made.counted} are left, {report.told}")
     print(f"it wants pixels {made.feed.name} as [batch, {shape}]; see also {', '.join(map(str, paths))}")
     return 0
+
+
+def _few(args: argparse.Namespace, parts: Given) -> Iterator[str]:
+    """What is to be said where there are too few images to believe what comes out."""
+    if len(parts.heldout) < FEW:
+        yield (
+            f"{parts.name}: only {len(parts.heldout)} held-out images decide about every zero, so expect "
+            "clearly less on others"
+        )
+    if args.retrain and len(parts.train) < FEW:
+        yield (
+            f"{parts.name}: {len(parts.train)} training images are few for --retrain: it seldom leaves fewer "
+            "weights than zeroing"
+        )
 
 
 def _read(args: argparse.Namespace, runtime: Runtime, parts: Given) -> Foreign | None:

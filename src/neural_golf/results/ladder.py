@@ -147,7 +147,7 @@ def full_table(rows: Sequence[LadderRow], device: DeviceTable | None = None) -> 
     it needs on a microcontroller, where some of them have been measured.
     """
     device = device or DeviceTable()
-    measured = device.knows(row.sha256 for row in rows)
+    measured, blog = device.knows(row.sha256 for row in rows), any(row.blog for row in rows)
     chosen = {"": "", "test": "**test** (blog's protocol)", "heldout": "held-out"}
     return _markdown(
         [
@@ -164,7 +164,7 @@ def full_table(rows: Sequence[LadderRow], device: DeviceTable | None = None) -> 
                 "p": shown_p(row.p),
                 "held": "yes" if row.holds else "",
                 **(device.cells(row.sha256) if measured else {}),
-                "the blog": _blog(row.blog),
+                **({"the blog": _blog(row.blog)} if blog else {}),
             }
             for row in rows
         ],
