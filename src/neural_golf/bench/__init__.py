@@ -29,7 +29,7 @@ __all__ = ["line", "main", "multiply_adds", "table"]
 def main(train: Path, out: Path, *, quick: bool = False) -> dict[str, Any]:
     """Measure everything, write `out` (JSON) and return it: `table` and `line` show it.
 
-    `train` is a safetensors file with "images" uint8 [N, 1, 28, 28] and "labels" [N]. No other images are needed.
+    `train` is a safetensors file with "images" uint8 [N, 1, 28, 28] and "labels" [N], all that is needed.
     `quick` times fewer and smaller things and leaves out torch.compile, so that minutes become seconds.
     Raises GolfError where the compiled core or a file is missing, and where a peer computes something else.
     """
