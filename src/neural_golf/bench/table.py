@@ -12,18 +12,14 @@ __all__ = ["line", "table"]
 
 def line(record: Mapping[str, Any]) -> str:
     """One sentence: the engine beside the strongest peer of each task."""
-    one = [task["1"] for task in record["training"]]
-    names = [_strongest(task["seconds"]) for task in one]
     factors = " and ".join(
-        f"{_x(task['seconds'][name] / task['seconds']['engine'])} as fast as {PEERS[name].title} at batch "
-        f"{task['batch']}"
-        for task, name in zip(one, names, strict=True)
+        f"{_factor(task['1'])} times (batch {task['1']['batch']}, {_title(_strongest(task['1']['seconds']))})"
+        for task in record["training"]
     )
-    seconds = record["evaluation"]["1"]["seconds"]
-    name = _strongest(seconds)
+    judged = record["evaluation"]["1"]
     return (
-        f"On one thread the engine trains {factors}, which are the strongest peers that were measured, and "
-        f"it evaluates {_x(seconds[name] / seconds['engine'])} as fast as {_title(name)}.\n"
+        f"On one thread it trains {factors} as fast as the strongest peers that were measured, and it evaluates "
+        f"{_factor(judged)} times ({_title(_strongest(judged['seconds']))}) as fast.\n"
     )
 
 
@@ -44,7 +40,7 @@ def table(record: Mapping[str, Any]) -> str:
     lines += [
         f"{machine['processor']}, {machine['instructions']}, {', '.join(told)}. One thread unless said: CPU "
         "seconds; several threads: seconds on the wall. Each is the median of runs in turns. Of an epoch a "
-        f"peer does {', '.join(str(_steps(t)) for t in one)} steps, which are scaled up. {_missing(record)}",
+        f"peer does {' and '.join(str(_steps(t)) for t in one)} steps, which are scaled up. {_missing(record)}",
         "",
         f"Training does {one[0]['multiply_adds_per_second'] / 1e9:.1f} billion multiply-adds per second at "
         f"batch {one[0]['batch']}; the core's measured peak is {peak / 1e9:.1f}: {shares}. A study as the "
@@ -79,7 +75,7 @@ def _trained(training: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [name for name in PEERS if any(name in t["seconds"] for t, _ in columns)]
     cells = [[_cells(t["seconds"], name) for t, _ in columns] for name in names]
     return [
-        f"| training epoch of {columns[0][0]['images']:,} images | {' | | '.join(heads)} | |",
+        f"| training epoch of {columns[0][0]['images']:,} images | {' | × | '.join(heads)} | × |",
         "|---|" + "---:|" * 2 * len(columns),
         *(f"| {PEERS[name].title} | {' | '.join(row)} |" for name, row in zip(names, cells, strict=True)),
     ]
@@ -89,7 +85,7 @@ def _evaluated(evaluation: Mapping[str, Any]) -> list[str]:
     heads = ["one thread" if k == "1" else f"{k} threads" for k in evaluation]
     names = list(evaluation["1"]["seconds"])
     return [
-        f"| evaluating {evaluation['1']['images']:,} images | {' | | '.join(heads)} | |",
+        f"| evaluating {evaluation['1']['images']:,} images | {' | × | '.join(heads)} | × |",
         "|---|" + "---:|" * 2 * len(heads),
         *(f"| {_title(name)} | {' | '.join(_cells(t['seconds'], name) for t in evaluation.values())} |"
           for name in names),
@@ -106,12 +102,12 @@ def _zeroed(zeroing: Mapping[str, Any]) -> list[str]:
         "loop": f"the blog's loop in PyTorch, {zeroing['loop_candidates_timed']} of the weights, scaled up",
     }
     return [
-        f"| zeroing {zeroing['candidates']} weights one by one against {zeroing['images']:,} images | | |",
+        f"| zeroing {zeroing['candidates']} weights one by one against {zeroing['images']:,} images | | × |",
         "|---|---:|---:|",
         *(f"| {title} | {_cells(seconds, name)} |" for name, title in rows.items()),
         "",
-        f"Of the factor between the blog's loop and the engine, {_x(zeroing['algorithm_times_faster'])} "
-        f"is the algorithm and {_x(zeroing['implementation_times_faster'])} its implementation.",
+        f"Of the factor between the blog's loop and the engine, {zeroing['algorithm_times_faster']:.3g} is the "
+        f"algorithm and {zeroing['implementation_times_faster']:.3g} is its implementation.",
     ]
 
 
@@ -123,13 +119,19 @@ def _cells(seconds: Mapping[str, float], name: str) -> str:
     return f"{_s(seconds[name])} | {factor}"
 
 
+def _factor(task: Mapping[str, Any]) -> str:
+    """How many times as many seconds the strongest peer needs."""
+    seconds = task["seconds"]
+    return f"{seconds[_strongest(seconds)] / seconds['engine']:.3g}"
+
+
 def _strongest(seconds: Mapping[str, float]) -> str:
     return min((name for name in seconds if name != "engine"), key=lambda name: seconds[name])
 
 
 def _title(name: str) -> str:
     peer, _, batch = name.partition(" ")
-    return PEERS[peer].title + (f" in batches of {int(batch):,}" if batch else "")
+    return PEERS[peer].title + (f", in batches of {int(batch):,}" if batch else "")
 
 
 def _steps(task: Mapping[str, Any]) -> int:
@@ -146,7 +148,3 @@ def _missing(record: Mapping[str, Any]) -> str:
 
 def _s(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:,.0f} s"
-
-
-def _x(factor: float) -> str:
-    return f"{factor:.3g} times"
