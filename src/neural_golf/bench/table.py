@@ -18,8 +18,8 @@ def line(record: Mapping[str, Any]) -> str:
     )
     judged = record["evaluation"]["1"]
     return (
-        f"On one thread it trains {factors} as fast as the strongest peers that were measured, and it evaluates "
-        f"{_factor(judged)} times ({_title(_strongest(judged['seconds']))}) as fast.\n"
+        f"On one thread it trains {factors} as fast as the strongest peers that were measured, and it "
+        f"evaluates {_factor(judged)} times ({_title(_strongest(judged['seconds']))}) as fast.\n"
     )
 
 
@@ -40,7 +40,7 @@ def table(record: Mapping[str, Any]) -> str:
     lines += [
         f"{machine['processor']}, {machine['instructions']}, {', '.join(told)}. One thread unless said: CPU "
         "seconds; several threads: seconds on the wall. Each is the median of runs in turns. Of an epoch a "
-        f"peer does {' and '.join(str(_steps(t)) for t in one)} steps, which are scaled up. {_missing(record)}",
+        f"peer does {' and '.join(str(_steps(t)) for t in one)} steps, scaled up. {_missing(record)}",
         "",
         f"Training does {one[0]['multiply_adds_per_second'] / 1e9:.1f} billion multiply-adds per second at "
         f"batch {one[0]['batch']}; the core's measured peak is {peak / 1e9:.1f}: {shares}. A study as the "
@@ -75,7 +75,7 @@ def _trained(training: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [name for name in PEERS if any(name in t["seconds"] for t, _ in columns)]
     cells = [[_cells(t["seconds"], name) for t, _ in columns] for name in names]
     return [
-        f"| training epoch of {columns[0][0]['images']:,} images | {' | × | '.join(heads)} | × |",
+        f"| training epoch of {columns[0][0]['images']:,} images | {' | slower | '.join(heads)} | slower |",
         "|---|" + "---:|" * 2 * len(columns),
         *(f"| {PEERS[name].title} | {' | '.join(row)} |" for name, row in zip(names, cells, strict=True)),
     ]
@@ -85,7 +85,7 @@ def _evaluated(evaluation: Mapping[str, Any]) -> list[str]:
     heads = ["one thread" if k == "1" else f"{k} threads" for k in evaluation]
     names = list(evaluation["1"]["seconds"])
     return [
-        f"| evaluating {evaluation['1']['images']:,} images | {' | × | '.join(heads)} | × |",
+        f"| evaluating {evaluation['1']['images']:,} images | {' | slower | '.join(heads)} | slower |",
         "|---|" + "---:|" * 2 * len(heads),
         *(f"| {_title(name)} | {' | '.join(_cells(t['seconds'], name) for t in evaluation.values())} |"
           for name in names),
@@ -102,12 +102,12 @@ def _zeroed(zeroing: Mapping[str, Any]) -> list[str]:
         "loop": f"the blog's loop in PyTorch, {zeroing['loop_candidates_timed']} of the weights, scaled up",
     }
     return [
-        f"| zeroing {zeroing['candidates']} weights one by one against {zeroing['images']:,} images | | × |",
+        f"| zeroing {zeroing['candidates']} weights one by one against {zeroing['images']:,} images | | slower |",
         "|---|---:|---:|",
         *(f"| {title} | {_cells(seconds, name)} |" for name, title in rows.items()),
         "",
-        f"Of the factor between the blog's loop and the engine, {zeroing['algorithm_times_faster']:.3g} is the "
-        f"algorithm and {zeroing['implementation_times_faster']:.3g} is its implementation.",
+        f"Of the factor between the blog's loop and the engine, {zeroing['algorithm_times_faster']:.3g} is "
+        f"the algorithm and {zeroing['implementation_times_faster']:.3g} is its implementation.",
     ]
 
 
