@@ -102,7 +102,7 @@ def _zeroed(zeroing: Mapping[str, Any]) -> list[str]:
         "loop": f"the blog's loop in PyTorch, {zeroing['loop_candidates_timed']} of the weights, scaled up",
     }
     return [
-        f"| zeroing {zeroing['candidates']} weights one by one against {zeroing['images']:,} images | | slower |",
+        f"| zeroing {zeroing['candidates']} weights one by one on {zeroing['images']:,} images | | slower |",
         "|---|---:|---:|",
         *(f"| {title} | {_cells(seconds, name)} |" for name, title in rows.items()),
         "",
