@@ -50,8 +50,9 @@ lint: $(READY)
 	ruff format --check .
 	mypy
 
-# Measures on this machine, and writes results/bench.json and the table in docs/engine.md.
+# Measures on this machine, and writes results/bench.json, the table in docs/engine.md and the line in README.md.
 bench: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench.lock
 	golf bench
 
 # The engine's tests under AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -107,4 +108,5 @@ COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --n
   --custom-compile-command "make lock"
 lock:
 	$(COMPILE) pyproject.toml --extra train --extra torch --extra dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra bench -c requirements.lock -o bench.lock
 	$(COMPILE) --group files --no-deps -o tests/files.lock

@@ -133,6 +133,30 @@ def test_results_come_in_the_order_of_the_pieces(here: Path) -> None:
     assert longwork.in_parallel(range(5), work, workers=3) == [0, 1, 4, 9, 16]
 
 
+def test_the_first_error_ends_what_the_others_wait_for(here: Path) -> None:
+    ended = threading.Event()
+
+    def work(number: int) -> bool:
+        if number == 1:
+            raise ValueError
+        return ended.wait(30)
+
+    begin = time.monotonic()
+    with pytest.raises(ValueError):
+        longwork.in_parallel(range(2), work, workers=2, stop=ended.set)
+    assert ended.is_set() and time.monotonic() - begin < 10
+
+
+def test_what_is_forgotten_is_computed_again(here: Path) -> None:
+    named = longwork.folders("tuned")
+    assert named(seed=0) == longwork.folder("tuned", seed=0) != named(seed=1)
+    calls = []
+    for _ in range(2):
+        longwork.finished(named(seed=0), lambda _: ({}, {"n": calls.append(1)}))
+        longwork.forget(named(seed=0))
+    assert len(calls) == 2
+
+
 def test_the_first_error_stops_the_others_where_they_next_speak(here: Path) -> None:
     stopped: list[int] = []
 

@@ -190,7 +190,7 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     _add_prune_arguments(
         add("prune", "set weights of anyone's trained network to zero, as far as its accuracy allows", _prune)
     )
-    add("bench", "measure the engine beside PyTorch", _bench).add_argument(
+    add("bench", "measure the engine beside PyTorch, JAX and onnxruntime", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
     stage = add("stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage)
@@ -346,10 +346,12 @@ def _bench(options: argparse.Namespace) -> int:
     quick = options.quick
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch, "bench.json") if quick else Path("results/bench.json")
-        table = bench.main(Path("data/train.safetensors"), Path("data/test.safetensors"), out, quick=quick)
+        record = bench.main(Path("data/train.safetensors"), out, quick=quick)
+    table = bench.table(record)
     if not quick:
         write_bytes(Path("results/bench.md"), table.encode())
         update_marked(Path("docs/engine.md"), "bench", table)
+        update_marked(Path("README.md"), "bench", bench.line(record))
     print(table)
     return 0
 

@@ -34,6 +34,8 @@ __all__ = [
     "cores",
     "finished",
     "folder",
+    "folders",
+    "forget",
     "in_parallel",
     "keep",
     "kept",
@@ -53,6 +55,7 @@ R = TypeVar("R")
 
 Piece = tuple[dict[str, NDArray[Any]], dict[str, Any]]  # arrays, and a record that is JSON
 
+_FINISHED = "finished.safetensors"
 TIMINGS = Path("results/timings.csv")
 
 _stop = threading.Event()
@@ -74,10 +77,21 @@ def folder(stage: str, **depends: Any) -> Path:
     The stage's rooms, as dvc.yaml lists them, are part of it (the whole package where it lists none),
     so changed code never goes on from old state.
     """
-    digest = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode())
+    return folders(stage)(**depends)
+
+
+def folders(stage: str) -> Callable[..., Path]:
+    """`folder` for many pieces of a stage, whose rooms are read once."""
+    rooms = hashlib.sha256()
     for path in _modules(stage):
-        digest.update(path.as_posix().encode() + path.read_bytes())
-    return Path(".golf") / stage / digest.hexdigest()[:16]
+        rooms.update(path.as_posix().encode() + path.read_bytes())
+
+    def named(**depends: Any) -> Path:
+        digest = rooms.copy()
+        digest.update(json.dumps(depends, sort_keys=True, default=str).encode())
+        return Path(".golf") / stage / digest.hexdigest()[:16]
+
+    return named
 
 
 def _modules(stage: str) -> list[Path]:
@@ -96,7 +110,7 @@ def finished(state: Path, compute: Callable[[Path], Piece], timed: bool = True) 
     `compute` gets the folder, where it may keep state of its own to go on from. Its seconds are noted where
     `timed`: not for commands that people use outside the project.
     """
-    path = state / "finished.safetensors"
+    path = state / _FINISHED
     with alone(state / "lock", f"the piece {state.name} of {state.parent.name}"):
         found = kept(path)
         if found is None:
@@ -110,6 +124,11 @@ def finished(state: Path, compute: Callable[[Path], Piece], timed: bool = True) 
         raise GolfError(f"{path} is not as it was written: the disk has a fault")
     tensors, metadata = found
     return tensors, json.loads(metadata["record"])
+
+
+def forget(state: Path) -> None:
+    """Let the next run compute a piece again that `finished` has kept."""
+    (state / _FINISHED).unlink(missing_ok=True)
 
 
 def keep(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -194,11 +213,17 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def in_parallel(pieces: Sequence[T], work: Callable[[T], R], workers: int | None = None) -> list[R]:
+def in_parallel(
+    pieces: Sequence[T],
+    work: Callable[[T], R],
+    workers: int | None = None,
+    stop: Callable[[], object] = lambda: None,
+) -> list[R]:
     """`work` on every piece, one thread per core; results in the order of the pieces.
 
-    Threads are enough: the engine computes outside Python's global lock. The first error stops the
-    others at their next `say`. Ctrl-C stops all of them, with their state on disk.
+    Threads are enough: the engine computes outside Python's global lock, and the referee in child processes.
+    The first error stops the others at their next `say`. Ctrl-C stops all of them, with their state on disk.
+    `stop` is called then, and may end what a piece waits for.
     """
     _stop.clear()
     with ThreadPoolExecutor(max(1, workers or cores())) as pool:
@@ -211,6 +236,7 @@ def in_parallel(pieces: Sequence[T], work: Callable[[T], R], workers: int | None
                     future.result()
         except BaseException:
             _stop.set()
+            stop()
             pool.shutdown(cancel_futures=True)
             raise
     return [future.result() for future in futures]

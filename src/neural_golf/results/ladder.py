@@ -304,11 +304,15 @@ def _blog(blog: Blog | None) -> str:
 
 
 def update_marked(path: Path, block: str, content: str) -> None:
-    """Put a generated text between a document's markers of that block. Raises GolfError without markers."""
+    """Put a generated text between a document's markers of that block: into lines of its own, or into the
+    line that has both. Raises GolfError without markers.
+    """
     text = path.read_text(encoding="utf-8")
     begin, end = f"<!-- {block}: written by `golf {block}` -->", f"<!-- end of {block} -->"
-    pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
+    pattern = re.compile(f"({re.escape(begin)})(\n?).*?({re.escape(end)})", re.DOTALL)
     if not pattern.search(text):
         raise GolfError(f"{path} has no place for it: {begin} … {end}")
-    made = pattern.sub(lambda found: f"{found[1]}\n{content.strip()}\n\n{found[2]}", text)
+    made = pattern.sub(
+        lambda found: f"{found[1]}{found[2] * 2}{content.strip()}{found[2] * 2}{found[3]}", text
+    )
     write_bytes(path, made.encode())
