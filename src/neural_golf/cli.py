@@ -196,6 +196,9 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     stage = add("stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage)
     stage.add_argument("name")
     stage.add_argument("--force", action="store_true", help="run its command though nothing has changed")
+    piece = add("piece", "compute independent pieces of a stage, or list them", _piece)
+    piece.add_argument("name", metavar="STAGE")
+    piece.add_argument("keys", metavar="KEY", nargs="*", help="as the list names them")
     for name, text in _rows_and_workspaces():
         if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
             add(name, text, _row_or_workspace)
@@ -290,6 +293,30 @@ def _row_or_workspace(options: argparse.Namespace) -> int:
     if row is None:
         return _workspace(options.command)
     _timed(options.command, MAKERS[row.by], settings, options.command)
+    return 0
+
+
+def _piece(options: argparse.Namespace) -> int:
+    from neural_golf import config
+    from neural_golf.base.longwork import in_parallel
+    from neural_golf.config.pieces import waves, what
+
+    settings, stage = config.load(), options.name
+    listed = [key for wave in waves(settings, stage) for key in wave]
+    if not listed:
+        raise GolfError(f"{stage} has no pieces: `golf {stage}` is one piece of work")
+    for key in options.keys:
+        if key not in listed:
+            raise GolfError(f"{stage} has no piece {key}; `golf piece {stage}` lists them")
+    if not options.keys:
+        for key in listed:
+            print(f"{key:<{max(map(len, listed))}}  {what(settings, stage, key)}")
+        return 0
+    row = settings.rows.get(stage)
+    module = importlib.import_module(f"neural_golf.{MAKERS[row.by] if row else STAGES[stage][0]}")
+    pieces = module.pieces(settings, *([stage] if row else []))
+    # One that is missing has been told of: its network is below what is asked for, so that it is not zeroed.
+    in_parallel([pieces[key] for key in options.keys if key in pieces], lambda work: work())
     return 0
 
 

@@ -43,10 +43,11 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.state = state
-        self._journal: Any = _Journal()  # what Optuna asks of a backend, and not of its class
+        self._journal = _Journal()
+        backend: Any = self._journal  # it has what Optuna asks of a backend, and not its class
         self.optuna: optuna.Study = optuna.create_study(
             study_name=state.parent.name,
-            storage=optuna.storages.JournalStorage(self._journal),
+            storage=optuna.storages.JournalStorage(backend),
             directions=list(directions),
             pruner=pruner,
         )
@@ -58,8 +59,11 @@ class Study:
         sampler: Callable[[int], optuna.samplers.BaseSampler],
         suggest: Callable[[optuna.Trial], object],
         evaluate: Callable[[optuna.Trial, Report], Sequence[float] | None],
+        only: int | None = None,
     ) -> None:
         """Rounds of `parallel` trials, until `trials` are finished.
+
+        With `only`, the number of a trial, its round is the last one, and of that only this trial.
 
         sampler: makes the one of a round from the number of trials that are finished by then. suggest: asks
         a trial for all its settings. evaluate: its values, or None where it was stopped early; where it
@@ -74,6 +78,9 @@ class Study:
                 trial = self.optuna.ask()
                 suggest(trial)
                 batch.append(trial)
+            if only is not None and only <= batch[-1].number:
+                self._result(next(trial for trial in batch if trial.number == only), evaluate)
+                return
             results = longwork.in_parallel(
                 batch, lambda trial: self._result(trial, evaluate), workers=min(len(batch), longwork.cores())
             )

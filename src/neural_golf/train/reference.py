@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +25,25 @@ from neural_golf.net.checkpoint import Run
 from neural_golf.net.kind import Layer
 from neural_golf.net.parameters import fold_normalisation, initialise
 from neural_golf.net.spec import Network
-from neural_golf.train.stage import Trained, save
+from neural_golf.train.stage import save
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Example", "run"]
+__all__ = ["Example", "pieces", "run"]
 
 Vector = NDArray[np.float32]
 
 
 def run(config: Config, row: str) -> None:
     """Train the row's network once per seed; a killed seed goes on after its last whole epoch."""
+    section: Reference = config.settings(row)
+    network = data.network(section.network)
+    save(row, network, longwork.computed(pieces(config, row)), section.model_dump(exclude={"network"}))
+
+
+def pieces(config: Config, row: str) -> longwork.Pieces:
+    """The row's trainings, as those of `train.stage`."""
     import torch
 
     section: Reference = config.settings(row)
@@ -47,7 +55,7 @@ def run(config: Config, row: str) -> None:
     images, held = (_tensor(part.pixels, facts.mean, facts.std) for part in (train, heldout))
     targets = torch.from_numpy(train.labels.astype(np.int64))
 
-    def one(seed: int) -> Trained:
+    def one(seed: int) -> longwork.Piece:
         def compute(state: Path) -> longwork.Piece:
             example = Example(network, section, seed, len(train))
             path = state / "epoch.safetensors"
@@ -66,11 +74,9 @@ def run(config: Config, row: str) -> None:
             return {"parameters": vector}, {"run": asdict(record), "curve": curve}
 
         key = longwork.folder(row, section=section.model_dump(), seed=seed, data=facts.digest)
-        tensors, found = longwork.finished(key, compute)
-        return tensors["parameters"], Run(**found["run"]), found["curve"]
+        return longwork.finished(key, compute)
 
-    results = longwork.in_parallel(config.rows[row].seeds, one)
-    save(row, network, results, section.model_dump(exclude={"network"}), len(heldout))
+    return {f"seed-{seed}": partial(one, seed) for seed in config.rows[row].seeds}
 
 
 class Example:

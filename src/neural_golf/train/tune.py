@@ -6,7 +6,8 @@ on images taken out of the training part, so that the held-out part has chosen n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from neural_golf.base.errors import GolfError, NoResult
 from neural_golf.base.files import write_csv, write_json
 from neural_golf.base.study import Report, Study
 from neural_golf.config import Config
+from neural_golf.config.pieces import waves
 from neural_golf.config.sections import Tune
 from neural_golf.engine import engine
 from neural_golf.train.fit import Settings, Vector, fit
@@ -25,11 +27,40 @@ from neural_golf.train.fit import Settings, Vector, fit
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["run"]
+__all__ = ["pieces", "run"]
 
 
 def run(config: Config) -> None:
     """Go on with the study until it has `tune.trials` finished trials; write its table."""
+    study, parts = begun(config)
+    search(study, section := config.needed("tune"), *parts)
+    report(study, final(study, section, *parts))
+
+
+def pieces(config: Config) -> longwork.Pieces:
+    """The study's trials, each of which computes what it learns from where that is not there; then its
+    finalists.
+    """
+    section: Tune = config.needed("tune")
+
+    def trial(number: int) -> longwork.Piece:
+        study, parts = begun(config)
+        search(study, section, *parts, only=number)
+        return {}, {}
+
+    def finalist(key: str) -> longwork.Piece:
+        study, parts = begun(config)
+        search(study, section, *parts)
+        works = finalists(study, section, *parts)
+        return works[key]() if key in works else ({}, {})  # so few trials ran to their end
+
+    *rounds, last = waves(config, "tune")
+    trials = {key: partial(trial, int(key.removeprefix("trial-"))) for keys in rounds for key in keys}
+    return trials | {key: partial(finalist, key) for key in last}
+
+
+def begun(config: Config) -> tuple[Study, tuple[data.Split, data.Split]]:
+    """The study, and the images to train on and those that judge."""
     import optuna
 
     section = config.needed("tune")
@@ -43,13 +74,13 @@ def run(config: Config) -> None:
     settings = section.model_dump(exclude={"trials", "finalists", "finalist_seeds"})
     state = longwork.folder("tune", settings=settings, data=data.digest())
     pruner = optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs)
-    study = Study(state, ["maximize"], pruner)
-    search(study, section, train, judge)
-    report(study, final(study, section, train, judge))
+    return Study(state, ["maximize"], pruner), (train, judge)
 
 
-def search(study: Study, section: Tune, train: data.Split, judge: data.Split) -> None:
-    """Run the study until it has `tune.trials` trials."""
+def search(
+    study: Study, section: Tune, train: data.Split, judge: data.Split, only: int | None = None
+) -> None:
+    """Run the study until it has `tune.trials` trials, or as far as the one of the number `only`."""
     import optuna
 
     facts = data.facts()
@@ -87,14 +118,16 @@ def search(study: Study, section: Tune, train: data.Split, judge: data.Split) ->
             seed=(section.seed + done) % 2**32, n_startup_trials=section.startup_trials, constant_liar=True
         )
 
-    study.run(section.trials, section.parallel, sampler, suggest, evaluate)
+    study.run(section.trials, section.parallel, sampler, suggest, evaluate, only)
 
 
-def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> dict[int, float]:
-    """Train the best trials again with more seeds; mean accuracy per trial number.
+def finalists(
+    study: Study, section: Tune, train: data.Split, judge: data.Split
+) -> dict[str, Callable[[], longwork.Piece]]:
+    """The trainings of the best trials with more seeds, by their keys.
 
-    The best of many single trainings is partly the luckiest. Raises GolfError if no trial ran to
-    its end.
+    Each is a record of the trial's number and the accuracy on the judging images. Raises GolfError if no
+    trial ran to its end.
     """
     facts = data.facts()
     network = data.network(section.network)
@@ -109,10 +142,8 @@ def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> 
         )
         raise GolfError(f"tune: no trial ran to its end; {told}")
     complete.sort(key=lambda t: (-(t.value or 0.0), t.number))
-    pieces = [(trial, seed) for trial in complete[: section.finalists] for seed in section.finalist_seeds]
 
-    def one(piece: tuple[optuna.trial.FrozenTrial, int]) -> float:
-        trial, seed = piece
+    def one(trial: optuna.trial.FrozenTrial, seed: int) -> longwork.Piece:
         what = f"finalist {trial.number} seed {seed}"
         chosen = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **trial.params)
 
@@ -128,11 +159,24 @@ def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> 
                               judged_by=len(judge), data=data.digest())  # fmt: skip
         accuracy: float = longwork.finished(key, compute)[1]["accuracy"]
         longwork.say("tune", what, f"accuracy {accuracy:.2%}")
-        return accuracy
+        return {}, {"trial": trial.number, "accuracy": accuracy}
 
+    return {
+        f"finalist-{rank}-seed-{seed}": partial(one, trial, seed)
+        for rank, trial in enumerate(complete[: section.finalists])
+        for seed in section.finalist_seeds
+    }
+
+
+def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> dict[int, float]:
+    """Train the best trials again with more seeds; mean accuracy per trial number.
+
+    The best of many single trainings is partly the luckiest. Raises GolfError if no trial ran to
+    its end.
+    """
     found: dict[int, list[float]] = {}
-    for (trial, _), accuracy in zip(pieces, longwork.in_parallel(pieces, one), strict=True):
-        found.setdefault(trial.number, []).append(accuracy)
+    for _, record in longwork.computed(finalists(study, section, train, judge)).values():
+        found.setdefault(record["trial"], []).append(record["accuracy"])
     if not any(map(any, found.values())):
         raise GolfError("tune: the training of every finalist diverged; lower the ends of tune.learning_rate")
     return {number: float(np.mean(accuracies)) for number, accuracies in found.items()}
