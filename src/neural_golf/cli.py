@@ -167,6 +167,9 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     made["data"].add_argument(
         "--check", action="store_true", help="only see whether some place has the data set"
     )
+    made["tune"].add_argument(
+        "--worker", action="store_true", help="only work at trials, beside other runs and other machines"
+    )
     referee.add_verify_arguments(made["verify"])
     device.add_plain_arguments(made["export"])
     leaderboard.add_submit_arguments(
@@ -280,6 +283,11 @@ def _stage(options: argparse.Namespace) -> int:
         from neural_golf.data.stage import check
 
         check(settings)
+        return 0
+    if options.command == "tune" and options.worker:
+        from neural_golf.train.tune import work
+
+        work(settings)
         return 0
     _timed(options.command, STAGES[options.command][0], settings)
     return 0

@@ -43,6 +43,7 @@ __all__ = [
     "note_seconds",
     "processor",
     "progress",
+    "rest",
     "say",
 ]
 
@@ -252,6 +253,12 @@ def say(stage: str, piece: str, text: str) -> None:
     if _stop.is_set():
         raise Stopped
     print(f"{stage} {piece}: {text}", file=sys.stderr, flush=True)
+
+
+def rest(seconds: float) -> None:
+    """Wait; also a place where a piece stops after Ctrl-C."""
+    if _stop.wait(seconds):
+        raise Stopped
 
 
 def progress(items: Iterable[T], **kwargs: Any) -> Iterable[T]:

@@ -37,7 +37,7 @@ def waves(config: Config, stage: str) -> list[list[str]]:
         return [[f"{kind}{seed}" for kind, seed in product(kinds, seeds)]]
     if stage == "handbook" and (handbook := config.handbook):
         return [[f"{arm}-seed-{seed}" for seed, arm in product(range(handbook.seeds), handbook.arms)]]
-    if stage == "tune" and (tune := config.tune):
+    if stage == "tune" and (tune := config.tune) and tune.storage == "pieces":
         finalists = range(min(tune.finalists, tune.trials))
         last = [f"finalist-{rank}-seed-{seed}" for rank, seed in product(finalists, tune.finalist_seeds)]
         return [*_rounds(tune.trials, tune.parallel), last]

@@ -17,6 +17,7 @@ from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError, NoResult
 from neural_golf.base.files import write_csv, write_json
+from neural_golf.base.shared import Shared
 from neural_golf.base.study import Report, Study
 from neural_golf.config import Config
 from neural_golf.config.pieces import waves
@@ -27,7 +28,7 @@ from neural_golf.train.fit import Settings, Vector, fit
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["pieces", "run"]
+__all__ = ["pieces", "run", "work"]
 
 
 def run(config: Config) -> None:
@@ -35,6 +36,12 @@ def run(config: Config) -> None:
     study, parts = begun(config)
     search(study, section := config.needed("tune"), *parts)
     report(study, final(study, section, *parts))
+
+
+def work(config: Config) -> None:
+    """Work at the study beside other runs, one trial at a time, until it has `tune.trials` finished ones."""
+    study, parts = begun(config)
+    search(study, config.needed("tune"), *parts, here=1)
 
 
 def pieces(config: Config) -> longwork.Pieces:
@@ -71,16 +78,22 @@ def begun(config: Config) -> tuple[Study, tuple[data.Split, data.Split]]:
             "training images"
         )
     judge, train = images[: section.validation], images[section.validation :]
-    settings = section.model_dump(exclude={"trials", "finalists", "finalist_seeds"})
+    settings = section.model_dump(exclude={"storage", "trials", "finalists", "finalist_seeds"})
     state = longwork.folder("tune", settings=settings, data=data.digest())
     pruner = optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs)
-    return Study(state, ["maximize"], pruner), (train, judge)
+    if section.storage == "pieces":
+        return Study(state, ["maximize"], pruner), (train, judge)
+    return Shared(state, ["maximize"], section.storage, pruner), (train, judge)
 
 
 def search(
-    study: Study, section: Tune, train: data.Split, judge: data.Split, only: int | None = None
-) -> None:
-    """Run the study until it has `tune.trials` trials, or as far as the one of the number `only`."""
+    study: Study, section: Tune, train: data.Split, judge: data.Split, only: int | None = None,
+    here: int | None = None,
+) -> None:  # fmt: skip
+    """Run the study until it has `tune.trials` trials, or as far as the one of the number `only`.
+
+    here: the most trials that this process works at; one per core where it is None.
+    """
     import optuna
 
     facts = data.facts()
@@ -118,7 +131,7 @@ def search(
             seed=(section.seed + done) % 2**32, n_startup_trials=section.startup_trials, constant_liar=True
         )
 
-    study.run(section.trials, section.parallel, sampler, suggest, evaluate, only)
+    study.run(section.trials, section.parallel, sampler, suggest, evaluate, only, here)
 
 
 def finalists(
