@@ -73,7 +73,7 @@ for stage in stages:
         params:
             force=forced(stage),
         localrule: True  # on a cluster, DVC and its bookkeeping stay on the machine that plans
-        threads: stages.needs(stage).threads
+        threads: 1 if jobs.awaited(stage) else stages.needs(stage).threads
         resources:
             mem_mb=stages.needs(stage).mem_mb,
             runtime=stages.needs(stage).minutes,

@@ -45,6 +45,8 @@ MAKERS = {
     "descent": "compress.frontier",
     "packing": "quantise.stage",
 }
+# The extra that brings a module, where it is not `train`.
+EXTRAS = {"torch": "torch", "torchvision": "torch", "psycopg": "cluster", "tensorboardX": "watch"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,7 +103,7 @@ def _failed(words: Sequence[str], error: Exception) -> int:
             return UNWRITTEN
         return NO_VERDICT if judging else 1
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("neural_golf"):
-        extra = "torch" if error.name in ("torch", "torchvision") else "train"
+        extra = EXTRAS.get(error.name or "", "train")
         hint = f"pip install '.[{extra}]' in the project's folder"
         _complain(words, f"{error.name} is not installed: {hint}")
         return NO_VERDICT if judging else 1
@@ -307,18 +309,12 @@ def _row_or_workspace(options: argparse.Namespace) -> int:
 def _piece(options: argparse.Namespace) -> int:
     from neural_golf import config
     from neural_golf.base.longwork import in_parallel
-    from neural_golf.config.pieces import waves, what
+    from neural_golf.config.pieces import check, table
 
     settings, stage = config.load(), options.name
-    listed = [key for wave in waves(settings, stage) for key in wave]
-    if not listed:
-        raise GolfError(f"{stage} has no pieces: `golf {stage}` is one piece of work")
-    for key in options.keys:
-        if key not in listed:
-            raise GolfError(f"{stage} has no piece {key}; `golf piece {stage}` lists them")
+    check(settings, stage, options.keys)
     if not options.keys:
-        for key in listed:
-            print(f"{key:<{max(map(len, listed))}}  {what(settings, stage, key)}")
+        print(table(settings, stage))
         return 0
     row = settings.rows.get(stage)
     module = importlib.import_module(f"neural_golf.{MAKERS[row.by] if row else STAGES[stage][0]}")

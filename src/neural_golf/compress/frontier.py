@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from neural_golf import data
-from neural_golf.base import longwork
+from neural_golf.base import longwork, watch
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, MODELS, PLOTS, write_bytes, write_json
 from neural_golf.compress.descent import Descent, Snapshot, Vector
@@ -58,6 +58,7 @@ def descend(
             if step.snapshot or epoch % 10 == 0:
                 text = f"epoch {epoch}/{total}, {step.size} parameters left, loss {loss:.4f}"
                 longwork.say(row, name, text)
+            watch.note(row, name, epoch, loss=loss, nonzero=step.size)
 
         snapshots = descent.run(each_epoch, state, enough=enough)
         records = [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING
+
+from neural_golf.base.errors import GolfError
 
 if TYPE_CHECKING:
     from neural_golf.config import Config
 
-__all__ = ["waves", "what"]
+__all__ = ["check", "table", "waves"]
 
 # What a piece of a row is, by what makes the row.
 KINDS = {
@@ -52,8 +55,24 @@ def _rounds(trials: int, parallel: int) -> list[list[str]]:
     return [names[first : first + parallel] for first in range(0, trials, parallel)]
 
 
-def what(config: Config, stage: str, key: str) -> str:
-    """What the piece of this key is, in words."""
+def check(config: Config, stage: str, keys: Sequence[str]) -> None:
+    """Raises GolfError where the stage has no pieces, or none of these keys."""
+    listed = {key for wave in waves(config, stage) for key in wave}
+    if not listed:
+        raise GolfError(f"{stage} has no pieces: it is one piece of work")
+    for key in keys:
+        if key not in listed:
+            raise GolfError(f"{stage} has no piece {key}; `golf piece {stage}` lists them")
+
+
+def table(config: Config, stage: str) -> str:
+    """A line for each piece: its key, and what it is."""
+    listed = [key for wave in waves(config, stage) for key in wave]
+    wide = max(map(len, listed))
+    return "\n".join(f"{key:<{wide}}  {_what(config, stage, key)}" for key in listed)
+
+
+def _what(config: Config, stage: str, key: str) -> str:
     if row := config.rows.get(stage):
         return KINDS[row.by]
     if stage == "handbook":

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import data
-from neural_golf.base import longwork
+from neural_golf.base import longwork, watch
 from neural_golf.config import Config
 from neural_golf.config.sections import Reference
 from neural_golf.net.checkpoint import Run
@@ -68,6 +68,7 @@ def pieces(config: Config, row: str) -> longwork.Pieces:
                 example.save(path, curve)
                 text = f"epoch {len(curve)}/{section.epochs}, loss {loss:.4f}, held-out {curve[-1][1]:.2%}"
                 longwork.say(row, f"seed {seed}", text)
+                watch.note(row, f"seed {seed}", len(curve), loss=loss, heldout_accuracy=curve[-1][1])
             correct, ties = _correct(example.module, held, heldout.labels)
             record = Run(seed, heldout_correct=correct, heldout_ties=ties)
             vector = fold_normalisation(network, example.vector(), facts.mean, facts.std)

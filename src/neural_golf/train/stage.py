@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from neural_golf import data
-from neural_golf.base import longwork
+from neural_golf.base import longwork, watch
 from neural_golf.base.files import METRICS, MODELS, PLOTS, read_json, write_csv, write_json
 from neural_golf.config import Config
 from neural_golf.config.sections import Training
@@ -54,6 +54,7 @@ def pieces(config: Config, row: str) -> longwork.Pieces:
                 curve.append([round(loss, 6), accuracy])
                 text = f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.4f}, held-out {accuracy:.2%}"
                 longwork.say(row, f"seed {seed}", text)
+                watch.note(row, f"seed {seed}", epoch + 1, loss=loss, heldout_accuracy=accuracy)
                 return True
 
             parameters = fit(network, train, settings, seed, each_epoch, state, curve)

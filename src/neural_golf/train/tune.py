@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neural_golf import data
-from neural_golf.base import longwork
+from neural_golf.base import longwork, watch
 from neural_golf.base.errors import GolfError, NoResult
 from neural_golf.base.files import write_csv, write_json
 from neural_golf.base.shared import Shared
@@ -120,6 +120,7 @@ def search(
                 f"trial {trial.number}",
                 f"epoch {epoch + 1}/{section.epochs}, accuracy {accuracy:.2%}",
             )
+            watch.note("tune", f"trial {trial.number}", epoch + 1, loss=loss, accuracy=accuracy)
             return not pruned
 
         chosen = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **trial.params)
