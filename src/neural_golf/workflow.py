@@ -307,7 +307,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         "leaderboard/leaderboard.json",
         "leaderboard/device.json",
         "docs/handbook/README.md",
-        "profiles/**/*.yaml",
+        "profiles/**/*",
         "src/neural_golf/**/*",
     ):
         for source in root.glob(pattern):

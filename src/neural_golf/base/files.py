@@ -87,7 +87,8 @@ def write_tensors(
     """A safetensors file."""
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    # (np.ascontiguousarray would give an array without axes one.)
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     content = save(contiguous, dict(metadata or {}))
     # The library writes metadata in an order that is drawn anew each time; equal files must be equal bytes.
     end = 8 + int.from_bytes(content[:8], "little")

@@ -126,6 +126,7 @@ class Reference(Section):
     batch: Count
     learning_rate: Positive
     precision: Literal["float32", "bfloat16"]
+    device: Literal["cpu", "gpu"] = "cpu"  # "gpu": one where there is one. Its bits are not those of the CPU
 
     _check = field_validator("network")(readable)
 
