@@ -119,7 +119,7 @@ def test_a_profile_plans_each_piece_as_a_job_and_keeps_the_stages_here(
     pytest.importorskip(f"snakemake_executor_plugin_{plugin}")
     folder = workspace(tmp_path / "run")
     said = snakemake(folder, "-n", "--profile", f"profiles/{profile}")
-    rules = re.findall(r"^(local)?rule (\w+):", said, re.MULTILINE)
+    rules = re.findall(r"^\s*(local)?rule (\w+):", said, re.MULTILINE)
     assert {"baseline_piece", "golf98_piece", "tune_piece"} <= {name for local, name in rules if not local}
     assert {name for local, name in rules if local} >= {"baseline", "golf98", "tune", "verify", "all"}
     small = {
