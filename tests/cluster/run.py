@@ -30,7 +30,8 @@ from test_pipeline import differing, workspace  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 SLURM = ("--profile", "profiles/slurm")
-QUICK = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10", "--local-cores", "2")
+# Sooner than on a real cluster; and one job may meet several of the troubles below.
+QUICK = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10", "--retries", "3")
 
 
 def begin(folder: Path, *words: str) -> subprocess.Popen[bytes]:
