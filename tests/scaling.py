@@ -206,6 +206,23 @@ def ways(found: Costs) -> dict[str, tuple[float, float, bool, int]]:
     }
 
 
+def slowest(work: Sequence[float], cores: int, how: tuple[float, float, bool, int]) -> str:
+    """Without what the study would gain most: submitting, starting, the ends of rounds; or its last candidates,
+    for which there are too few to keep all cores at work.
+    """
+    submit, start, rounds, together = how
+    without = {
+        "submitting": (0.0, start, rounds, together),
+        "starting": (submit, 0.0, rounds, together),
+        "rounds": (submit, start, False, together),
+    }
+    gains = {
+        name: simulated(work, cores, *how) - simulated(work, cores, *less) for name, less in without.items()
+    }
+    gains["the last ones"] = simulated(work, cores, 0.0, 0.0, False, together) - sum(work) / cores
+    return max(gains, key=lambda name: gains[name])
+
+
 def grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rule = ["---", *["--:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines)) + "\n"
@@ -237,7 +254,9 @@ def shown(measure: Callable[[Path], tuple[Costs, list[tuple[str, int, list[float
         cells = []
         for cores in CORES:
             taken = simulated(work, cores, *how)
-            cells.append(f"{taken / 60:,.1f} ({100 * sum(work) / cores / taken:.0f} %)")
+            cells.append(
+                f"{taken / 60:,.1f} ({100 * sum(work) / cores / taken:.0f} %) {slowest(work, cores, how)}"
+            )
         lines.append((way, *cells))
     ideal = [f"{sum(work) / cores / 60:,.1f}" for cores in CORES]
     lines.append(("nothing but the work", *ideal))
