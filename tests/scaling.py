@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -228,9 +228,9 @@ def grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines)) + "\n"
 
 
-def shown(measure: Callable[[Path], tuple[Costs, list[tuple[str, int, list[float]]]]]) -> str:
+def shown() -> str:
     with tempfile.TemporaryDirectory() as scratch:
-        found, grown = measure(Path(scratch))
+        grown, found = growth(Path(scratch)), costs(Path(scratch))
     epoch = candidate()
     work = drawn(epoch)
     told = [
@@ -268,7 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="into docs/scaling.md")
     options = parser.parse_args()
-    text = shown(lambda scratch: (costs(scratch), growth(scratch)))
+    text = shown()
     print(text)
     if options.write:
         page = ROOT / "docs/scaling.md"

@@ -63,6 +63,8 @@ class Slurm:
         _packages()
         if CONF.exists() and MARK not in CONF.read_text():
             raise Missing(f"{CONF} is there already, and not this test's")
+        if CONF.exists() and not subprocess.run(["scontrol", "ping"], capture_output=True).returncode:
+            raise Missing("another test's Slurm is at work on this machine")
         host = socket.gethostname().split(".")[0]
         lines = [SETTINGS.format(mark=MARK, host=host, folder=self.folder)]
         lines += [
@@ -130,7 +132,7 @@ class Slurm:
             subprocess.run(
                 ["runuser", "-u", "munge", "--", "munged", "--stop"], check=False, capture_output=True
             )
-        if CONF.exists() and MARK in CONF.read_text():
+        if CONF.exists() and str(self.folder) in CONF.read_text():
             CONF.unlink()
 
     def _daemon(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
