@@ -113,9 +113,19 @@ def runs(cluster: Slurm, scratch: Path, say: Callable[[str], None]) -> Iterator[
         yield way, folder
 
 
+def compared(found: dict[str, Path]) -> str:
+    """What is said of the four ways. Raises SystemExit where any file differs."""
+    first = next(iter(found))
+    if wrong := {way: names for way in found if (names := differing(found[first], found[way]))}:
+        raise SystemExit(f"these differ from {first}: {wrong}")
+    return f"the same bits in {len(found)} ways of running: {', '.join(found)}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--no-real", action="store_true", help="without the stage on MNIST")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--no-real", action="store_true", help="without the stage on MNIST")
+    part.add_argument("--no-demo", action="store_true", help="only the stage on MNIST")
     options = parser.parse_args()
 
     def say(text: str) -> None:
@@ -131,12 +141,8 @@ def main() -> int:
         scratch = Path(temporary)
         try:
             with slurm(scratch / "slurm") as cluster:
-                found = dict(runs(cluster, scratch, say))
-                first = next(iter(found))
-                wrong = {way: names for way in found if (names := differing(found[first], found[way]))}
-                if wrong:
-                    raise SystemExit(f"these differ from {first}: {wrong}")
-                say(f"the same bits in {len(found)} ways of running: {', '.join(found)}")
+                if not options.no_demo:
+                    say(compared(dict(runs(cluster, scratch, say))))
                 if not options.no_real:
                     say(f"baseline on MNIST: {real(cluster, scratch / 'real')}")
         except Missing as why:

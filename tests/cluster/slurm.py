@@ -90,7 +90,7 @@ class Slurm:
 
     def start_node(self, name: str) -> None:
         (self.folder / "spool" / name).mkdir(parents=True, exist_ok=True)
-        inside = f"hostname {name}; exec slurmd -N {name} -D"
+        inside = f"hostname {name}; slurmd -N {name} -D; exit"  # the shell takes the ended jobs off the list
         apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts", "sh", "-c"]
         self._running[name] = self._daemon([*apart, inside])
 
