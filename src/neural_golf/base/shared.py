@@ -43,6 +43,9 @@ class Shared(Study):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Heartbeats are an experiment to Optuna, and meant for its own loop, which cannot keep a budget.
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
         self.state = state
         self._store: _Journal | _Database = _Journal(state) if storage == "journal" else _Database(storage)
         name = f"{state.parent.name}-{state.name}"
@@ -112,8 +115,7 @@ def _retry(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     """Put a dead worker's trial into the queue again, with the same settings."""
     import optuna
 
-    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-        optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, trial)
+    optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, trial)
 
 
 class _Journal:
@@ -191,11 +193,10 @@ class _Database:
     def open(self) -> optuna.storages.BaseStorage:
         import optuna
 
-        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            self._storage = optuna.storages.RDBStorage(
-                self._url, heartbeat_interval=BEAT, grace_period=GRACE, heartbeat_stale_trial_callback=_retry,
-                engine_kwargs={"pool_pre_ping": True},
-            )  # fmt: skip
+        self._storage = optuna.storages.RDBStorage(
+            self._url, heartbeat_interval=BEAT, grace_period=GRACE, heartbeat_stale_trial_callback=_retry,
+            engine_kwargs={"pool_pre_ping": True},
+        )  # fmt: skip
         return self._storage
 
     @contextlib.contextmanager
@@ -231,8 +232,7 @@ class _Database:
         import optuna
         from optuna.trial import TrialState
 
-        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            optuna.storages.fail_stale_trials(study)
+        optuna.storages.fail_stale_trials(study)
         with self._engine.connect() as connection:
             beating = set(
                 connection.execute(self._sql.text("SELECT trial_id FROM trial_heartbeats")).scalars()
