@@ -142,9 +142,9 @@ if sys.argv[1] == "create":
     job = yaml.safe_load(sys.stdin)
     (container,) = job["spec"]["template"]["spec"]["containers"]
     done = subprocess.run(container["command"], cwd=container["workingDir"])
-    Path(job["metadata"]["name"]).write_text("1 " if done.returncode == 0 else " 1")
+    Path(job["metadata"]["name"]).write_text("1/" if done.returncode == 0 else "/1")
 elif sys.argv[1] == "get" and Path(sys.argv[3]).exists():
-    print(sys.argv[3], Path(sys.argv[3]).read_text(), end="")
+    print(sys.argv[3], Path(sys.argv[3]).read_text(), sep="/", end="")
 elif sys.argv[1] == "delete":
     Path(sys.argv[-1]).unlink()
 """
@@ -167,7 +167,7 @@ elif sys.argv[1] == "delete":
     assert run("status.sh", good) == "success"
     bad = run("submit.sh", "1", "500", "10", "bad.sh")
     assert run("status.sh", bad) == "failed"
-    (tmp_path / bad).write_text(" ")
+    (tmp_path / bad).write_text("/")
     assert run("status.sh", bad) == "running"
     run("cancel.sh", bad)
     assert run("status.sh", bad) == "failed"
