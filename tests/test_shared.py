@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -44,8 +45,6 @@ def server(folder: Path) -> tuple[str, list[str]]:
     if not found():
         pytest.skip("there is no PostgreSQL, and apt-get cannot bring it")
     programs = found()[-1].parent
-    for place in (folder, *folder.parents[:-2]):
-        place.chmod(place.stat().st_mode | 0o011)  # its user has to get there
     shutil.chown(folder, "postgres")
     user = ["runuser", "-u", "postgres", "--"]
     control = [*user, str(programs / "pg_ctl"), "-D", str(folder / "data")]
@@ -69,13 +68,14 @@ def server(folder: Path) -> tuple[str, list[str]]:
 
 
 @pytest.fixture(params=["journal", "postgresql"])
-def storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def storage(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "journal":
         yield "journal"
         return
-    url, stop = server(tmp_path_factory.mktemp("postgresql"))
-    yield url
-    subprocess.run(stop, check=True, capture_output=True, cwd="/")
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own would be shut to the server's user
+        url, stop = server(Path(folder))
+        yield url
+        subprocess.run(stop, check=True, capture_output=True, cwd="/")
 
 
 @pytest.fixture
