@@ -11,8 +11,8 @@ READY := $(VENV)/.ready
 # pip, DVC and Snakemake keep files in the home: where it is missing or somebody else's, in .golf.
 export HOME := $(shell [ -w ~ ] && echo ~ || echo "$(CURDIR)/.golf/home")
 
-.PHONY: default results demo fashion test lint fuzz disturb bench sanitize enter leaderboard check-leaderboard serve \
-  dashboard clean lock
+.PHONY: default results demo fashion test lint test-slurm fuzz disturb bench sanitize enter leaderboard check-leaderboard serve \
+  dashboard pull clean lock
 
 # Plain `make` makes the results, or the demo if the data set cannot be had. It calls AGAIN and not $(MAKE), because
 # a line with $(MAKE) in it would run, and fetch the data set, even under `make -n`.
@@ -35,6 +35,16 @@ fashion: $(READY)
 
 test: lint
 	pytest
+
+# What only a cluster needs, from a lock of its own, and then the demo and one real stage through a Slurm of two nodes, which
+# is started on this machine (Debian, as root) and stopped again. SLURM="--no-real" leaves the real stage out.
+CLUSTER := $(VENV)/.cluster
+$(CLUSTER): $(READY) tests/cluster/cluster.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/cluster/cluster.lock
+	@touch $@
+
+test-slurm: $(CLUSTER)
+	python tests/cluster/run.py $(SLURM)
 
 # A longer search for faults of the referee than the one in the tests: FUZZ="--bulk 1000000 --whole 20000 --seed 2".
 fuzz: $(READY)
@@ -81,13 +91,16 @@ check-leaderboard: $(READY)
 serve: $(READY)
 	python -m http.server --bind 127.0.0.1 --directory results/report 8000
 
-# Shows the Optuna study at http://localhost:8080. It shows a copy, because the dashboard writes into the study.
-# The study's journal holds clock times, so it is no result: it stands beside the other unfinished work.
-JOURNAL = $(firstword $(shell ls -t .golf/tune/*/journal.log 2>/dev/null))
+# Shows the newest Optuna study at http://localhost:8080, also while it runs; or STUDY=postgresql+psycopg://…, as tune.storage
+# names it. A study of pieces is never read back from its journal, so what the dashboard writes there changes nothing.
+STUDY = $(abspath $(firstword $(shell ls -t .golf/tune/*/journal.log .golf/tune/*/shared.log 2>/dev/null)))
 dashboard: $(READY)
-	@[ -n "$(JOURNAL)" ] || { echo "No study has run in this folder: \`golf tune\` runs it."; exit 1; }
-	@cp "$(JOURNAL)" .golf/dashboard.log
-	optuna-dashboard .golf/dashboard.log
+	@[ -n "$(STUDY)" ] || { echo "No study has run in this folder: \`golf tune\` runs it."; exit 1; }
+	optuna-dashboard "$(STUDY)"
+
+# Every model from DVC's remote: a clone of a team has all results without training (docs/scaling.md).
+pull: $(READY)
+	dvc pull
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11. An environment whose
 # making was killed, or of another Python, is made again.
@@ -110,3 +123,4 @@ lock:
 	$(COMPILE) pyproject.toml --extra train --extra torch --extra dev -o requirements.lock
 	$(COMPILE) pyproject.toml --extra bench -c requirements.lock -o bench.lock
 	$(COMPILE) --group files --no-deps -o tests/files.lock
+	$(COMPILE) pyproject.toml --extra cluster --extra watch --no-deps -c requirements.lock -o tests/cluster/cluster.lock

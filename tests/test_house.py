@@ -15,7 +15,7 @@ SRC = ROOT / "src/neural_golf"
 
 # From top to bottom: a room may import those that stand below it, and only those.
 FLOORS = (
-    "cli", "tasks", "workflow", "site", "leaderboard", "prune", "look", "experiments", "device", "results", "quantise", "compress", "train", "bench",
+    "cli", "tasks", "jobs", "workflow", "site", "leaderboard", "prune", "look", "experiments", "device", "results", "quantise", "compress", "train", "bench",
     "data", "config", "referee", "engine", "packed", "net", "base",
 )  # fmt: skip
 ONLY = {"referee": {"base", "packed"}, "base": set(), "config": {"net", "base"}, "packed": {"net", "base"}}

@@ -530,8 +530,8 @@ def test_snakemake_lint_says_only_what_the_snakefile_answers() -> None:
     assert not [title for title in said if not title.startswith(answered)]
 
 
-def lock() -> dict[str, str]:
-    text = (ROOT / "requirements.lock").read_text()
+def lock(name: str = "requirements.lock") -> dict[str, str]:
+    text = (ROOT / name).read_text()
     found: dict[str, str] = {}
     for name, version, rest in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)([^\n]*)$", text, re.MULTILINE):
         if "python_full_version >= '3.12'" not in rest:
@@ -553,11 +553,15 @@ def test_conda_users_get_the_versions_of_the_lock_file() -> None:
 
 def test_every_package_of_the_project_is_locked_with_hashes() -> None:
     text = (ROOT / "requirements.lock").read_text()
-    locked = lock()
+    locked, cluster = lock(), lock("tests/cluster/cluster.lock")
+    assert {name: locked[name] for name in locked.keys() & cluster} == {
+        name: cluster[name] for name in locked.keys() & cluster
+    }
+    locked |= cluster
     project = (ROOT / "pyproject.toml").read_text()
     for name in re.findall(r'^\s*"([A-Za-z0-9-]+)[><=\[]', project, re.MULTILINE):
         assert name.lower() in locked, name
-    text += (ROOT / "tests/files.lock").read_text()
+    text += (ROOT / "tests/files.lock").read_text() + (ROOT / "tests/cluster/cluster.lock").read_text()
     assert all(f"{name}==" in text for name in re.findall(r'^files = \["([a-z]+)>=', project, re.MULTILINE))
     assert text.count("==") <= text.count("--hash=sha256:")
     assert "://" not in text

@@ -45,6 +45,8 @@ MAKERS = {
     "descent": "compress.frontier",
     "packing": "quantise.stage",
 }
+# The extra that brings a module, where it is not `train`.
+EXTRAS = {"torch": "torch", "torchvision": "torch", "psycopg": "cluster", "tensorboardX": "watch"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,7 +103,7 @@ def _failed(words: Sequence[str], error: Exception) -> int:
             return UNWRITTEN
         return NO_VERDICT if judging else 1
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("neural_golf"):
-        extra = "torch" if error.name in ("torch", "torchvision") else "train"
+        extra = EXTRAS.get(error.name or "", "train")
         hint = f"pip install '.[{extra}]' in the project's folder"
         _complain(words, f"{error.name} is not installed: {hint}")
         return NO_VERDICT if judging else 1
@@ -167,6 +169,9 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     made["data"].add_argument(
         "--check", action="store_true", help="only see whether some place has the data set"
     )
+    made["tune"].add_argument(
+        "--worker", action="store_true", help="only work at trials, beside other runs and other machines"
+    )
     referee.add_verify_arguments(made["verify"])
     device.add_plain_arguments(made["export"])
     leaderboard.add_submit_arguments(
@@ -196,6 +201,9 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     stage = add("stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage)
     stage.add_argument("name")
     stage.add_argument("--force", action="store_true", help="run its command though nothing has changed")
+    piece = add("piece", "compute independent pieces of a stage, or list them", _piece)
+    piece.add_argument("name", metavar="STAGE")
+    piece.add_argument("keys", metavar="KEY", nargs="*", help="as the list names them")
     known = not words or words[0].startswith("-") or words[0] in commands.choices
     for name, text in _rows_and_workspaces(known):
         if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
@@ -283,6 +291,11 @@ def _stage(options: argparse.Namespace) -> int:
 
         check(settings)
         return 0
+    if options.command == "tune" and options.worker:
+        from neural_golf.train.tune import work
+
+        work(settings)
+        return 0
     _timed(options.command, STAGES[options.command][0], settings)
     return 0
 
@@ -295,6 +308,24 @@ def _row_or_workspace(options: argparse.Namespace) -> int:
     if row is None:
         return _workspace(options.command)
     _timed(options.command, MAKERS[row.by], settings, options.command)
+    return 0
+
+
+def _piece(options: argparse.Namespace) -> int:
+    from neural_golf import config
+    from neural_golf.base.longwork import in_parallel
+    from neural_golf.config.pieces import check, table
+
+    settings, stage = config.load(), options.name
+    check(settings, stage, options.keys)
+    if not options.keys:
+        print(table(settings, stage))
+        return 0
+    row = settings.rows.get(stage)
+    module = importlib.import_module(f"neural_golf.{MAKERS[row.by] if row else STAGES[stage][0]}")
+    pieces = module.pieces(settings, *([stage] if row else []))
+    # One that is missing has been told of: its network is below what is asked for, so that it is not zeroed.
+    in_parallel([pieces[key] for key in options.keys if key in pieces], lambda work: work())
     return 0
 
 

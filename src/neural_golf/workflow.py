@@ -46,32 +46,41 @@ _RUN_DVC = (
 
 @dataclass(frozen=True)
 class Needs:
-    """What a stage can use: as many threads as it has independent pieces, memory in MB, minutes."""
+    """What a stage can use: as many threads as it has independent pieces, memory in MB, minutes. Or what one
+    of its pieces takes, and whether that is so little that several make one job.
+    """
 
     threads: int = 1
     mem_mb: int = 1000
     minutes: int = 60
+    small: bool = False
 
 
 class Stages:
     """The stages of dvc.yaml for the Snakefile: the files they read and write, and a stamp that says "run
     me".
+
+    main: whether this process plans the run. One that Snakemake began for a job asks no DVC, writes no stamp.
     """
 
-    def __init__(self, path: Path = Path("dvc.yaml")) -> None:
+    def __init__(self, path: Path = Path("dvc.yaml"), main: bool = True) -> None:
         self.tree: dict[str, dict[str, Any]] = read_yaml(path)["stages"]
+        self._main = main
 
     def __iter__(self) -> Iterator[str]:
         """The names of the stages, as they stand in dvc.yaml."""
         return iter(self.tree)
 
-    def needs(self, stage: str) -> Needs:
-        """What the stage can use, from its `meta`; one thread where nothing is said."""
+    def needs(self, stage: str, piece: bool = False) -> Needs:
+        """What the stage can use, or one of its pieces, from its `meta`; one thread where nothing is said."""
+        meta = dict(self.tree[stage].get("meta", {}))
+        own = meta.pop("piece", {})
         try:
-            return Needs(**self.tree[stage].get("meta", {}))
+            return Needs(**(own if piece else meta))
         except TypeError as error:
             told = str(error).rpartition("argument ")[2]
-            raise GolfError(f"dvc.yaml: stages.{stage}.meta: {told} is not one of its keys") from None
+            where = f"dvc.yaml: stages.{stage}.meta{'.piece' * piece}"
+            raise GolfError(f"{where}: {told} is not one of its keys") from None
 
     def outputs(self, stage: str) -> list[str]:
         """The files a stage writes. A directory is DVC's alone: Snakemake would put a file into it."""
@@ -99,6 +108,8 @@ class Stages:
         if it turns out the same, DVC does nothing.
         """
         path = STAMPS / stage
+        if not self._main:
+            return path.as_posix()
         if stage in self.outdated:
             # New content each time, or Snakemake would ignore the new time.
             write_bytes(path, f"outdated {time.time_ns()}\n".encode())
@@ -110,6 +121,9 @@ class Stages:
 
     @cached_property
     def outdated(self) -> set[str]:
+        """The stages that DVC finds out of date, and those that follow them; all, where DVC is not asked."""
+        if not self._main:
+            return set(self.tree)
         result = _dvc("status", "--json", capture=True)
         if result.returncode:
             raise GolfError(f"dvc status failed: {' '.join(result.stderr.split())}")
@@ -293,7 +307,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         "leaderboard/leaderboard.json",
         "leaderboard/device.json",
         "docs/handbook/README.md",
-        "profiles/**/*.yaml",
+        "profiles/**/*",
         "src/neural_golf/**/*",
     ):
         for source in root.glob(pattern):

@@ -28,9 +28,12 @@ from neural_golf.base.files import read_tensors, write_tensors
 from neural_golf.base.yaml12 import read_yaml
 
 __all__ = [
+    "Elsewhere",
     "Piece",
+    "Pieces",
     "Stopped",
     "alone",
+    "computed",
     "cores",
     "finished",
     "folder",
@@ -42,6 +45,7 @@ __all__ = [
     "note_seconds",
     "processor",
     "progress",
+    "rest",
     "say",
 ]
 
@@ -54,16 +58,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Piece = tuple[dict[str, NDArray[Any]], dict[str, Any]]  # arrays, and a record that is JSON
+# What computes each piece of a stage, or finds it computed, by its key: "seed-3", as `golf piece` calls it.
+Pieces = Mapping[str, Callable[[], Piece]]
 
 _FINISHED = "finished.safetensors"
 TIMINGS = Path("results/timings.csv")
 
 _stop = threading.Event()
 _timings = threading.Lock()
+_here = threading.local()  # `hurried`: this thread has other pieces to go on with
 
 
 class Stopped(BaseException):
     """Raised inside a piece by `say` after Ctrl-C; the piece's state on disk is whole."""
+
+
+class Elsewhere(BaseException):
+    """Raised by `finished` where another run is at the piece and this thread has others to go on with."""
 
 
 def cores() -> int:
@@ -111,7 +122,8 @@ def finished(state: Path, compute: Callable[[Path], Piece], timed: bool = True) 
     `timed`: not for commands that people use outside the project.
     """
     path = state / _FINISHED
-    with alone(state / "lock", f"the piece {state.name} of {state.parent.name}"):
+    hurried = getattr(_here, "hurried", False)
+    with alone(state / "lock", f"the piece {state.name} of {state.parent.name}", wait=not hurried):
         found = kept(path)
         if found is None:
             start = time.perf_counter()
@@ -163,11 +175,11 @@ def _digest(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) ->
 
 
 @contextlib.contextmanager
-def alone(path: Path, what: str) -> Iterator[None]:
+def alone(path: Path, what: str, wait: bool = True) -> Iterator[None]:
     """Hold a lock that the system lets go of when its holder ends, however that ends; wait for other holders.
 
     It holds between threads, processes and, where the file system can do it, machines. `what` is said of
-    it if it is waited for.
+    it if it is waited for. Without `wait` it raises Elsewhere instead.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     said = time.monotonic() + 1
@@ -179,6 +191,8 @@ def alone(path: Path, what: str) -> Iterator[None]:
             except BlockingIOError:
                 if _stop.is_set():
                     raise Stopped from None
+                if not wait:
+                    raise Elsewhere from None
                 if time.monotonic() > said:
                     print(f"golf: waiting for another run, which is at {what}", file=sys.stderr, flush=True)
                     said = math.inf
@@ -221,25 +235,43 @@ def in_parallel(
 ) -> list[R]:
     """`work` on every piece, one thread per core; results in the order of the pieces.
 
-    Threads are enough: the engine computes outside Python's global lock, and the referee in child processes.
-    The first error stops the others at their next `say`. Ctrl-C stops all of them, with their state on disk.
+    Threads are enough: the engine computes outside Python's global lock. A piece that another run is at is
+    put off until all others are begun, so that several runs, on any number of machines, share them out. The
+    first error stops the others at their next `say`. Ctrl-C stops all of them, with their state on disk.
     `stop` is called then, and may end what a piece waits for.
     """
     _stop.clear()
+    results: dict[int, R] = {}
     with ThreadPoolExecutor(max(1, workers or cores())) as pool:
-        futures = [pool.submit(work, piece) for piece in pieces]
+        futures = {pool.submit(_unless_elsewhere, work, piece): at for at, piece in enumerate(pieces)}
         try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
+            while futures:
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    at = futures.pop(future)
+                    try:
+                        results[at] = future.result()
+                    except Elsewhere:
+                        futures[pool.submit(work, pieces[at])] = at
         except BaseException:
             _stop.set()
             stop()
             pool.shutdown(cancel_futures=True)
             raise
-    return [future.result() for future in futures]
+    return [results[at] for at in range(len(pieces))]
+
+
+def _unless_elsewhere(work: Callable[[T], R], piece: T) -> R:
+    """`work` on the piece; raises Elsewhere instead of waiting for another run."""
+    _here.hurried = True
+    try:
+        return work(piece)
+    finally:
+        _here.hurried = False
+
+
+def computed(pieces: Pieces) -> dict[str, Piece]:
+    """All pieces of a stage, by their keys, each from disk or computed here."""
+    return dict(zip(pieces, in_parallel([*pieces.values()], lambda work: work()), strict=True))
 
 
 def say(stage: str, piece: str, text: str) -> None:
@@ -247,6 +279,12 @@ def say(stage: str, piece: str, text: str) -> None:
     if _stop.is_set():
         raise Stopped
     print(f"{stage} {piece}: {text}", file=sys.stderr, flush=True)
+
+
+def rest(seconds: float) -> None:
+    """Wait; also a place where a piece stops after Ctrl-C."""
+    if _stop.wait(seconds):
+        raise Stopped
 
 
 def progress(items: Iterable[T], **kwargs: Any) -> Iterable[T]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,10 +21,12 @@ from neural_golf.base.files import write_bytes
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Report", "Study"]
+__all__ = ["Evaluate", "Report", "Study", "Way", "evaluated"]
 
 # Takes a value and its step, and says whether the trial should be stopped.
 Report = Callable[[float, int], bool]
+# Takes a trial and its report; the trial's values, or None where it was stopped early.
+Evaluate = Callable[["optuna.Trial", Report], Sequence[float] | None]
 Way = Literal["maximize", "minimize"]
 JOURNAL = "journal.log"
 
@@ -43,8 +46,8 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.state = state
-        self._journal = _Journal()
-        backend: Any = self._journal  # what Optuna asks of a backend, and not of its class
+        self._journal = _Journal(state / JOURNAL)
+        backend: Any = self._journal  # it has what Optuna asks of a backend, and not its class
         self.optuna: optuna.Study = optuna.create_study(
             study_name=state.parent.name,
             storage=optuna.storages.JournalStorage(backend),
@@ -58,9 +61,14 @@ class Study:
         parallel: int,
         sampler: Callable[[int], optuna.samplers.BaseSampler],
         suggest: Callable[[optuna.Trial], object],
-        evaluate: Callable[[optuna.Trial, Report], Sequence[float] | None],
+        evaluate: Evaluate,
+        only: int | None = None,
+        here: int | None = None,
     ) -> None:
         """Rounds of `parallel` trials, until `trials` are finished.
+
+        With `only`, the number of a trial, its round is the last one, and of that only this trial. here: the
+        most trials that this process works at; one per core where it is None.
 
         sampler: makes the one of a round from the number of trials that are finished by then. suggest: asks
         a trial for all its settings. evaluate: its values, or None where it was stopped early; where it
@@ -75,15 +83,17 @@ class Study:
                 trial = self.optuna.ask()
                 suggest(trial)
                 batch.append(trial)
-            results = longwork.in_parallel(
-                batch, lambda trial: self._result(trial, evaluate), workers=min(len(batch), longwork.cores())
-            )
+            if only is not None and only <= batch[-1].number:
+                self._result(next(trial for trial in batch if trial.number == only), evaluate)
+                return
+            workers = min(len(batch), here or longwork.cores())
+            results = longwork.in_parallel(batch, lambda trial: self._result(trial, evaluate), workers)
             for trial, (values, why) in zip(batch, results, strict=True):
                 if why:
                     trial.set_user_attr("why", why)
                 state = optuna.trial.TrialState.PRUNED if values is None else None
                 self.optuna.tell(trial, values, state=state)
-            write_bytes(self.state / JOURNAL, self._journal.text().encode())  # for `make dashboard`
+            self._journal.show()
 
     def finished(self) -> list[optuna.trial.FrozenTrial]:
         """The trials that ran to their end or were stopped early, by number."""
@@ -98,27 +108,14 @@ class Study:
 
         return [trial for trial in self.finished() if trial.state == optuna.trial.TrialState.COMPLETE]
 
-    def _result(
-        self, trial: optuna.Trial, evaluate: Callable[[optuna.Trial, Report], Sequence[float] | None]
-    ) -> tuple[list[float] | None, str]:
+    def _result(self, trial: optuna.Trial, evaluate: Evaluate) -> tuple[list[float] | None, str]:
         """Values and reason of a trial, from disk if an earlier run has them."""
-        stage = self.state.parent.name
         reported: list[tuple[int, float]] = []
 
-        def report(value: float, step: int) -> bool:
-            reported.append((step, value))
-            trial.report(value, step)
-            return trial.should_prune()
-
         def compute(state: Path) -> longwork.Piece:
-            values, why = None, ""
-            try:
-                values = evaluate(trial, report)
-            except NoResult as error:
-                why = str(error)
-                longwork.say(stage, f"trial {trial.number}", f"{why}; it counts as the worst")
-            found = values if values is None else list(values)
-            return {}, {"values": found, "why": why, "reported": reported}
+            nonlocal reported
+            values, why, reported = evaluated(trial, evaluate, self.state.parent.name)
+            return {}, {"values": values, "why": why, "reported": reported}
 
         params = json.dumps(trial.params, sort_keys=True)
         name = f"{self.state.name}-{trial.number}-{hashlib.sha256(params.encode()).hexdigest()[:8]}"
@@ -128,17 +125,42 @@ class Study:
         return record["values"], record["why"]
 
 
-class _Journal:
-    """What Optuna's file journal would hold, in memory."""
+def evaluated(
+    trial: optuna.Trial, evaluate: Evaluate, stage: str
+) -> tuple[list[float] | None, str, list[tuple[int, float]]]:
+    """Values of a trial, the reason where it has no result, and what it reported: steps with values."""
+    reported: list[tuple[int, float]] = []
 
-    def __init__(self) -> None:
+    def report(value: float, step: int) -> bool:
+        reported.append((step, value))
+        trial.report(value, step)
+        return trial.should_prune()
+
+    try:
+        values = evaluate(trial, report)
+    except NoResult as error:
+        longwork.say(stage, f"trial {trial.number}", f"{error}; it counts as the worst")
+        return None, str(error), reported
+    return (values if values is None else list(values)), "", reported
+
+
+class _Journal:
+    """What Optuna's file journal would hold, in memory. Nothing reads the file that it is shown in but
+    `make dashboard`.
+    """
+
+    def __init__(self, path: Path) -> None:
         self._lines: list[str] = []
+        self._path, self._shown = path, 0.0
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         return map(json.loads, self._lines[log_number_from:])
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         self._lines += [json.dumps(log, separators=(",", ":")) for log in logs]
+        if time.monotonic() - self._shown > 1:  # a trial's progress, while it runs
+            self.show()
 
-    def text(self) -> str:
-        return "".join(f"{line}\n" for line in self._lines)
+    def show(self) -> None:
+        write_bytes(self._path, "".join(f"{line}\n" for line in self._lines).encode())
+        self._shown = time.monotonic()

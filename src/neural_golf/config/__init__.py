@@ -50,7 +50,20 @@ SETTINGS: dict[str, type[Section]] = {
 }
 # Commands of `golf` that are no section: no row and no workspace may have these names.
 COMMANDS = frozenset(
-    {"bench", "c", "device", "enter", "export", "front", "leaderboard", "new", "stage", "submit", "unpack"}
+    {
+        "bench",
+        "c",
+        "device",
+        "enter",
+        "export",
+        "front",
+        "leaderboard",
+        "new",
+        "piece",
+        "stage",
+        "submit",
+        "unpack",
+    }
 )
 
 

@@ -126,6 +126,7 @@ class Reference(Section):
     batch: Count
     learning_rate: Positive
     precision: Literal["float32", "bfloat16"]
+    device: Literal["cpu", "gpu"] = "cpu"  # "gpu": one where there is one. Its bits are not those of the CPU
 
     _check = field_validator("network")(readable)
 
@@ -176,6 +177,8 @@ class Tune(Section):
     finalists: Count
     finalist_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     seed: Seed
+    # "pieces" (each trial a piece, planned in rounds), "journal", or the URL of a PostgreSQL database
+    storage: Annotated[str, Field(pattern=r"^(pieces|journal|postgresql(\+\w+)?://.*)$")] = "pieces"
 
     _check = field_validator("network")(readable)
     _order = field_validator("batch", "learning_rate", "step", "gamma")(_ascending)

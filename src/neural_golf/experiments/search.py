@@ -7,6 +7,7 @@ chosen by hand. It is not part of the default run: `snakemake search`.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from neural_golf.base.study import Report, Study
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
+from neural_golf.config.pieces import waves
 from neural_golf.config.recipe import Recipe
 from neural_golf.config.sections import Search
 from neural_golf.net.orbits import POSITIONS
@@ -26,13 +28,32 @@ from neural_golf.net.spec import Network
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["recipe_of", "run"]
+__all__ = ["pieces", "recipe_of", "run"]
 
 NAMES = ("first", "second", "third", "kernel", "activation", "sharing", "rate", "penalty", "size")
 
 
 def run(config: Config) -> None:
     """Go on with the study until it has `search.trials` finished trials; write its table and front."""
+    report(_study(config))
+
+
+def pieces(config: Config) -> longwork.Pieces:
+    """The study's trials, each of which computes what it learns from where that is not there."""
+
+    def trial(number: int) -> longwork.Piece:
+        _study(config, number)
+        return {}, {}
+
+    return {
+        key: partial(trial, int(key.removeprefix("trial-")))
+        for wave in waves(config, "search")
+        for key in wave
+    }
+
+
+def _study(config: Config, only: int | None = None) -> Study:
+    """The study, run to its end or as far as the trial of the number `only`."""
     import optuna
 
     section = config.needed("search")
@@ -60,8 +81,10 @@ def run(config: Config) -> None:
             seed=(section.seed + done) % 2**32, n_startup_trials=section.startup_trials
         )
 
-    study.run(section.trials, section.parallel, sampler, lambda trial: _suggest(trial, section), evaluate)
-    report(study)
+    study.run(
+        section.trials, section.parallel, sampler, lambda trial: _suggest(trial, section), evaluate, only
+    )
+    return study
 
 
 def _suggest(trial: optuna.Trial, section: Search) -> None:

@@ -6,18 +6,21 @@ on images taken out of the training part, so that the held-out part has chosen n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neural_golf import data
-from neural_golf.base import longwork
+from neural_golf.base import longwork, watch
 from neural_golf.base.errors import GolfError, NoResult
 from neural_golf.base.files import write_csv, write_json
+from neural_golf.base.shared import Shared
 from neural_golf.base.study import Report, Study
 from neural_golf.config import Config
+from neural_golf.config.pieces import waves
 from neural_golf.config.sections import Tune
 from neural_golf.engine import engine
 from neural_golf.train.fit import Settings, Vector, fit
@@ -25,11 +28,46 @@ from neural_golf.train.fit import Settings, Vector, fit
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["run"]
+__all__ = ["pieces", "run", "work"]
 
 
 def run(config: Config) -> None:
     """Go on with the study until it has `tune.trials` finished trials; write its table."""
+    study, parts = begun(config)
+    search(study, section := config.needed("tune"), *parts)
+    report(study, final(study, section, *parts))
+
+
+def work(config: Config) -> None:
+    """Work at the study beside other runs, one trial at a time, until it has `tune.trials` finished ones."""
+    study, parts = begun(config)
+    search(study, config.needed("tune"), *parts, here=1)
+
+
+def pieces(config: Config) -> longwork.Pieces:
+    """The study's trials, each of which computes what it learns from where that is not there; then its
+    finalists.
+    """
+    section: Tune = config.needed("tune")
+
+    def trial(number: int) -> longwork.Piece:
+        study, parts = begun(config)
+        search(study, section, *parts, only=number)
+        return {}, {}
+
+    def finalist(key: str) -> longwork.Piece:
+        study, parts = begun(config)
+        search(study, section, *parts)
+        works = finalists(study, section, *parts)
+        return works[key]() if key in works else ({}, {})  # so few trials ran to their end
+
+    *rounds, last = waves(config, "tune")
+    trials = {key: partial(trial, int(key.removeprefix("trial-"))) for keys in rounds for key in keys}
+    return trials | {key: partial(finalist, key) for key in last}
+
+
+def begun(config: Config) -> tuple[Study, tuple[data.Split, data.Split]]:
+    """The study, and the images to train on and those that judge."""
     import optuna
 
     section = config.needed("tune")
@@ -40,16 +78,22 @@ def run(config: Config) -> None:
             "training images"
         )
     judge, train = images[: section.validation], images[section.validation :]
-    settings = section.model_dump(exclude={"trials", "finalists", "finalist_seeds"})
+    settings = section.model_dump(exclude={"storage", "trials", "finalists", "finalist_seeds"})
     state = longwork.folder("tune", settings=settings, data=data.digest())
     pruner = optuna.pruners.MedianPruner(section.startup_trials, section.warmup_epochs)
-    study = Study(state, ["maximize"], pruner)
-    search(study, section, train, judge)
-    report(study, final(study, section, train, judge))
+    if section.storage == "pieces":
+        return Study(state, ["maximize"], pruner), (train, judge)
+    return Shared(state, ["maximize"], section.storage, pruner), (train, judge)
 
 
-def search(study: Study, section: Tune, train: data.Split, judge: data.Split) -> None:
-    """Run the study until it has `tune.trials` trials."""
+def search(
+    study: Study, section: Tune, train: data.Split, judge: data.Split, only: int | None = None,
+    here: int | None = None,
+) -> None:  # fmt: skip
+    """Run the study until it has `tune.trials` trials, or as far as the one of the number `only`.
+
+    here: the most trials that this process works at; one per core where it is None.
+    """
     import optuna
 
     facts = data.facts()
@@ -76,6 +120,7 @@ def search(study: Study, section: Tune, train: data.Split, judge: data.Split) ->
                 f"trial {trial.number}",
                 f"epoch {epoch + 1}/{section.epochs}, accuracy {accuracy:.2%}",
             )
+            watch.note("tune", f"trial {trial.number}", epoch + 1, loss=loss, accuracy=accuracy)
             return not pruned
 
         chosen = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **trial.params)
@@ -87,14 +132,16 @@ def search(study: Study, section: Tune, train: data.Split, judge: data.Split) ->
             seed=(section.seed + done) % 2**32, n_startup_trials=section.startup_trials, constant_liar=True
         )
 
-    study.run(section.trials, section.parallel, sampler, suggest, evaluate)
+    study.run(section.trials, section.parallel, sampler, suggest, evaluate, only, here)
 
 
-def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> dict[int, float]:
-    """Train the best trials again with more seeds; mean accuracy per trial number.
+def finalists(
+    study: Study, section: Tune, train: data.Split, judge: data.Split
+) -> dict[str, Callable[[], longwork.Piece]]:
+    """The trainings of the best trials with more seeds, by their keys.
 
-    The best of many single trainings is partly the luckiest. Raises GolfError if no trial ran to
-    its end.
+    Each is a record of the trial's number and the accuracy on the judging images. Raises GolfError if no
+    trial ran to its end.
     """
     facts = data.facts()
     network = data.network(section.network)
@@ -109,10 +156,8 @@ def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> 
         )
         raise GolfError(f"tune: no trial ran to its end; {told}")
     complete.sort(key=lambda t: (-(t.value or 0.0), t.number))
-    pieces = [(trial, seed) for trial in complete[: section.finalists] for seed in section.finalist_seeds]
 
-    def one(piece: tuple[optuna.trial.FrozenTrial, int]) -> float:
-        trial, seed = piece
+    def one(trial: optuna.trial.FrozenTrial, seed: int) -> longwork.Piece:
         what = f"finalist {trial.number} seed {seed}"
         chosen = Settings(epochs=section.epochs, mean=facts.mean, std=facts.std, **trial.params)
 
@@ -128,11 +173,24 @@ def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> 
                               judged_by=len(judge), data=data.digest())  # fmt: skip
         accuracy: float = longwork.finished(key, compute)[1]["accuracy"]
         longwork.say("tune", what, f"accuracy {accuracy:.2%}")
-        return accuracy
+        return {}, {"trial": trial.number, "accuracy": accuracy}
 
+    return {
+        f"finalist-{rank}-seed-{seed}": partial(one, trial, seed)
+        for rank, trial in enumerate(complete[: section.finalists])
+        for seed in section.finalist_seeds
+    }
+
+
+def final(study: Study, section: Tune, train: data.Split, judge: data.Split) -> dict[int, float]:
+    """Train the best trials again with more seeds; mean accuracy per trial number.
+
+    The best of many single trainings is partly the luckiest. Raises GolfError if no trial ran to
+    its end.
+    """
     found: dict[int, list[float]] = {}
-    for (trial, _), accuracy in zip(pieces, longwork.in_parallel(pieces, one), strict=True):
-        found.setdefault(trial.number, []).append(accuracy)
+    for _, record in longwork.computed(finalists(study, section, train, judge)).values():
+        found.setdefault(record["trial"], []).append(record["accuracy"])
     if not any(map(any, found.values())):
         raise GolfError("tune: the training of every finalist diverged; lower the ends of tune.learning_rate")
     return {number: float(np.mean(accuracies)) for number, accuracies in found.items()}
