@@ -43,7 +43,6 @@ Core::Core(const std::vector<Layer>& layers, int parameters, std::vector<int> so
       source_(std::move(source)),
       stored_(stored),
       unrolled_(source_.size()),
-      slot_(size_t(parameters)),
       team_(threads) {
   if (!kernels_) throw Error("engine: no instruction set '" + instructions + "' here; known: avx512 avx2 plain");
   plan_.parameters = parameters;
@@ -139,7 +138,7 @@ double Core::batch_gradient(const float* parameters, const Images& images, const
   const float scale = float(1.0 / double(images.count));
   team_.run(chunks, [&](int64_t k, int w) {
     Worker& worker = workers_[w];
-    std::memset(worker.sums.data(), 0, size_t(plan_.parameters) * L * sizeof(float));
+    clear(worker);
     double loss = 0;
     const int64_t end = std::min(images.count, (k + 1) * chunk);
     for (int64_t first = k * chunk; first < end; first += L)
@@ -174,13 +173,12 @@ void Core::micro_gradients(const float* parameters, const Images& images, const 
   std::lock_guard<std::mutex> hold(busy_);
   want(mask);
   parameters = take(parameters);
-  const size_t n = size_t(stored_), wide = size_t(plan_.parameters);
+  const size_t n = size_t(stored_);
   const float scale = float(1.0 / double(micro_batch));
-  const auto zero = [&](Worker& worker) { std::memset(worker.sums.data(), 0, wide * L * sizeof(float)); };
   if (L % micro_batch == 0 && micro_batch < L) {  // several in one group: each is some of the lanes
     team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
       Worker& worker = workers_[w];
-      zero(worker);
+      clear(worker);
       const int64_t first = group * L, end = std::min(images.count, first + L);
       group_gradient(parameters, images, targets, first, end, scale, worker);
       const float* sums = fold(worker);
@@ -197,7 +195,7 @@ void Core::micro_gradients(const float* parameters, const Images& images, const 
   }
   team_.run(images.count / micro_batch, [&](int64_t k, int w) {
     Worker& worker = workers_[w];
-    zero(worker);
+    clear(worker);
     for (int64_t first = k * micro_batch; first < (k + 1) * micro_batch; first += L)
       group_gradient(parameters, images, targets, first, (k + 1) * micro_batch, scale, worker);
     const float* sums = fold(worker);

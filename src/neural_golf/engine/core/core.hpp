@@ -119,6 +119,7 @@ class Core {
   void pack(const float* parameters, Packed&) const;
   const float* take(const float* parameters);  // packed and as the kernels number them, unrolled
   void want(const bool* mask);                 // which gradients the next ones are
+  void clear(Worker&) const;                   // worker.sums, as far as anything is added to them
   const float* fold(Worker&) const;            // worker.sums of what is wanted: [slots][L]
   int classes() const { return plan_.classes; }
 
@@ -139,7 +140,11 @@ class Core {
   int stored_;
   std::vector<float> unrolled_;
   Packed packed_{plan_}, wanted_{plan_};
-  std::vector<int> slots_, slot_;  // parameters whose gradient is wanted; which of them stands where, or -1
+  std::vector<int> slots_;         // parameters whose gradient is wanted
+  std::vector<int> place_, slot_;  // where in the plan they stand, in order; which of the slots stands there
+  std::vector<std::pair<int, int>> dirty_;  // from … to: which of a worker's sums any gradient is added to
+  std::vector<char> asked_;        // the mask of the last `want`, and its sparse_below
+  double asked_below_ = 0;
   std::vector<Worker> workers_;
   std::vector<float> partial_;  // gradients of chunks
   std::vector<double> losses_;

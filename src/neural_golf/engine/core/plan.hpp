@@ -131,8 +131,8 @@ struct Kernels {
   // Adds the gradient, one number per lane, to sums[parameters][L]; of weights, that of `wanted`.
   void (*backward)(const Plan&, const float* parameters, const Weights&, const TapLists& wanted, float* workspace,
                    float* sums);
-  // folded[slot[i]] += sums[i], [L] each, where the slot is not -1.
-  void (*fold)(const float* sums, const int* slot, int parameters, float* folded);
+  // folded[slot[i]] += sums[place[i]], [L] each, for n of them.
+  void (*fold)(const float* sums, const int* place, const int* slot, int n, float* folded);
   // Lane sums: out[parameters].
   void (*reduce)(const float* sums, int parameters, float* out);
   // One update; rest is 1 - beta, rate is lr / (1 - beta1^t), root_correction sqrt(1 - beta2^t).

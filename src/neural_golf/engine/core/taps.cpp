@@ -63,22 +63,43 @@ const float* Core::take(const float* parameters) {
 }
 
 void Core::want(const bool* mask) {
+  std::vector<char> now(size_t(stored_), 1);
+  if (mask) std::copy_n(mask, stored_, now.begin());
+  if (now == asked_ && sparse_below == asked_below_) return;  // as in most steps of a descent
   std::vector<int> slot_of(size_t(stored_), -1);
-  slots_.clear();
+  slots_.clear(), place_.clear(), slot_.clear(), dirty_.clear();
   for (int q = 0; q < stored_; ++q)
-    if (!mask || mask[q]) slot_of[size_t(q)] = int(slots_.size()), slots_.push_back(q);
-  std::vector<char> wanted(size_t(plan_.parameters));
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    slot_[i] = slot_of[source_.empty() ? i : size_t(source_[i])];
-    wanted[i] = slot_[i] >= 0;
+    if (now[size_t(q)]) slot_of[size_t(q)] = int(slots_.size()), slots_.push_back(q);
+  std::vector<char> gets(size_t(plan_.parameters));  // a gradient, wanted or not
+  for (int i = 0; i < plan_.parameters; ++i) {
+    const int slot = slot_of[size_t(source_.empty() ? i : source_[size_t(i)])];
+    if (slot >= 0) place_.push_back(i), slot_.push_back(slot), gets[size_t(i)] = 1;
   }
-  list(plan_, wanted.data(), sparse_below, false, wanted_.weights().sparse);
+  const TapLists& to = wanted_.weights().sparse;
+  list(plan_, gets.data(), sparse_below, false, to);
+  for (const Stage& s : stages_) {  // biases, slopes and dense stages get all of theirs
+    if (s.bias >= 0) std::fill_n(gets.begin() + s.bias, s.out.channels, 1);
+    if (s.slope >= 0) std::fill_n(gets.begin() + s.slope, s.out.channels, 1);
+    if (s.kind == Stage::convolution && to.live[s.live] < 0)
+      std::fill_n(gets.begin() + s.weight, s.out.channels * s.taps(), 1);
+  }
+  for (int i = 0; i < plan_.parameters; ++i) {
+    if (!gets[size_t(i)]) continue;
+    if (dirty_.empty() || dirty_.back().second != i) dirty_.push_back({i, i});
+    dirty_.back().second = i + 1;
+  }
+  asked_ = std::move(now), asked_below_ = sparse_below;
+}
+
+void Core::clear(Worker& worker) const {
+  for (const auto& [from, to] : dirty_)
+    std::fill_n(worker.sums.data() + size_t(from) * L, size_t(to - from) * L, 0.0f);
 }
 
 const float* Core::fold(Worker& worker) const {
-  if (slots_.size() == slot_.size()) return worker.sums.data();  // one slot each, in order
+  if (int(slots_.size()) == plan_.parameters) return worker.sums.data();  // one slot each, in order
   std::fill_n(worker.folded.data(), slots_.size() * L, 0.0f);
-  kernels_->fold(worker.sums.data(), slot_.data(), plan_.parameters, worker.folded.data());
+  kernels_->fold(worker.sums.data(), place_.data(), slot_.data(), int(place_.size()), worker.folded.data());
   return worker.folded.data();
 }
 
