@@ -68,7 +68,7 @@ int Core::gather(const Images& images, int64_t first, float* workspace) const {
 
 void Core::logits(const float* parameters, const Images& images, float* out) {
   std::lock_guard<std::mutex> hold(busy_);
-  parameters = take(parameters);
+  parameters = take(parameters, false);
   team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
     Worker& worker = workers_[w];
     float* ws = worker.workspace.data();
@@ -90,7 +90,7 @@ int Core::right(const float* workspace, const int64_t* labels, int valid) const 
 
 int64_t Core::correct(const float* parameters, const Images& images, const int64_t* labels) {
   std::lock_guard<std::mutex> hold(busy_);
-  parameters = take(parameters);
+  parameters = take(parameters, false);
   std::atomic<int64_t> total{0};
   team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
     Worker& worker = workers_[w];
@@ -165,14 +165,14 @@ double Core::loss_gradient(const float* parameters, const Images& images, const 
                            float* gradient) {
   std::lock_guard<std::mutex> hold(busy_);
   want(mask);
-  return batch_gradient(take(parameters), images, targets, gradient) / double(images.count);
+  return batch_gradient(take(parameters, true), images, targets, gradient) / double(images.count);
 }
 
 void Core::micro_gradients(const float* parameters, const Images& images, const Targets& targets, int64_t micro_batch,
                            const bool* mask, float* out) {
   std::lock_guard<std::mutex> hold(busy_);
   want(mask);
-  parameters = take(parameters);
+  parameters = take(parameters, true);
   const size_t n = size_t(stored_);
   const float scale = float(1.0 / double(micro_batch));
   if (L % micro_batch == 0 && micro_batch < L) {  // several in one group: each is some of the lanes
@@ -218,7 +218,7 @@ double Core::adam_epoch(float* parameters, float* m, float* v, const Adam& adam,
       rows.labels += first;
     else
       rows.soft += first * classes();
-    total += batch_gradient(take(parameters), part, rows, gradient.data());
+    total += batch_gradient(take(parameters, true), part, rows, gradient.data());
     const double t = double(step + 1);
     kernels_->adam(stored_, adam.mask, gradient.data(), parameters, m, v, float(1 - adam.beta1),
                    float(adam.beta2), float(1 - adam.beta2),
