@@ -14,9 +14,9 @@ from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError, NoResult, diverging
 from neural_golf.compress.augmentation import augmented
-from neural_golf.compress.optimiser import FullAdam
+from neural_golf.compress.optimiser import BlockAdam, FullAdam, restored
 from neural_golf.compress.plan import Epoch, plan
-from neural_golf.compress.surgeon import choose, fisher, operate
+from neural_golf.compress.surgeon import WHOLE, blocks, choose, fisher_blocks, operate
 from neural_golf.compress.technique import techniques_of
 from neural_golf.config.recipe import Recipe
 from neural_golf.engine import Engine, engine
@@ -81,7 +81,7 @@ class Descent:
         self.targets = soft_targets(train.labels, teacher, recipe.distil)
         self.given = start
         self.alive = np.arange(self.network.size) if start is None else np.flatnonzero(start)
-        self.full: FullAdam | None = None
+        self.full: FullAdam | BlockAdam | None = None
         self.starts: list[float] = []  # the loss of each network that began
         self._begin()
         size, rate = len(self.alive), recipe.dense_rate
@@ -178,9 +178,12 @@ class Descent:
             return
         whole, count = self.whole(self.average), len(self.alive) - step.size
         # The Fisher matrix of many parameters is taken from fewer images, in bounded time.
-        images = min(recipe.fisher_images, int(25e9 / len(self.alive) ** 2), len(self.train))
+        parts = blocks(self.network, self.alive)
+        largest = max(part.stop - part.start for part in parts)
+        images = min(recipe.fisher_images, int(25e9 / (len(self.alive) * largest)), len(self.train))
         rows = self.rng("rows").permutation(len(self.train))[:images]
-        curvature = fisher(self.core, whole, self.alive, self.seen, rows, self.rng("labels"))
+        labels = self.rng("labels")
+        curvature = fisher_blocks(self.core, whole, self.alive, self.seen, rows, labels, parts)
         kept_weights = self.average[self.alive]
         if recipe.removal == "surgeon":
             moved, kept = operate(kept_weights, curvature, count, recipe.damping)
@@ -193,9 +196,11 @@ class Descent:
         self.weights = np.zeros(self.network.size)
         self.weights[self.alive] = moved
         self.average = self.weights.copy()
+        self.alive = self.alive[kept]
         if self.full:
             self.full.keep(kept)
-        self.alive = self.alive[kept]
+            if isinstance(self.full, BlockAdam) and len(blocks(self.network, self.alive)) == 1:
+                self.full = self.full.joined()
 
     def _train(self, step: Epoch) -> float:
         recipe = self.recipe
@@ -240,8 +245,13 @@ class Descent:
     def _full_adam(self, step: Epoch, pixels: Any, targets: Any, order: NDArray[np.int64]) -> float:
         recipe, batch, mask = self.recipe, self.recipe.batch, self._mask()
         if self.full is None:
-            self.full = FullAdam(len(self.alive), beta2=recipe.beta2, every=recipe.every)
-            rows = order[: len(order) // 16 * 16]
+            sizes = [part.stop - part.start for part in blocks(self.network, self.alive)]
+            if len(sizes) == 1:
+                self.full = FullAdam(len(self.alive), beta2=recipe.beta2, every=recipe.every)
+            else:
+                self.full = BlockAdam(sizes, beta2=recipe.beta2, every=recipe.every)
+            most = len(order) * WHOLE // max(self.network.size, WHOLE)  # their gradients stay in memory
+            rows = order[: most // 16 * 16]
             first = self.core.micro_gradients(self.whole(self.weights), pixels, targets, rows, 16, mask)
             self.full.warm(first[:, self.alive], batch / 16)
         starts = range(0, len(order) - batch + 1, batch) or range(1)
@@ -295,7 +305,6 @@ class Descent:
         self.starts = list(map(float, t.get("starts", [])))
         full = {name.removeprefix("full."): array for name, array in t.items() if name.startswith("full.")}
         if full:
-            self.full = FullAdam(len(self.alive), beta2=self.recipe.beta2, every=self.recipe.every)
-            self.full.restore(full)
+            self.full = restored(full, self.recipe.beta2, self.recipe.every)
         pairs = zip(t.get("snapshots.parameters", []), t.get("snapshots.mask", []), strict=True)
         return [Snapshot(int(mask.sum()), parameters, mask.astype(bool)) for parameters, mask in pairs]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.compress import techniques
-from neural_golf.compress.optimiser import FullAdam
+from neural_golf.compress.optimiser import BlockAdam, FullAdam
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
 from neural_golf.config.plain import typed
@@ -35,7 +35,7 @@ class State(Protocol):
     weights: NDArray[np.float64]  # [n], all parameters; removed ones are 0
     average: NDArray[np.float64]  # [n]
     alive: NDArray[np.int64]  # indices of those that are left
-    full: FullAdam | None  # None until the full-matrix phase
+    full: FullAdam | BlockAdam | None  # None until the full-matrix phase
 
     def rng(self, purpose: str) -> np.random.Generator: ...
 
