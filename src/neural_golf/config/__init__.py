@@ -28,7 +28,7 @@ from neural_golf.config.sections import (
     Ladder,
     Pack,
     PackingSettings,
-    Page,
+    Site,
     Prune,
     Reference,
     Row,
@@ -68,7 +68,7 @@ class Config(Section):
     verify: Verify
     ladder: Ladder
     interpret: Interpret
-    page: Page
+    site: Site
     workspaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def settings(self, row: str) -> Any:

@@ -20,7 +20,7 @@ __all__ = [
     "Ladder",
     "Pack",
     "PackingSettings",
-    "Page",
+    "Site",
     "Prune",
     "Record",
     "Reference",
@@ -370,7 +370,7 @@ class Pack(Section):
         return levels
 
 
-class Page(Section):
+class Site(Section):
     inference: bool
     goals: Annotated[tuple[Fraction, ...], Field(min_length=1)]
     samples: Count

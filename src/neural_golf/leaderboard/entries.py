@@ -26,6 +26,7 @@ from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.yaml12 import yaml_text
 from neural_golf.config.sections import Commit
+from neural_golf.leaderboard.history import HISTORY
 from neural_golf.leaderboard.words import suspicions
 from neural_golf.referee.challenge import Challenge, load_challenge
 from neural_golf.referee.exits import NoVerdict
@@ -299,7 +300,7 @@ def _challenges(root: Path) -> tuple[list[tuple[Challenge, list[Path]]], list[Br
     except GolfError as error:
         raise GolfError(f"leaderboard: {ascii(str(root))[1:-1]}: {error}") from error
     for path in paths:
-        if path.name in (*TABLES, DEVICE.name):
+        if path.name in (*TABLES, DEVICE.name, HISTORY):
             continue
         try:
             challenge = load_challenge(path.name)
