@@ -76,9 +76,9 @@ leaderboard: $(READY)
 check-leaderboard: $(READY)
 	golf leaderboard --check $(TEST_FILES)
 
-# Shows the page at http://localhost:8000, for browsers that do not run WebAssembly from a file.
+# Shows the site at http://localhost:8000, for browsers that read no scripts from a file system.
 serve: $(READY)
-	python -m http.server --bind 127.0.0.1 --directory results/report 8000
+	python -m http.server --bind 127.0.0.1 --directory results/site 8000
 
 # Shows the Optuna study at http://localhost:8080. It shows a copy, because the dashboard writes into the study.
 # The study's journal holds clock times, so it is no result: it stands beside the other unfinished work.

@@ -28,7 +28,7 @@ from neural_golf.tasks.new import NAMED, make_task
 from neural_golf.tasks.rules import Known, plan
 from neural_golf.workflow import Stages
 
-ALL = ("data", "baseline", "smallest", "export", "verify", "front", "ladder", "interpret", "page")
+ALL = ("data", "baseline", "smallest", "export", "verify", "front", "ladder", "interpret", "site")
 
 
 def task(folder: Path, arrays: dict[str, Any], reach: float, name: str = "mine") -> tuple[Path, list[str]]:

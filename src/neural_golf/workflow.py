@@ -292,7 +292,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         "package*.json",
         "leaderboard/leaderboard.json",
         "leaderboard/device.json",
-        "docs/handbook/README.md",
+        "docs/**/*",
         "profiles/**/*.yaml",
         "src/neural_golf/**/*",
     ):

@@ -2,8 +2,8 @@
 
     golf leaderboard --history
 
-Each challenge has a list of steps: the day of the commit, the entry that led its table from then on, its author,
-and what it was ranked by. A step is only where what the leader is ranked by became less.
+Each challenge has a list of steps: the day of the commit, the entry that led its table from then on, its
+author, and what it was ranked by. A step is only where what the leader is ranked by became less.
 """
 
 from __future__ import annotations
@@ -39,38 +39,48 @@ def write_history(root: Path) -> dict[str, list[Step]]:
     Raises GolfError where Git has none.
     """
     found: dict[str, list[Step]] = {}
-    for day, content in _versions(root / "leaderboard.json"):
-        for name, table in content.items():
-            ranked = table.get("ranked") or []
-            if not ranked:
-                continue
-            score = ranked[0].get(table.get("score", "nonzero")) or 0
-            card = ranked[0].get("card") or {}
+    for day, leaders in _versions(root / "leaderboard.json"):
+        for name, (entry, author, score) in leaders.items():
             steps = found.setdefault(name, [])
-            if score and (not steps or score < steps[-1].score):
-                if steps and steps[-1].day == day:
-                    steps.pop()
-                steps.append(Step(day, ranked[0]["entry"], card.get("author", ""), score))
-    write_json(root / HISTORY, {name: [asdict(step) for step in steps] for name, steps in sorted(found.items())})
+            if steps and score >= steps[-1].score:
+                continue
+            if steps and steps[-1].day == day:
+                steps.pop()
+            steps.append(Step(day, entry, author, score))
+    told = {name: [asdict(step) for step in steps] for name, steps in sorted(found.items())}
+    write_json(root / HISTORY, told)
     return found
 
 
-def _versions(path: Path) -> Iterator[tuple[str, dict[str, dict[str, list[dict[str, str]]]]]]:
-    """The day and the content of each version that Git has of a JSON file, the oldest first."""
+def _versions(path: Path) -> Iterator[tuple[str, dict[str, tuple[str, str, int]]]]:
+    """Of each version that Git has of leaderboard.json, the oldest first: its day, and of each challenge that
+    has entries the first, its author, and what it is ranked by.
+    """
     log = _git(path, "log", "--reverse", "--format=%H %cs", "--", path.name).split()
     if not log:
         raise GolfError(f"{path}: Git has no version of it (a shallow clone has no history)")
     for commit, day in zip(log[::2], log[1::2], strict=True):
         try:
-            yield day, json.loads(_git(path, "show", f"{commit}:./{path.name}"))
-        except ValueError:  # half a merge is no JSON
+            tables = json.loads(_git(path, "show", f"{commit}:./{path.name}"))
+            leaders = {
+                name: (first["entry"], first["card"]["author"], int(first[table.get("score", "nonzero")]))
+                for name, table in tables.items()
+                for first in table["ranked"][:1]
+            }
+        except (ValueError, KeyError, TypeError, AttributeError):  # half a merge, or another form
             continue
+        yield day, leaders
 
 
 def _git(path: Path, *words: str) -> str:
     try:
         done = subprocess.run(
-            ["git", *words], cwd=path.parent, capture_output=True, encoding="utf-8", errors="replace", check=False
+            ["git", *words],
+            cwd=path.parent,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
     except OSError as error:
         raise GolfError(f"git cannot be run: {error.strerror}") from None

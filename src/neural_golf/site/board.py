@@ -88,18 +88,19 @@ class Hole:
 
 
 def all_challenges(path: Path, config: Config) -> list[Challenge]:
-    """Every challenge with its entries, those about this run's data first; and those without an entry: the
-    folder's own and, of the ones that come with the package, those that a leaderboard here could have.
+    """Every challenge with its entries, those about this run's data first, and those without an entry too.
+
+    Where the data are not those that the game is about, only the challenges about them are here.
     """
-    own = config.data.dataset
-    told = challenges(path, None, read_device())
+    own, everything = config.data.dataset, config.as_the_blog
+    told = challenges(path, None if everything else own, read_device())
     names = [*own_challenges(), *challenge_names()]
     known = {one.name for one in told}
     without = [load_challenge(name) for name in names if name not in known]
     told += [
         Challenge(one.name, one.title, one.threshold, one.images, (), (), one.score, one.dataset)
         for one in without
-        if one.dataset == own or path.exists()
+        if one.dataset == own or everything
     ]
     return sorted(told, key=lambda one: (one.dataset != own, one.dataset, one.score != "nonzero"))
 
@@ -130,7 +131,8 @@ def _entries(rows: Sequence[dict[str, Any]], device: DeviceTable) -> tuple[Entry
             tuple(map(plain, row["flags"])), row.get("bytes"), row.get("reproducible", False),
             row.get("division", "plain"), row["card"].get("frozen"),
             tuple(map(plain, device.cells(row.get("sha256")).values())) if measured else (),
-            row.get("sha256") or "", row.get("bits"), row.get("nodes"), plain(row["card"].get("licence") or ""),
+            row.get("sha256") or "", row.get("bits"), row.get("nodes"),
+            plain(row["card"].get("licence") or ""),
             tuple(map(plain, row["card"].get("links") or ())), plain(row["card"].get("code") or ""),
             _seeds(row["card"].get("seed")), plain(row["card"].get("command") or ""),
         )

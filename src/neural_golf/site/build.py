@@ -48,9 +48,10 @@ def run(config: Config) -> None:
         write_bytes(SITE / path, content)
     largest = max(made, key=lambda page: len(written[page.path]))
     told = f"; without answers: {world.runtime.why}" if world.runtime.why else ""
+    kilobytes, megabytes = len(written[largest.path]) / 1000, sum(map(len, written.values())) / 1e6
     print(
-        f"site: {SITE}, {len(made)} pages, the largest {largest.path} with "
-        f"{len(written[largest.path]) / 1000:,.0f} kB, {sum(map(len, written.values())) / 1e6:.1f} MB in all{told}"
+        f"site: {SITE}, {len(made)} pages, the largest {largest.path} with {kilobytes:,.0f} kB, "
+        f"{megabytes:.1f} MB in all{told}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Bytes as scripts: no browser lets a page fetch a file from a file system, but it may read a script there."""
+"""Bytes as scripts: from a file system no browser lets a page fetch a file, but it may read a script."""
 
 from __future__ import annotations
 

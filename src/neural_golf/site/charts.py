@@ -52,7 +52,9 @@ def seeds_chart(curves: Curves, label: str) -> Markup:
             parts.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}"/>')
             parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{100 * share:g} %</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">non-zero parameters, logarithmic</text>')
+    parts.append(
+        f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">non-zero parameters, logarithmic</text>'
+    )
     for number, seeds in enumerate(curves.values()):
         for curve in seeds.values():
             some = [(x(math.log10(n)), y(math.log10(max(1 - a, 1e-4)))) for n, a in sorted(curve)]

@@ -23,7 +23,11 @@ OPENING = (*PAD, "golf", "foreign", "play")  # of a page that opens files and li
 def data_for(world: World, entry: Entered | None) -> dict[str, object]:
     """What the scripts of a page are given; `entry`: the network that the page is about, if it is one."""
     if "data/samples.js" not in world.files:
-        digits = [image for seed in range(world.config.site.samples) for image in samples(world.heldout, seed).pixels]
+        digits = [
+            image
+            for seed in range(world.config.site.samples)
+            for image in samples(world.heldout, seed).pixels
+        ]
         world.files["data/samples.js"] = carried("samples", np.stack(digits).tobytes())
     found: dict[str, object] = {
         "shape": world.facts.shape,

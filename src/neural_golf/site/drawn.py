@@ -39,7 +39,10 @@ def whole(network: Network, weights: Vector) -> Markup:
     if not layers or sum(np.count_nonzero(_weight(layer, network, weights)) for layer in layers) > MOST_LINES:
         return Markup("")
     width = len(layers) * (COLUMN + GAP)
-    parts = [f'<svg class="network" viewBox="0 0 {width} {TOP + HEIGHT + 8}" role="img" aria-label="All lines of the network; the list below says the same in words.">']
+    parts = [
+        f'<svg class="network" viewBox="0 0 {width} {TOP + HEIGHT + 8}" role="img" '
+        'aria-label="All weights of the network as lines; its numbers stand below as text.">'
+    ]
     for number, layer in enumerate(layers):
         start = number * (COLUMN + GAP) + 6
         end = start + COLUMN
@@ -125,12 +128,13 @@ def _grid(weight: Vector) -> Markup:
             for y, x in zip(*np.nonzero(weight[o, i]), strict=True):
                 value = float(weight[o, i, y, x])
                 side = max(1.2, CELL * math.sqrt(abs(value) / top))
-                at = f"M{left + (int(x) + 0.5) * CELL - side / 2:.1f} {upper + (int(y) + 0.5) * CELL - side / 2:.1f}"
-                marks["plus" if value > 0 else "minus"].append(f"{at}h{side:.1f}v{side:.1f}h-{side:.1f}z")
+                right, low = left + (int(x) + 0.5) * CELL - side / 2, upper + (int(y) + 0.5) * CELL - side / 2
+                square = f"M{right:.1f} {low:.1f}h{side:.1f}v{side:.1f}h-{side:.1f}z"
+                marks["plus" if value > 0 else "minus"].append(square)
     paths = "".join(f'<path class="{name}" d="{"".join(some)}"/>' for name, some in marks.items() if some)
     width, height = wide * across, high * down
     return Markup(
         f'<svg class="kernels" width="{width * 2}" viewBox="-1 -1 {width} {height}" role="img" '
-        f'aria-label="{outputs} by {inputs} kernels of {rows} by {columns}, {np.count_nonzero(weight)} weights '
-        f'not zero"><path class="frame" d="{"".join(frames)}"/>{paths}</svg>'
+        f'aria-label="{outputs} by {inputs} kernels of {rows} by {columns}, {np.count_nonzero(weight)} '
+        f'weights not zero"><path class="frame" d="{"".join(frames)}"/>{paths}</svg>'
     )

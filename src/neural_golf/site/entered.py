@@ -21,7 +21,7 @@ from neural_golf.packed.graph import to_onnx
 from neural_golf.results.result import Result, golf_file
 from neural_golf.site.board import Challenge, Entry
 
-__all__ = ["Entered", "Place", "everything_entered"]
+__all__ = ["Entered", "Layers", "Place", "everything_entered"]
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,20 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Layers:
+    """A network with its parameters [n]."""
+
+    network: Network
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Entered:
     """One network with what the referee said of it, and what its card says.
 
     slug: its name in addresses. onnx: the ONNX file that runs. golf: its `.golf` file, if it has one.
-    network, weights [n]: what the graph computes, where its layers can be told. entry: its line of the
-    leaderboard, and `result` its line of this run, where it has one.
+    layers: what the graph computes, where that can be told. entry: its line of the leaderboard, and `result`
+    its line of this run, where it has one.
     """
 
     slug: str
@@ -56,11 +64,14 @@ class Entered:
     bits: int | None
     onnx: bytes
     golf: bytes | None
-    network: Network | None
-    weights: NDArray[np.float32] | None
+    layers: Layers | None
     places: tuple[Place, ...] = ()
     entry: Entry | None = None
     result: Result | None = None
+
+    @property
+    def network(self) -> Network | None:
+        return self.layers.network if self.layers else None
 
     @property
     def honest(self) -> bool:
@@ -102,9 +113,7 @@ def everything_entered(
     return [*found.values(), *_looked_into(list(found.values()), chosen, dataset)]
 
 
-def _entry(
-    folder: Path, challenge: Challenge, entry: Entry, shape: tuple[int, int, int]
-) -> Entered | None:
+def _entry(folder: Path, challenge: Challenge, entry: Entry, shape: tuple[int, int, int]) -> Entered | None:
     """An entry with its file; None where the file is not here."""
     file = folder / challenge.name / entry.name / MODELS[challenge.score]
     if not file.is_file():
@@ -112,32 +121,29 @@ def _entry(
     content = file.read_bytes()
     golf = content if file.suffix == ".golf" else None
     graph = to_onnx(content) if golf else content
-    network, weights = _read(graph, file.as_posix(), shape)
     return Entered(
         slug=entry.name, name=entry.name, dataset=challenge.dataset, nonzero=entry.nonzero,
         parameters=entry.parameters, correct=entry.correct, images=challenge.images,
         chosen_on=entry.chosen_on, division=entry.division, sha256=entry.sha256, bits=entry.bits,
-        onnx=graph, golf=golf, network=network, weights=weights, entry=entry,
+        onnx=graph, golf=golf, layers=_layers(graph, file.as_posix(), shape), entry=entry,
     )  # fmt: skip
 
 
-def _read(
-    content: bytes, name: str, shape: tuple[int, int, int]
-) -> tuple[Network | None, NDArray[np.float32] | None]:
-    """The layers and parameters of a graph, ours or anyone's; None twice where they cannot be told."""
+def _layers(content: bytes, name: str, shape: tuple[int, int, int]) -> Layers | None:
+    """The layers and parameters of a graph, ours or anyone's; None where they cannot be told."""
     try:
-        return unpack(content, name)
+        return Layers(*unpack(content, name))
     except GolfError:
         pass
     except Exception:  # protobuf, onnx and JSON have errors of their own
-        return None, None
+        return None
     try:
         ones, zeros = (1.0,) * shape[0], (0.0,) * shape[0]
         feed = Feed((0, 1, 2), shape, ones, zeros, "pixel / 255")
         found = read_foreign(model_of(onnx.load_from_string(content), name), shape, feed)
-        return found.network, found.parameters
+        return Layers(found.network, found.parameters)
     except Exception:  # whatever a stranger's graph brings about, its page does without a drawing
-        return None, None
+        return None
 
 
 def _looked_into(known: Sequence[Entered], chosen: Sequence[Result], dataset: str) -> list[Entered]:
@@ -148,7 +154,6 @@ def _looked_into(known: Sequence[Entered], chosen: Sequence[Result], dataset: st
         if result.sha256 in digests:
             continue
         content = Path(result.path).read_bytes()
-        network, weights = unpack(content, result.path)
         golf = golf_file(result.name).read_bytes() if result.bytes is not None else None
         name = result.variant.name
         made.append(
@@ -156,8 +161,8 @@ def _looked_into(known: Sequence[Entered], chosen: Sequence[Result], dataset: st
                 slug=f"{name}-of-this-run" if name in slugs else name, name=name, dataset=dataset,
                 nonzero=result.nonzero, parameters=result.parameters, correct=result.correct,
                 images=result.images, chosen_on=CHOSEN[result.judge], division=result.division,
-                sha256=result.sha256, bits=result.bits, onnx=content, golf=golf, network=network, weights=weights,
-                result=result,
+                sha256=result.sha256, bits=result.bits, onnx=content, golf=golf,
+                layers=Layers(*unpack(content, result.path)), result=result,
             )
         )  # fmt: skip
     return made

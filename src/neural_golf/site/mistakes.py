@@ -1,4 +1,4 @@
-"""What an entry gets wrong: its confusions and its worst mistakes, over the test images that it was scored on."""
+"""What an entry gets wrong: confusions and worst mistakes, over the test images that it was scored on."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Mistakes:
 
 def mistakes_of(world: World, entry: Entered) -> Mistakes | None:
     """What it gets wrong, with a sheet among the site's files; None for images of another shape."""
-    network, weights, test = entry.network, entry.weights, world.test
-    if network is None or weights is None or network.in_shape != world.facts.shape:
+    known, test = entry.layers, world.test
+    if known is None or known.network.in_shape != world.facts.shape:
         return None
-    scores = engine(network).logits(weights, test.pixels)
+    scores = engine(known.network).logits(known.weights, test.pixels)
     answers, names = scores.argmax(axis=1), world.facts.classes
     wrong = np.flatnonzero(answers != test.labels)
     count = np.zeros((len(names), len(names)), np.int64)

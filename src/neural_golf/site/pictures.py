@@ -41,7 +41,7 @@ def sheet(pixels: Pixels, columns: int) -> bytes:
 
 def _tile(image: Pixels) -> Pixels:
     """An image [channels, height, width] as a picture [height, width, 3]."""
-    channels, height, width = image.shape
+    channels, height, _ = image.shape
     if height == 1:
         return _curves(image[:, 0])
     if channels == 3:
@@ -85,7 +85,9 @@ def preview(number: str, words: str, below: str) -> bytes:
     pen.line([(80, 150), (80, 60)], fill="#1b2230", width=5)
     pen.polygon([(82, 60), (132, 82), (82, 104)], fill="#c8431c")
     pen.text((150, 76), "Neural Golf", fill="#14623f", font=font(44, "DejaVuSans-Bold"))
-    pen.text((76, 190), number, fill="#c8431c", font=font(190 if len(number) < 7 else 120, "DejaVuSerif-Bold"))
+    pen.text(
+        (76, 190), number, fill="#c8431c", font=font(190 if len(number) < 7 else 120, "DejaVuSerif-Bold")
+    )
     size = next((s for s in (46, 40, 34, 28, 22) if pen.textlength(words, font(s)) < 1040), 18)
     pen.text((80, 440), words, fill="#1b2230", font=font(size))
     size = next((s for s in (34, 28, 22) if pen.textlength(below, font(s)) < 1040), 18)

@@ -18,6 +18,7 @@ __all__ = ["Section", "markdown", "render", "sections"]
 HERE = Path(__file__).parent
 SCROLL = {"class": "scroll", "tabindex": "0", "role": "region"}
 PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
+TEXT = ("inline", "fence", "code_block")
 Section = tuple[str, str, str]  # the place of a heading, its words, and the text below it
 
 # Where a link of a document leads in the site: from its address to another, or to None for nothing.
@@ -117,10 +118,9 @@ def sections(text: str) -> list[Section]:
         if token.type == "heading_open":
             words = parsed[number + 1].content
             found.append((_place(words, taken), words.replace("`", ""), []))
-        elif found and token.type in ("inline", "fence", "code_block"):
-            if parsed[number - 1].type != "heading_open":
-                words = "".join(one.content for one in token.children or [] if one.type != "html_inline")
-                found[-1][2].append(words or token.content)
+        elif found and token.type in TEXT and parsed[number - 1].type != "heading_open":
+            words = "".join(one.content for one in token.children or [] if one.type != "html_inline")
+            found[-1][2].append(words or token.content)
     return [(place, words, " ".join(" ".join(body).split())) for place, words, body in found]
 
 

@@ -89,7 +89,13 @@ def chart_data(
              "hollow": mark.hollow, "text": _said(mark), "href": f"entry/{page.slug}.html" if page else ""}
         )  # fmt: skip
     sizes = [
-        {"size": one.nonzero, "mean": one.test_mean, "low": one.test_low, "high": one.test_high, "held": one.holds}
+        {
+            "size": one.nonzero,
+            "mean": one.test_mean,
+            "low": one.test_low,
+            "high": one.test_high,
+            "held": one.holds,
+        }
         for one in points
         if one.test_low is not None
     ]
@@ -111,8 +117,8 @@ def _said(mark: Mark) -> str:
         right = f"{100 * of.accuracy:.2f}\u00a0% right"
         return f"{of.name}{source}: {of.nonzero:,} non-zero parameters, {right}, as its author states it."
     said = (
-        f"{of.name}: {of.nonzero:,} non-zero of {of.parameters:,} parameters, {of.correct:,} of {of.images:,} "
-        f"test images right ({100 * of.accuracy:.2f}\u00a0%); {CHOSEN[of.judge]}."
+        f"{of.name}: {of.nonzero:,} non-zero of {of.parameters:,} parameters, {of.correct:,} of "
+        f"{of.images:,} test images right ({100 * of.accuracy:.2f}\u00a0%); {CHOSEN[of.judge]}."
     )
     if of.bytes:
         said += f" Its .golf file has {of.bytes:,} bytes."

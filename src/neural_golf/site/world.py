@@ -1,4 +1,4 @@
-"""What the whole site is made from: the results, the leaderboard, the data and the settings, each read once."""
+"""What the whole site is made from, read once: results, leaderboard, data and settings."""
 
 from __future__ import annotations
 
@@ -130,6 +130,8 @@ def read_world(config: Config) -> World:
         challenges=boards,
         entered=everything_entered(LEADERBOARD, boards, shown, config.data.dataset, facts.shape),
         holes=board.holes(config.site.goals, config.ladder.author, results, own, public, config.ladder),
-        runtime=find_runtime() if config.site.inference else Runtime(why="site.inference is off in params.yaml"),
+        runtime=find_runtime()
+        if config.site.inference
+        else Runtime(why="site.inference is off in params.yaml"),
         files={},
     )

@@ -1,4 +1,4 @@
-"""A page for each challenge: its data, rule and threshold, the leaderboard, the record over time, how to enter."""
+"""A page for each challenge: data, rule, leaderboard, the record over time, and how to enter."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ def pages(world: World) -> Iterator[Page]:
                 "challenges": [challenge],
             },
             scripts=("chart", "sort"),
-            data={"chart": _points(world, challenge, slugs), "goals": [challenge.threshold / challenge.images]},
+            data={
+                "chart": _points(world, challenge, slugs),
+                "goals": [challenge.threshold / challenge.images],
+            },
             picture=f"pictures/challenge-{challenge.name}.png",
         )
 
@@ -72,15 +75,15 @@ def _samples(world: World) -> str:
     return "pictures/samples.png"
 
 
-def _points(
-    world: World, challenge: Challenge, slugs: dict[tuple[str, str], str]
-) -> dict[str, object]:
+def _points(world: World, challenge: Challenge, slugs: dict[tuple[str, str], str]) -> dict[str, object]:
     """The chart's marks: the entries, and public records of the same data."""
     marks: list[dict[str, object]] = []
     for entry in (*challenge.ranked, *challenge.chosen_on_test):
         on_test = entry in challenge.chosen_on_test
         slug = slugs.get((challenge.name, entry.name))
-        said = f"{entry.name} by {entry.author}: {entry.nonzero:,} non-zero of {entry.parameters:,} parameters"
+        said = (
+            f"{entry.name} by {entry.author}: {entry.nonzero:,} non-zero of {entry.parameters:,} parameters"
+        )
         said += f", {entry.bytes:,} bytes" if entry.bytes else ""
         said += f"; {entry.correct:,} of {challenge.images:,} right; chosen on {entry.chosen_on} images."
         marks.append({
@@ -94,4 +97,8 @@ def _points(
                      f"{100 * one.accuracy:.2f} % right, as its author states it.", "href": ""}
             for one in world.public
         ]  # fmt: skip
-    return {"marks": marks, "sizes": [], "unit": "bytes" if challenge.score == "bytes" else "non-zero parameters"}
+    return {
+        "marks": marks,
+        "sizes": [],
+        "unit": "bytes" if challenge.score == "bytes" else "non-zero parameters",
+    }

@@ -1,4 +1,4 @@
-"""A page for each entry: the network drawn whole, its kernels and numbers, its card, its mistakes, downloads."""
+"""A page for each entry: the network drawn whole, its kernels, numbers, card, mistakes, and files."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def pages(world: World) -> Iterator[Page]:
     for entry in world.entered:
         files = _files(entry)
         world.files.update({f"files/{name}": content for name, content in files.items()})
+        known = entry.layers
         here = entry.dataset == world.config.data.dataset
         draws = world.draws and entry.network is not None and entry.network.in_shape == world.facts.shape
         world.files[f"pictures/entry-{entry.slug}.png"] = preview(
@@ -49,10 +50,10 @@ def pages(world: World) -> Iterator[Page]:
                 "entry": entry,
                 "files": [(name, len(content)) for name, content in files.items()],
                 "draws": draws,
-                "whole": whole(entry.network, entry.weights) if _known(entry) else "",
-                "kernels": kernels(entry.network, entry.weights) if _known(entry) else [],
-                "numbers": numbers_of(entry.network, entry.weights) if _known(entry) else [],
-                "mistakes": mistakes_of(world, entry) if here and _known(entry) else None,
+                "whole": whole(known.network, known.weights) if known else "",
+                "kernels": kernels(known.network, known.weights) if known else [],
+                "numbers": numbers_of(known.network, known.weights) if known else [],
+                "mistakes": mistakes_of(world, entry) if here else None,
                 "figures": entry.name if entry.name in drawn and here else "",
             },
             scripts=drawing.SCRIPTS if draws else (),
@@ -61,23 +62,18 @@ def pages(world: World) -> Iterator[Page]:
         )
 
 
-def _known(entry: Entered) -> bool:
-    return entry.network is not None and entry.weights is not None
-
-
 def _files(entry: Entered) -> dict[str, bytes]:
     """What can be downloaded: the ONNX file, the `.golf` file, and the network in C where that is possible."""
     found = {f"{entry.slug}.onnx": entry.onnx}
     if entry.golf:
         found[f"{entry.slug}.golf"] = entry.golf
-    if entry.network is None or entry.weights is None:
+    if entry.layers is None:
         return found
+    network, weights = entry.layers.network, entry.layers.weights
     stem = re.sub(r"\W", "_", entry.slug)
     try:
-        given, names = of_data(Path(f"{entry.slug}.onnx"), entry.network, entry.metadata)
-        made = write_source(
-            entry.network, np.ascontiguousarray(entry.weights), FUNCTION, given, None, f"{stem}.h", names
-        )
+        given, names = of_data(Path(f"{entry.slug}.onnx"), network, entry.metadata)
+        made = write_source(network, np.ascontiguousarray(weights), FUNCTION, given, None, f"{stem}.h", names)
     except GolfError:  # a layer that C is not written for
         return found
     return {**found, f"{stem}.c": made.code.encode(), f"{stem}.h": made.header.encode()}

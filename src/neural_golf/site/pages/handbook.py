@@ -28,7 +28,11 @@ def pages(world: World) -> Iterator[Page]:
     curves = _curves()
     papers = sorted(FOLDER.glob("*.md"), key=lambda path: path.name != "README.md")
     order = re.findall(r"\]\(([a-z0-9-]+)\.md\)", (FOLDER / "README.md").read_text(encoding="utf-8"))
-    listed = [(name, title_of(FOLDER / f"{name}.md")) for name in dict.fromkeys(order) if (FOLDER / f"{name}.md").exists()]
+    listed = [
+        (name, title_of(FOLDER / f"{name}.md"))
+        for name in dict.fromkeys(order)
+        if (FOLDER / f"{name}.md").exists()
+    ]
     for path in papers:
         text = path.read_text(encoding="utf-8")
         name = "index" if path.name == "README.md" else path.stem

@@ -25,7 +25,9 @@ def pages(world: World) -> Iterator[Page]:
     classes = len(world.facts.classes)
     what = "reading handwritten digits" if world.public else f"telling {classes} classes apart"
     world.files["pictures/home.png"] = preview(
-        f"{best:,}", f"numbers are enough for {what}", "Neural Golf: the smallest network wins. Can you beat it?"
+        f"{best:,}",
+        f"numbers are enough for {what}",
+        "Neural Golf: the smallest network wins. Can you beat it?",
     )
     known = {one.name: one for one in world.entered if one.dataset == world.config.data.dataset}
     yield Page(

@@ -19,6 +19,6 @@ def pages(world: World) -> Iterator[Page]:
         title="A whole network in a link",
         description="A network small enough to stand in an address: open it, draw for it, and send your own.",
         view={"links": links(world.results), "draws": world.draws},
-        scripts=(*drawing.OPENING, "qr", "share", "opened"),
+        scripts=(*drawing.OPENING, "qr", "share", "opened", "sort"),
         data={**drawing.data_for(world, None), "classes": list(world.facts.classes)},
     )

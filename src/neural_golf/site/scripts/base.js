@@ -1,7 +1,7 @@
 // What every page has: its data, and scripts that are read when they are needed. A script may be read from a file system too,
 // where a browser lets no page fetch a file.
 const $ = (id) => document.getElementById(id);
-const data = JSON.parse($("data")?.textContent ?? "{}");
+const data = JSON.parse($("page-data")?.textContent ?? "{}");
 const root = document.body.dataset.root ?? ""; // the way up to the site's folder
 const carried = {}; // what the scripts of the folder data bring, by its name
 const dark = matchMedia("(prefers-color-scheme: dark)");

@@ -1,9 +1,10 @@
 // Tables of the class sortable: a column's name is a button that sorts by it, and once more turns the order round.
 for (const table of document.querySelectorAll("table.sortable, .paper table")) {
   const rows = [...table.tBodies[0]?.rows ?? []];
-  if (rows.length < 2) continue;
+  if (rows.length < 3) continue;
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const words = head.textContent;
+    if (!words.trim()) return;
     const button = made("button", { type: "button", className: "sort", textContent: words });
     head.replaceChildren(button);
     button.addEventListener("click", () => {
