@@ -1,4 +1,4 @@
-"""golf.js, the page's reader of .golf files, in node: it reads what Python reads, refuses what Python refuses, and computes
+"""golf.js, the site's reader of .golf files, in node: it reads what Python reads, refuses what Python refuses, and computes
 what the engine computes. And the links of the results.
 """
 
@@ -52,11 +52,16 @@ def javascript(
     shape; or why it is refused.
     """
     if shutil.which("node") is None:
-        pytest.skip("node is not on this machine, and it runs src/neural_golf/site/golf.js")
+        pytest.skip("node is not on this machine, and it runs src/neural_golf/site/scripts/golf.js")
     shown = {",".join(map(str, some.shape[1:])): some.reshape(len(some), -1).tolist() for some in pixels}
     cases = {"tables": tables(), "images": shown, "texts": texts}
     (folder / "cases.json").write_text(json.dumps(cases))
-    command = ["node", "tests/browser/golf.mjs", "src/neural_golf/site/golf.js", folder / "cases.json"]
+    command = [
+        "node",
+        "tests/browser/golf.mjs",
+        "src/neural_golf/site/scripts/golf.js",
+        folder / "cases.json",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     found: list[dict[str, Any]] = json.loads(done.stdout)

@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 3
 command -v node >/dev/null && command -v npm >/dev/null || { echo "no node and npm on this machine"; exit 3; }
-if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ ! -d node_modules/onnxruntime-web ]; then
+if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ ! -d node_modules/jsqr ] || [ ! -d node_modules/onnxruntime-web ]; then
   npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 >/dev/null 2>&1 || { echo "npm could not bring the packages of package-lock.json"; exit 3; }
 fi
 find_browser() {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ def markdown(text: str, *labels: str, way: Way | None = None, paragraphs: str = 
     it; columns that end in `--:` are numbers. Headings have the places that GitHub gives them. `way` tells
     where a link leads; a link that leads nowhere becomes plain words. paragraphs: the class of paragraphs.
     """
-    names = iter(labels)
+    names = itertools.chain(labels, ("Table",), (f"Table {k}" for k in itertools.count(2)))
     parsed = PARSER.parse(text)
     tokens: list[Token] = []
     taken: dict[str, int] = {}
@@ -47,7 +48,7 @@ def markdown(text: str, *labels: str, way: Way | None = None, paragraphs: str = 
             case "html_block":
                 token.content = _shown(token.content)
             case "table_open":
-                tokens.append(Token("region_open", "div", 1, {**SCROLL, "aria-label": next(names, "Table")}))
+                tokens.append(Token("region_open", "div", 1, {**SCROLL, "aria-label": next(names)}))
             case "th_open":
                 token.attrSet("scope", "col")
             case "td_open" if parsed[number - 1].type == "tr_open":

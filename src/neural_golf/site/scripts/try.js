@@ -63,9 +63,9 @@ function shown(network, name, answers, labels, loss, pixels) {
 }
 
 function judged({ title, threshold, record, score }, right, network) {
+  if (score === "bytes" && network.kind !== "golf") return "";
   if (right < threshold) return `${title}: ${count(threshold - right)} images are missing.`;
-  const size = score === "bytes" ? (network.kind === "golf" ? network.bytes.length : null) : network.nonzero;
-  if (size === null) return "";
+  const size = score === "bytes" ? network.bytes.length : network.nonzero;
   if (record === null || size < record) return `${title}: this would be a new record${record === null ? "" : `, where ${count(record)} stands`}!`;
   return `${title}: reached, with ${count(size)}; the record is ${count(record)}.`;
 }
