@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # pip, DVC and Snakemake keep files in the home: where it is missing or somebody else's, in .golf.
 export HOME := $(shell [ -w ~ ] && echo ~ || echo "$(CURDIR)/.golf/home")
 
-.PHONY: default results demo fashion test lint fuzz disturb bench sanitize enter leaderboard check-leaderboard serve \
+.PHONY: default results demo fashion test lint fuzz disturb bench sanitize enter leaderboard check-leaderboard site serve measure-site \
   dashboard clean lock
 
 # Plain `make` makes the results, or the demo if the data set cannot be had. It calls AGAIN and not $(MAKE), because
@@ -75,6 +75,18 @@ leaderboard: $(READY)
 # Verifies every entry and writes nothing: what CI runs.
 check-leaderboard: $(READY)
 	golf leaderboard --check $(TEST_FILES)
+
+# The web site alone, from the committed results: for a host. With ADDRESS=https://HOST/PATH the pictures that links show
+# have whole addresses, since those who fetch them take no others.
+site: $(READY)
+	golf data
+	golf site
+	@[ -z "$(ADDRESS)" ] || { find results/site -name '*.html' -exec \
+	  sed -i.bak -E 's#(og:image" content=")(\.\./)*#\1$(ADDRESS:/=)/#' {} + && find results/site -name '*.bak' -delete; }
+
+# Measures how heavy the pages of the site are, and writes the table in docs/site.md.
+measure-site: $(READY)
+	python tests/measure_site.py
 
 # Shows the site at http://localhost:8000, for browsers that read no scripts from a file system.
 serve: $(READY)

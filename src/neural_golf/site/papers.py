@@ -27,6 +27,7 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
     "docs/reliability.md": ("Inside the project", "Troubles with pipelines, and what becomes of them here."),
     "docs/scaling.md": ("Inside the project", "More cores and more machines."),
     "docs/extending.md": ("Inside the project", "Six likely changes as short diffs."),
+    "docs/site.md": ("Inside the project", "This web site: how it is made, and how heavy it is."),
     "docs/map.md": ("Inside the project", "How the code is built."),
 }
 REST = "More"
