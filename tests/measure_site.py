@@ -40,7 +40,9 @@ def measured() -> dict[str, tuple[int, float]]:
 
 def main() -> None:
     lines = ["| page | read (kB) | painted (ms) |", "|---|--:|--:|"]
-    lines += [f"| `{page}` | {size / 1000:,.0f} | {paint:.0f} |" for page, (size, paint) in measured().items()]
+    lines += [
+        f"| `{page}` | {size / 1000:,.0f} | {paint:.0f} |" for page, (size, paint) in measured().items()
+    ]
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
     text = "\n".join(lines)
     DOCUMENT.write_text(f"{before}{BEGIN}{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")

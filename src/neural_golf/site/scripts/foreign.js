@@ -22,8 +22,8 @@ function openedGolf(bytes, name) {
   const run = (values) => golfReader.run(network, Float64Array.from(values, (v) => v / 255));
   const size = shape[0] * shape[1] * shape[2];
   return {
-    name, bytes, kind: "golf", nonzero: nonzero + (form ? form.filter((v) => v !== 0).length : 0), parameters: numbers.length, shape, sure: false,
-    words: `${count(nonzero)} of ${count(numbers.length)} weights are not zero.${form ? " It sees images in their canonical form, whose own numbers count as well." : ""} ${layers.map((layer) => layer.text).join(", ")}.`,
+    name, bytes, kind: "golf", nonzero: nonzero + (form ? data.golf.own : 0), parameters: numbers.length, shape, sure: false,
+    words: `${count(nonzero)} of ${count(numbers.length)} weights are not zero.${form ? " It sees images in their canonical form, which brings about ${data.golf.own} more that count." : ""} ${layers.map((layer) => layer.text).join(", ")}.`,
     layers: why ? [] : found, why,
     numbers: tensors.map(({ name, offset, size }) => [name, numbers.subarray(offset, offset + size)]),
     start: async () => ({
