@@ -29,9 +29,10 @@ results: $(READY)
 demo: $(READY)
 	golf demo
 
-# Fashion-MNIST through the same pipeline, in results/fashion.
+# Fashion-MNIST through the same pipeline, in results/fashion. The project's site shows samples of it too.
 fashion: $(READY)
 	golf fashion
+	cp results/fashion/results/site/pictures/samples.png docs/samples/fashion-mnist.png
 
 test: lint
 	pytest

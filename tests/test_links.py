@@ -307,5 +307,21 @@ def test_a_result_with_a_file_has_a_link(tmp_path: Path, monkeypatch: pytest.Mon
         links(found)
 
 
+def test_the_sites_count_of_an_onnx_file_is_the_referees_for_every_entry() -> None:
+    """It is preliminary: what a graph makes of its numbers, it does not see. Of these, it is exact."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not on this machine, and it runs src/neural_golf/site/scripts/onnx.js")
+    board = json.loads((ROOT / "leaderboard/leaderboard.json").read_text())
+    rows = {
+        ROOT / "leaderboard" / name / row["entry"] / "model.onnx": (row["nonzero"], row["parameters"])
+        for name, table in board.items()
+        if table.get("score") != "bytes"
+        for row in (*table["ranked"], *table["chosen_on_test"])
+    }
+    command = ["node", "tests/browser/count.mjs", "src/neural_golf/site/scripts/onnx.js", *map(str, rows)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [tuple(found) for found in json.loads(done.stdout)] == list(rows.values()) and len(rows) > 40
+
+
 def test_a_hundred_bytes_are_134_characters() -> None:
     assert len(text_of(bytes(100))) == 134

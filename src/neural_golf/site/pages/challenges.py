@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from neural_golf.leaderboard.history import read_history
 from neural_golf.results.on_device import COLUMNS
@@ -14,12 +15,18 @@ from neural_golf.site.world import LEADERBOARD, Page, World
 __all__ = ["pages"]
 
 MOST_CLASSES, EACH = 30, 10
+# Sheets of held-out images of other data sets than the run's own: those that their workspaces' sites have.
+SHEETS = Path("docs/samples")
 
 
 def pages(world: World) -> Iterator[Page]:
     """challenge/NAME.html, of every challenge."""
     history = read_history(LEADERBOARD.parent)
-    samples = _samples(world)
+    samples = {world.config.data.dataset: _samples(world)}
+    for path in sorted(SHEETS.glob("*.png")):
+        if path.stem not in samples:
+            samples[path.stem] = f"pictures/samples-{path.name}"
+            world.files[samples[path.stem]] = path.read_bytes()
     for challenge in world.challenges:
         steps = history.get(challenge.name, [])
         unit = "bytes" if challenge.score == "bytes" else "non-zero parameters"
@@ -46,7 +53,7 @@ def pages(world: World) -> Iterator[Page]:
                 "best": best,
                 "score": number,
                 "here": here,
-                "samples": samples if here else "",
+                "samples": samples.get(challenge.dataset, ""),
                 "steps": steps,
                 "history": history_chart(
                     [(step.day, step.score) for step in steps], f"The record of {challenge.title} over time"
