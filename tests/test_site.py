@@ -443,6 +443,9 @@ def test_every_page_has_its_own_title_a_description_and_a_picture(visit: Visit) 
     for page, look in looks.items():
         assert 20 < len(look["description"]) < 320, page
         assert (visit.site / page).parent.joinpath(look["image"]).resolve().is_file(), page
+    if visit.real:  # a challenge of other data than the site's own
+        other = (visit.site / "challenge/fashion-mnist-85.html").read_text()
+        assert "Held-out images of <code>fashion-mnist</code>" in other and "Try your network" not in other
 
 
 def test_every_link_in_the_site_leads_somewhere(visit: Visit) -> None:

@@ -18,17 +18,17 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
     "docs/prune.md": ("Play", "Set weights of a network that you have trained to zero."),
     "docs/bytes.md": ("Play", "Files of few bytes: the format .golf, and links that carry a network."),
     "docs/ladder.md": ("Results", "Every network of this project, and what it may be compared with."),
-    "results/front.md": ("Results", "What each recipe holds, and what choosing on test images is worth."),
-    "docs/interpretability.md": ("Results", "What the networks look at, measured."),
-    "docs/versions.md": ("Results", "How the same code runs with other versions of what it needs."),
+    "results/front.md": ("Results", "Accuracy against size, for every recipe and entry."),
+    "docs/interpretability.md": ("Results", "The blog's claims about its network, tested on ours."),
+    "docs/versions.md": ("Results", "Every trick of the tests, as version 1 and version 2 of the rules judge it."),
     "docs/frontier-notes.md": ("Results", "Notes on the way, with one seed each."),
-    "docs/engine.md": ("Inside the project", "The C++ engine: how fast it is, and how it works."),
+    "docs/engine.md": ("Inside the project", "The C++ core: how fast it is, and how it computes."),
     "docs/device.md": ("Inside the project", "C for microcontrollers, and what it needs there."),
     "docs/reliability.md": ("Inside the project", "Troubles with pipelines, and what becomes of them here."),
     "docs/scaling.md": ("Inside the project", "More cores and more machines."),
     "docs/extending.md": ("Inside the project", "Six likely changes as short diffs."),
     "docs/site.md": ("Inside the project", "This web site: how it is made, and how heavy it is."),
-    "docs/map.md": ("Inside the project", "How the code is built."),
+    "docs/map.md": ("Inside the project", "Where everything is, and what may depend on what."),
 }
 REST = "More"
 HANDBOOK = "The handbook"
