@@ -41,7 +41,7 @@ def pages(world: World) -> Iterator[Page]:
         yield Page(
             path=f"entry/{entry.slug}.html",
             template="entry.html.j2",
-            title=f"{entry.name}: {entry.nonzero:,} numbers",
+            title=f"{entry.slug}: {entry.nonzero:,} numbers",
             description=(
                 f"A network of {entry.nonzero:,} non-zero parameters that gets {entry.correct:,} of "
                 f"{entry.images:,} test images right, drawn whole: every weight a line."
