@@ -451,6 +451,7 @@ def test_every_page_has_its_own_title_a_description_and_a_picture(visit: Visit) 
 def test_every_link_in_the_site_leads_somewhere(visit: Visit) -> None:
     looks = {look["page"]: look for look in visit.seen["looks"]}
     for page, look in looks.items():
+        assert len(set(look["ids"])) == len(look["ids"]), page
         for href in look["links"]:
             if href.startswith(("https://", "http://", "blob:")):
                 continue

@@ -20,7 +20,10 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
     "docs/ladder.md": ("Results", "Every network of this project, and what it may be compared with."),
     "results/front.md": ("Results", "Accuracy against size, for every recipe and entry."),
     "docs/interpretability.md": ("Results", "The blog's claims about its network, tested on ours."),
-    "docs/versions.md": ("Results", "Every trick of the tests, as version 1 and version 2 of the rules judge it."),
+    "docs/versions.md": (
+        "Results",
+        "Every trick of the tests, as version 1 and version 2 of the rules judge it.",
+    ),
     "docs/frontier-notes.md": ("Results", "Notes on the way, with one seed each."),
     "docs/engine.md": ("Inside the project", "The C++ core: how fast it is, and how it computes."),
     "docs/device.md": ("Inside the project", "C for microcontrollers, and what it needs there."),
