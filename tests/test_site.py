@@ -339,6 +339,7 @@ def test_a_link_brings_its_network(visit: Visit) -> None:
         f"network.golf, {len(content)} bytes: {nonzero} of {network.size:,} weights"
     )
     assert ", ".join(network.spec) in golf["text"] and golf["numbers"] == nonzero and golf["samples"] >= 10
+    assert "canonical form, which brings about 3 more numbers" in golf["text"]
     assert golf["file"] == ["network.golf", base64.b64encode(content).decode()]
     assert golf["verdict"] == str(wanted[0].argmax()) and "comes next" in golf["words"]
     (expected,) = onnxruntime.InferenceSession(visit.onnx).run(

@@ -23,7 +23,7 @@ function openedGolf(bytes, name) {
   const size = shape[0] * shape[1] * shape[2];
   return {
     name, bytes, kind: "golf", nonzero: nonzero + (form ? data.golf.own : 0), parameters: numbers.length, shape, sure: false,
-    words: `${count(nonzero)} of ${count(numbers.length)} weights are not zero.${form ? " It sees images in their canonical form, which brings about ${data.golf.own} more that count." : ""} ${layers.map((layer) => layer.text).join(", ")}.`,
+    words: `${count(nonzero)} of ${count(numbers.length)} weights are not zero.${form ? ` It sees images in their canonical form, which brings about ${data.golf.own} more numbers that count.` : ""} ${layers.map((layer) => layer.text).join(", ")}.`,
     layers: why ? [] : found, why,
     numbers: tensors.map(({ name, offset, size }) => [name, numbers.subarray(offset, offset + size)]),
     start: async () => ({
