@@ -20,12 +20,12 @@ CURVES = Path("results/plots/handbook.csv")
 
 
 def pages(world: World) -> Iterator[Page]:
-    """handbook/index.html and handbook/TECHNIQUE.html; none where there is no handbook, or it is not about
-    these data.
+    """handbook/index.html and handbook/TECHNIQUE.html; none where there is no handbook. Its tables are those of
+    the data that the game is about, so the seeds of a run on other data are not drawn beside them.
     """
-    if not FOLDER.is_dir() or not world.public:
+    if not FOLDER.is_dir():
         return
-    curves = _curves()
+    curves = _curves() if world.public else {}
     papers = sorted(FOLDER.glob("*.md"), key=lambda path: path.name != "README.md")
     order = re.findall(r"\]\(([a-z0-9-]+)\.md\)", (FOLDER / "README.md").read_text(encoding="utf-8"))
     listed = [
