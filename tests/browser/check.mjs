@@ -171,6 +171,10 @@ async function linked() {
 async function dropped() {
   const tab = await open("try.html"), found = [];
   for (const file of files) {
+    await tab.evaluate(() => { // so that what the file before left is not taken for this one's
+      for (const id of ["result", "opened"]) document.getElementById(id).hidden = true;
+      document.getElementById("progress").textContent = "…";
+    });
     await tab.setInputFiles("#file", file);
     await tab.waitForFunction(() => {
       const told = document.querySelector("#progress").textContent;
