@@ -46,6 +46,7 @@ from neural_golf.site.entered import Entered, _layers
 from neural_golf.site.links import text_of
 from neural_golf.site.pages import handbook
 from neural_golf.site.papers import DOCUMENTS, papers, way_for
+from neural_golf.site.pictures import samples_of, sheet
 from neural_golf.site.render import markdown, render
 from neural_golf.site.shown import chart_data, marks
 from neural_golf.site.world import LEADERBOARD, SITE, Page
@@ -451,6 +452,14 @@ def test_every_page_has_its_own_title_a_description_and_a_picture(visit: Visit) 
     if visit.real:  # a challenge of other data than the site's own
         other = (visit.site / "challenge/fashion-mnist-85.html").read_text()
         assert "Held-out images of <code>fashion-mnist</code>" in other and "Try your network" not in other
+
+
+def test_samples_are_as_many_of_each_class_as_the_rarest_has() -> None:
+    labels = np.array([0, 0, 0, 2, 2, 5, 5, 5], np.uint8)
+    pixels = (labels[:, None, None, None] * np.ones((8, 1, 2, 2))).astype(np.uint8)
+    assert samples_of(data.Split(pixels, labels), 5, 9)[:, 0, 0, 0].tolist() == [0, 0, 2, 2]
+    for shape in ((1, 4, 4), (3, 4, 4), (6, 1, 20)):
+        assert sheet(np.zeros((3, *shape), np.uint8), 2).startswith(b"\x89PNG")
 
 
 def test_every_link_in_the_site_leads_somewhere(visit: Visit) -> None:

@@ -18,8 +18,12 @@ INKS = ((28, 59, 110), (217, 114, 42), (20, 98, 63), (150, 40, 120), (90, 90, 90
 
 
 def samples_of(images: Split, classes: int, each: int, seed: int = 0) -> Pixels:
-    """Images [n, channels, height, width], `each` of a class where there are so many, class by class."""
+    """Images [n, channels, height, width], class by class, of each class as many as of every other: `each`,
+    or as many as the rarest has.
+    """
     rng = np.random.default_rng(seed)
+    counts = np.bincount(images.labels, minlength=classes)[:classes]
+    each = min(each, int(counts[counts > 0].min()))
     found = []
     for label in range(classes):
         places = np.flatnonzero(images.labels == label)

@@ -78,7 +78,8 @@ def _samples(world: World) -> str:
     """A sheet with held-out images of each class, a row for each; its file's place."""
     classes = min(len(world.facts.classes), MOST_CLASSES)
     pixels = samples_of(world.heldout, classes, EACH)
-    world.files["pictures/samples.png"] = sheet(pixels, EACH)
+    shown = len({int(label) for label in world.heldout.labels if label < classes})
+    world.files["pictures/samples.png"] = sheet(pixels, len(pixels) // shown)
     return "pictures/samples.png"
 
 
