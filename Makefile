@@ -11,8 +11,8 @@ READY := $(VENV)/.ready
 # pip, DVC and Snakemake keep files in the home: where it is missing or somebody else's, in .golf.
 export HOME := $(shell [ -w ~ ] && echo ~ || echo "$(CURDIR)/.golf/home")
 
-.PHONY: default results demo fashion test lint test-slurm fuzz disturb bench sanitize enter leaderboard check-leaderboard serve \
-  dashboard pull clean lock
+.PHONY: default results demo fashion test lint test-slurm fuzz disturb bench sanitize enter leaderboard check-leaderboard site \
+  serve measure-site dashboard pull clean lock
 
 # Plain `make` makes the results, or the demo if the data set cannot be had. It calls AGAIN and not $(MAKE), because
 # a line with $(MAKE) in it would run, and fetch the data set, even under `make -n`.
@@ -29,9 +29,10 @@ results: $(READY)
 demo: $(READY)
 	golf demo
 
-# Fashion-MNIST through the same pipeline, in results/fashion.
+# Fashion-MNIST through the same pipeline, in results/fashion. The project's site shows samples of it too.
 fashion: $(READY)
 	golf fashion
+	cp results/fashion/results/site/pictures/samples.png docs/samples/fashion-mnist.png
 
 test: lint
 	pytest
@@ -87,9 +88,21 @@ leaderboard: $(READY)
 check-leaderboard: $(READY)
 	golf leaderboard --check $(TEST_FILES)
 
-# Shows the page at http://localhost:8000, for browsers that do not run WebAssembly from a file.
+# The web site alone, from the committed results: for a host. With ADDRESS=https://HOST/PATH the pictures that links show
+# have whole addresses, since those who fetch them take no others.
+site: $(READY)
+	golf data
+	golf site
+	@[ -z "$(ADDRESS)" ] || { find results/site -name '*.html' -exec \
+	  sed -i.bak -E 's#(og:image" content=")(\.\./)*#\1$(ADDRESS:/=)/#' {} + && find results/site -name '*.bak' -delete; }
+
+# Measures how heavy the pages of the site are, and writes the table in docs/site.md.
+measure-site: $(READY)
+	python tests/measure_site.py
+
+# Shows the site at http://localhost:8000, for browsers that read no scripts from a file system.
 serve: $(READY)
-	python -m http.server --bind 127.0.0.1 --directory results/report 8000
+	python -m http.server --bind 127.0.0.1 --directory results/site 8000
 
 # Shows the newest Optuna study at http://localhost:8080, also while it runs; or STUDY=postgresql+psycopg://…, as tune.storage
 # names it. A study of pieces is never read back from its journal, so what the dashboard writes there changes nothing.

@@ -52,7 +52,7 @@ rule all:
     input:
         stages.outputs("ladder"),
         stages.outputs("front"),
-        stages.outputs("page"),
+        stages.outputs("site"),
 
 
 # `snakemake --lint` asks each rule for a log file and for a conda environment. A stage needs no log file, because it

@@ -186,7 +186,7 @@ def test_ladder_and_cards_join_on_the_digest() -> None:
     assert "flash (B): \u2013; RAM (B): \u2013" in other
 
 
-def test_leaderboard_and_page_join_on_the_digest_and_escape_reasons(tmp_path: Path) -> None:
+def test_leaderboard_and_site_join_on_the_digest_and_escape_reasons(tmp_path: Path) -> None:
     verdict = Verdict("PASS", "", "a", "mnist-98", 20, 20, 20, 20, 1, 1, 1, division="plain")
     card = Card.model_validate(CARD)
     entries = [

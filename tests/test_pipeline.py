@@ -180,7 +180,7 @@ def test_a_changed_threshold_runs_what_depends_on_it_and_its_way_back_runs_no_tr
     path = finished / "params.yaml"
     before, files = path.read_text(), onnx_files(finished)
     path.write_text(before.replace("threshold: 0.5", "threshold: 0.6"))
-    followers = {"export", "verify", "front", "ladder", "interpret", "page"}
+    followers = {"export", "verify", "front", "ladder", "interpret", "site"}
     try:
         changed = snakemake(finished)
         assert changed.returncode == 0, changed.stderr[-3000:]

@@ -1,4 +1,4 @@
-"""`golf new`: somebody's data from the file to the page, in a folder that is a complete task."""
+"""`golf new`: somebody's data from the file to the web site, in a folder that is a complete task."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from neural_golf.tasks.new import NAMED, make_task
 from neural_golf.tasks.rules import Known, plan
 from neural_golf.workflow import Stages
 
-ALL = ("data", "baseline", "smallest", "export", "verify", "front", "ladder", "interpret", "page")
+ALL = ("data", "baseline", "smallest", "export", "verify", "front", "ladder", "interpret", "site")
 
 
 def task(folder: Path, arrays: dict[str, Any], reach: float, name: str = "mine") -> tuple[Path, list[str]]:
@@ -39,7 +39,7 @@ def task(folder: Path, arrays: dict[str, Any], reach: float, name: str = "mine")
 
 
 def test_colour_goes_through_the_whole_pipeline(tmp_path: Path) -> None:
-    """By Snakemake, up to the page; then the folder has a leaderboard of its own."""
+    """By Snakemake, up to the web site; then the folder has a leaderboard of its own."""
     folder, said = task(tmp_path, made.coloured(), 0.5)
     assert said[0].endswith("mine: images of 3x32x32, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)")
     assert said[1] == "1,120 examples to train on, 280 held out, 397 to test"
@@ -51,9 +51,13 @@ def test_colour_goes_through_the_whole_pipeline(tmp_path: Path) -> None:
     assert ladder["smallest-heldout-144"]["nonzero"]["mean"] == 144
     card = (folder / "results/cards/baseline.md").read_text()
     assert "float32 [batch, 3, 32, 32]: pixel / 255 |" in card
-    page = (folder / "results/report/index.html").read_text()
-    assert "tell 10 classes apart" in page and "visitors cannot draw them" in page
+    page = (folder / "results/site/index.html").read_text()
+    assert "tell 10 classes apart" in page and "there is no drawing pad" in page
     assert 'id="paper"' not in page and "handwriting" not in page
+    site = folder / "results/site"
+    assert "No entry yet" in (site / "challenge/mine-50.html").read_text()
+    assert '<svg class="network"' in (site / "entry/baseline.html").read_text()
+    assert (site / "pictures/samples.png").is_file() and (site / "try.html").is_file()
     verdict = made.golf(folder, "verify results/onnx/baseline-0.onnx")
     assert re.search(r"PASS: \d+ of 397 correct, 199 needed", verdict) and "mine-50" in verdict
     said_then = made.golf(folder, "enter", "leaderboard", "leaderboard --check")
@@ -81,9 +85,7 @@ def test_the_document_shows_what_golf_new_says(
 def test_letters_go_through_dvc_to_a_leaderboard_of_their_own(tmp_path: Path) -> None:
     folder, said = task(tmp_path, made.letters(), 0.3, "letters")
     assert "26 classes (A, B, C, D, E, F, G, H, I, J, …)" in said[0]
-    assert yaml.safe_load((folder / "params.yaml").read_text())["page"][
-        "inference"
-    ]  # grey 28x28: visitors draw
+    assert yaml.safe_load((folder / "params.yaml").read_text())["site"]["inference"]
     made.shrink(folder)
     made.run(folder, "dvc", "repro")
     assert "up to date" in made.run(folder, "dvc", "status")
@@ -91,8 +93,8 @@ def test_letters_go_through_dvc_to_a_leaderboard_of_their_own(tmp_path: Path) ->
     assert "entered letters-30/baseline" in made.golf(folder, "enter", "leaderboard")
     board = json.loads((folder / "leaderboard/leaderboard.json").read_text())
     assert "baseline" in [entry["entry"] for entry in board["letters-30"]["ranked"]]
-    page = (folder / "results/report/index.html").read_text()
-    assert '<canvas id="paper"' in page and "Draw something" in page
+    page = (folder / "results/site/index.html").read_text()
+    assert '<canvas id="paper"' in page and "Draw something" in page  # grey: visitors draw
     found = json.loads((folder / "results/interpret.json").read_text())
     assert all(re.fullmatch("[A-Z] → [A-Z]", pair) for pair in found["baseline"]["mistakes"]["commonest"])
 
@@ -127,7 +129,7 @@ def test_names_of_classes_that_mean_something_elsewhere_do_no_harm(tmp_path: Pat
     made.golf(folder, *ALL)
     told = made.golf(folder, "verify results/onnx/baseline-0.onnx", "c results/onnx/baseline-0.onnx -o net.c")
     assert "says of itself: classes" in told
-    page = (folder / "results/report/index.html").read_text()
+    page = (folder / "results/site/challenge/mine-10.html").read_text()
     assert "<i>" not in page and "&lt;i&gt;" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.npz"]
     assert r"\042s\042 new" in (folder / "net.h").read_text()

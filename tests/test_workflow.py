@@ -35,7 +35,7 @@ ABSENT = {
 EXPERIMENTS = {"handbook", "search"}  # rules and commands without a stage
 TOOLS = {"pack"}  # commands with settings, without a rule and without a stage
 # In Git and no stage's output; the leaderboard and the handbook are written when asked for.
-APART = ("package-lock", "leaderboard/", "docs/")
+APART = ("package-lock", "leaderboard", "docs")
 # What every command imports and no result depends on: the values of params.yaml are dependencies themselves.
 FREE = {"config", "cli", "workflow", "__init__"}
 
@@ -156,7 +156,7 @@ def test_the_figures_depend_on_the_table_of_every_row_that_they_read() -> None:
 
 def test_stages_that_train_or_tune_cannot_see_the_test_images() -> None:
     seeing = {name for name, tree in STAGES.items() if "data/test.safetensors" in tree["deps"]}
-    assert seeing == {*CONFIG.rows_by("zeroing"), "verify", "interpret", "page"}
+    assert seeing == {*CONFIG.rows_by("zeroing"), "verify", "interpret", "site"}
 
 
 def test_every_output_of_git_is_no_cache_and_every_model_is_an_artifact() -> None:
@@ -354,7 +354,7 @@ def test_what_follows_an_outdated_stage_is_outdated_too(other_dvc: Callable[...,
         "front",
         "ladder",
         "interpret",
-        "page",
+        "site",
     }
 
 

@@ -33,7 +33,7 @@ STAGES = {
     "front": ("results.front", "show accuracy against size, and what honesty costs"),
     "ladder": ("results.ladder", "write the table of all networks, and their model cards"),
     "interpret": ("look.interpret", "draw what the networks look at"),
-    "page": ("site.build", "put everything on one page"),
+    "site": ("site.build", "make the web site, with everything in it"),
     "handbook": ("experiments.handbook", "measure what each technique is worth (not part of the default)"),
     "search": ("experiments.search", "search topologies and recipes (not part of the default)"),
 }

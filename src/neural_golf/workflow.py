@@ -306,7 +306,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         "package*.json",
         "leaderboard/leaderboard.json",
         "leaderboard/device.json",
-        "docs/handbook/README.md",
+        "docs/**/*",
         "profiles/**/*",
         "src/neural_golf/**/*",
     ):

@@ -28,12 +28,12 @@ from neural_golf.config.sections import (
     Ladder,
     Pack,
     PackingSettings,
-    Page,
     Prune,
     Reference,
     Row,
     Search,
     Section,
+    Site,
     Training,
     Tune,
     Verify,
@@ -81,7 +81,7 @@ class Config(Section):
     verify: Verify
     ladder: Ladder
     interpret: Interpret
-    page: Page
+    site: Site
     workspaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def settings(self, row: str) -> Any:

@@ -20,13 +20,13 @@ __all__ = [
     "Ladder",
     "Pack",
     "PackingSettings",
-    "Page",
     "Prune",
     "Record",
     "Reference",
     "Row",
     "Search",
     "Section",
+    "Site",
     "Strokes",
     "Teacher",
     "Training",
@@ -373,7 +373,7 @@ class Pack(Section):
         return levels
 
 
-class Page(Section):
+class Site(Section):
     inference: bool
     goals: Annotated[tuple[Fraction, ...], Field(min_length=1)]
     samples: Count

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from neural_golf.base.errors import GolfError
 from neural_golf.base.yaml12 import yaml_text
 from neural_golf.config.sections import Commit
+from neural_golf.leaderboard.history import HISTORY
 from neural_golf.leaderboard.judged import Case, TestSet, judged
 from neural_golf.leaderboard.words import suspicions
 from neural_golf.referee.challenge import Challenge, load_challenge
@@ -303,7 +304,7 @@ def _challenges(root: Path) -> tuple[list[tuple[Challenge, list[Path]]], list[Br
     except GolfError as error:
         raise GolfError(f"leaderboard: {ascii(str(root))[1:-1]}: {error}") from error
     for path in paths:
-        if path.name in (*TABLES, DEVICE.name):
+        if path.name in (*TABLES, DEVICE.name, HISTORY):
             continue
         try:
             challenge = load_challenge(path.name)

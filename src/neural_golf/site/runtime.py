@@ -1,4 +1,4 @@
-"""onnxruntime-web for the page: found in node_modules or brought by npm, as text to embed."""
+"""onnxruntime-web for the site: found in node_modules or brought by npm, as a plain script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGE = "onnxruntime-web"
 
 @dataclass(frozen=True)
 class Runtime:
-    """onnxruntime-web as text for the page; empty where it cannot be had, and then `why` says why."""
+    """onnxruntime-web as a script and its wasm; empty where it cannot be had, and then `why` says why."""
 
     script: str = ""
     wasm: bytes = b""
@@ -34,7 +34,7 @@ def find_runtime() -> Runtime:
         npm = shutil.which("npm")
         if npm is None:
             return Runtime(
-                why="npm was not there when it was built (`golf page` with node and npm installed mends it)"
+                why="npm was not there when it was built (`golf site` with node and npm installed mends it)"
             )
         command = [
             npm,
@@ -62,7 +62,7 @@ def find_runtime() -> Runtime:
             said = [line for line in made.stderr.splitlines() if "error" in line.lower()]
             return Runtime(why=f"npm could not bring {PACKAGE} when it was built: {' '.join(said[:1])[:150]}")
     script = (folder / "dist/ort.wasm.bundle.min.mjs").read_text(encoding="utf-8")
-    return Runtime(as_inline_script(script), (folder / "dist/ort-wasm-simd-threaded.wasm").read_bytes())
+    return Runtime(as_script(script), (folder / "dist/ort-wasm-simd-threaded.wasm").read_bytes())
 
 
 def installed(version: str) -> Path | None:
@@ -76,11 +76,12 @@ def installed(version: str) -> Path | None:
     return None
 
 
-def as_inline_script(module: str) -> str:
-    """An ES module as text for a script element: its exports become the global object `ort`.
+def as_script(module: str) -> str:
+    """An ES module as a plain script, which a page may read from a file system too: its exports become the
+    global object `ort`, and its own address that of the page, since it looks for no file beside it.
 
-    >>> as_inline_script("var a=1;export{a as Tensor,a as env};\\n//# sourceMappingURL=x.map")
-    'var a=1;globalThis.ort={Tensor:a,env:a};'
+    >>> as_script("var a=import.meta.url;export{a as Tensor,a as env};\\n//# sourceMappingURL=x.map")
+    '(()=>{var a=document.baseURI;globalThis.ort={Tensor:a,env:a};})();'
     """
     module = re.sub(r"\n//# sourceMappingURL=.*", "", module.rstrip())
 
@@ -88,4 +89,5 @@ def as_inline_script(module: str) -> str:
         pairs = [part.split(" as ") for part in found[1].split(",")]
         return "globalThis.ort={" + ",".join(f"{outside}:{inside}" for inside, outside in pairs) + "};"
 
-    return re.sub(r"export\{([^}]*)\};?$", named, module).replace("</script", "<\\/script")
+    plain = re.sub(r"export\{([^}]*)\};?$", named, module).replace("import.meta.url", "document.baseURI")
+    return f"(()=>{{{plain}}})();"

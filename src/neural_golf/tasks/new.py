@@ -68,7 +68,7 @@ def add_new_arguments(parser: argparse.ArgumentParser) -> None:
         help="what arrays [n, a, b] are; without it, series where one side is more than twice the other",
     )  # fmt: skip
     parser.add_argument(
-        "--title", default="", help="what tables and the page call the data (default: its name)"
+        "--title", default="", help="what tables and the site call the data (default: its name)"
     )
 
 
@@ -188,7 +188,7 @@ IGNORED = b"""\
 /data/*.safetensors
 /results/models/
 /results/onnx-large/
-/results/report/
+/results/site/
 """
 
 

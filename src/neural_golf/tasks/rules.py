@@ -28,7 +28,7 @@ SLOW_STEPS, MOST_SLOW = 2000, 480
 PART = 5  # one example of so many is split off for the test, and of what is left for the held-out part
 MOST_TEST, MOST_HELDOUT = 10_000, 5_000
 SIZES = 8  # snapshots of a descent
-MANY = 20  # classes from which the page shows fewer examples of each
+MANY = 20  # classes from which the site shows fewer examples of each
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ class Plan:
     slow_epochs: int
     sizes: list[int]
     fisher_images: int
-    draws: bool  # whether visitors of the page can draw an image
     samples: int
     radius: float  # of the strokes that first-layer channels are shown
     width: float
@@ -102,7 +101,6 @@ def plan(known: Known) -> Plan:
         slow_epochs=max(10, total * 2 // 3, slow),
         sizes=falling(most, least),
         fisher_images=min(8000, trained),
-        draws=known.shape == (1, 28, 28),
         samples=3 if classes <= MANY else 1,
         radius=round(0.4 * side, 1),
         width=max(1.0, round(side / 9, 1)),

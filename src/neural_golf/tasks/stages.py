@@ -13,9 +13,9 @@ from neural_golf.config import Config
 __all__ = ["stages_for"]
 
 # The stages that do not belong to a row and come after all that do.
-AFTER = ("export", "verify", "front", "ladder", "interpret", "page")
+AFTER = ("export", "verify", "front", "ladder", "interpret", "site")
 # What only the project itself has, or copies.
-AT_HOME = ("src/", "docs/", "package-lock.json")
+AT_HOME = ("src/", "docs", "package-lock.json")
 CODE = "src/"
 
 

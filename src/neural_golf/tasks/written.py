@@ -122,10 +122,10 @@ interpret:
   strokes: {flow(strokes)}
   excite: {flow(excite)}
 
-page:
-  inference: {flow(plan.draws)} # whether visitors can draw; that is for grey images of 28x28
+site:
+  inference: true # onnxruntime-web is part of the site, which then answers to drawings and runs files; npm brings it
   goals: [{reach}]
-  samples: {plan.samples} # test examples of each class that can be tried
+  samples: {plan.samples} # held-out examples of each class that can be shown to a network
 
 # What follows is as in the project's own params.yaml.
 {copied}"""
@@ -162,12 +162,12 @@ def readme(name: str, title: str, reach: float, challenge: str) -> str:
     return f"""\
 # {title}: {100 * reach:g} % with the fewest numbers
 
-    snakemake                     # everything, from the data to the page; `dvc repro` does the same
+    snakemake                     # everything, from the data to the web site; `dvc repro` does the same
     cat results/ladder.md         # every network, and which sizes hold {100 * reach:g} %
     golf verify FILE.onnx         # score any file under the challenge {challenge}
     golf enter && golf leaderboard    # enter what passes, and bring leaderboard/ up to date
 
 Every setting stands in params.yaml, and each stage in dvc.yaml. The networks are results/onnx/*.onnx, their model cards
-results/cards/*.md, and the page is results/report/index.html. A newer version of Neural Golf runs nothing again by itself:
+results/cards/*.md, and the web site begins with results/site/index.html. A newer version of Neural Golf runs nothing again by itself:
 `dvc repro --force` does.
 """

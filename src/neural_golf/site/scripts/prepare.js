@@ -1,17 +1,17 @@
-// A drawing, prepared as MNIST was: scaled into a 20 by 20 box with its proportions kept, grey from anti-aliasing, then moved so
-// that the centre of mass is in the middle. ink: side by side values, 0 to 255. Returns size by size values.
-function preparedAsMnist(ink, side, size) {
-  let left = side, right = -1, top = side, bottom = -1;
-  for (let y = 0; y < side; y++)
+// A drawing, prepared as MNIST was: scaled into a box of 20 of 28 parts with its proportions kept, grey from anti-aliasing, then
+// moved so that the centre of mass is in the middle. ink: long rows of `side` values, 0 to 255. Returns H by W values.
+function preparedAsMnist(ink, side, long, W, H) {
+  let left = side, right = -1, top = long, bottom = -1;
+  for (let y = 0; y < long; y++)
     for (let x = 0; x < side; x++)
       if (ink[y * side + x] > 0) {
         left = Math.min(left, x); right = Math.max(right, x);
         top = Math.min(top, y); bottom = Math.max(bottom, y);
       }
-  const out = new Uint8ClampedArray(size * size);
+  const out = new Uint8ClampedArray(W * H);
   if (right < 0) return out;
   const w = right - left + 1, h = bottom - top + 1;
-  const scale = 20 / Math.max(w, h); // new pixels per old pixel
+  const scale = (20 / 28) * Math.min(W / w, H / h); // new pixels per old pixel
   const columns = Math.max(1, Math.round(w * scale)), rows = Math.max(1, Math.round(h * scale));
   const small = shrink(columns, rows);
   let mass = 0, mx = 0, my = 0;
@@ -20,11 +20,11 @@ function preparedAsMnist(ink, side, size) {
       const v = small[y * columns + x];
       mass += v; mx += v * x; my += v * y;
     }
-  const dx = Math.round(size / 2 - mx / mass), dy = Math.round(size / 2 - my / mass);
+  const dx = Math.round(W / 2 - mx / mass), dy = Math.round(H / 2 - my / mass);
   for (let y = 0; y < rows; y++)
     for (let x = 0; x < columns; x++) {
       const X = x + dx, Y = y + dy;
-      if (X >= 0 && X < size && Y >= 0 && Y < size) out[Y * size + X] = Math.round(small[y * columns + x]);
+      if (X >= 0 && X < W && Y >= 0 && Y < H) out[Y * W + X] = Math.round(small[y * columns + x]);
     }
   return out;
 
