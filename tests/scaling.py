@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,7 +39,7 @@ from test_pipeline import workspace  # noqa: E402
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 GOLF = (sys.executable, "-m", "neural_golf.cli")
 CANDIDATES, CORES, TOGETHER = 1000, (2, 32, 512), 4
-FEW, MANY = 4, 16  # jobs, of which the difference is measured
+FEW, MANY = 2, 10  # jobs, of which the difference is measured
 RULES = """rule all:
     input: expand("out/{{n}}", n=range({jobs})),
 rule one:
@@ -139,21 +140,22 @@ def candidate() -> tuple[float, float]:
     return found[0], found[1]
 
 
-def growth(scratch: Path) -> list[tuple[str, int, list[float]]]:
+def growth(folder: Path) -> list[tuple[str, int, list[float]]]:
     """Seconds of the demo's baseline against seeds, and of its study against trials, on one core and on two."""
+    path = workspace(folder) / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["baseline"]["epochs"] = params["tune"]["epochs"] = 20
+    seconds([*GOLF, "data"], folder)
     lines = []
     for stage, key, counts in (("baseline", "seeds", (2, 4, 8)), ("tune", "trials", (6, 12, 24))):
         for count in counts:
+            (params["rows"] if key == "seeds" else params)[stage][key] = (
+                list(range(count)) if key == "seeds" else count
+            )
+            path.write_text(yaml.safe_dump(params))
             taken = []
             for cores in (1, 2):
-                folder = workspace(scratch / f"{stage}-{count}-{cores}")
-                params = yaml.safe_load((folder / "params.yaml").read_text())
-                params["rows"]["baseline"]["seeds"] = list(range(count if stage == "baseline" else 2))
-                params["baseline"]["epochs"] = params["tune"]["epochs"] = 20
-                if stage == "tune":
-                    params["tune"]["trials"] = count
-                (folder / "params.yaml").write_text(yaml.safe_dump(params))
-                seconds([*GOLF, "data"], folder)
+                shutil.rmtree(folder / ".golf" / stage, ignore_errors=True)
                 taken.append(seconds([*GOLF, stage], folder, cores))
             lines.append((f"{stage}, {key}", count, taken))
     return lines
@@ -230,7 +232,7 @@ def grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def shown() -> str:
     with tempfile.TemporaryDirectory() as scratch:
-        grown, found = growth(Path(scratch)), costs(Path(scratch))
+        grown, found = growth(Path(scratch, "growth")), costs(Path(scratch))
     epoch = candidate()
     work = drawn(epoch)
     told = [
