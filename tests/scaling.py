@@ -230,9 +230,10 @@ def grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines)) + "\n"
 
 
-def shown() -> str:
+def shown(quick: bool) -> str:
     with tempfile.TemporaryDirectory() as scratch:
-        grown, found = growth(Path(scratch, "growth")), costs(Path(scratch))
+        found = costs(Path(scratch))
+        grown = [] if quick else growth(Path(scratch, "growth"))
     epoch = candidate()
     work = drawn(epoch)
     told = [
@@ -247,9 +248,14 @@ def shown() -> str:
     ]
     lines = [(name, "not measured" if value is None else f"{value:.2f}") for name, value in told]
     text = f"Processor: {processor()}, {os.cpu_count()} cores.\n\n" + grid(("what", "seconds"), lines)
-    text += "\n" + grid(
-        ("demo", "number", "1 core, s", "2 cores, s"),
-        [(name, str(count), *(f"{value:.1f}" for value in taken)) for name, count, taken in grown],
+    text += (
+        ""
+        if quick
+        else "\n"
+        + grid(
+            ("demo", "number", "1 core, s", "2 cores, s"),
+            [(name, str(count), *(f"{value:.1f}" for value in taken)) for name, count, taken in grown],
+        )
     )
     lines = []
     for way, how in ways(found).items():
@@ -268,9 +274,10 @@ def shown() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="without the time against seeds and trials")
     parser.add_argument("--write", action="store_true", help="into docs/scaling.md")
     options = parser.parse_args()
-    text = shown()
+    text = shown(options.quick)
     print(text)
     if options.write:
         page = ROOT / "docs/scaling.md"
