@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,7 +39,7 @@ from test_pipeline import workspace  # noqa: E402
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 GOLF = (sys.executable, "-m", "neural_golf.cli")
 CANDIDATES, CORES, TOGETHER = 1000, (2, 32, 512), 4
-FEW, MANY = 4, 16  # jobs, of which the difference is measured
+FEW, MANY = 2, 10  # jobs, of which the difference is measured
 RULES = """rule all:
     input: expand("out/{{n}}", n=range({jobs})),
 rule one:
@@ -139,21 +140,22 @@ def candidate() -> tuple[float, float]:
     return found[0], found[1]
 
 
-def growth(scratch: Path) -> list[tuple[str, int, list[float]]]:
+def growth(folder: Path) -> list[tuple[str, int, list[float]]]:
     """Seconds of the demo's baseline against seeds, and of its study against trials, on one core and on two."""
+    path = workspace(folder) / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["baseline"]["epochs"] = params["tune"]["epochs"] = 20
+    seconds([*GOLF, "data"], folder)
     lines = []
     for stage, key, counts in (("baseline", "seeds", (2, 4, 8)), ("tune", "trials", (6, 12, 24))):
         for count in counts:
+            (params["rows"] if key == "seeds" else params)[stage][key] = (
+                list(range(count)) if key == "seeds" else count
+            )
+            path.write_text(yaml.safe_dump(params))
             taken = []
             for cores in (1, 2):
-                folder = workspace(scratch / f"{stage}-{count}-{cores}")
-                params = yaml.safe_load((folder / "params.yaml").read_text())
-                params["rows"]["baseline"]["seeds"] = list(range(count if stage == "baseline" else 2))
-                params["baseline"]["epochs"] = params["tune"]["epochs"] = 20
-                if stage == "tune":
-                    params["tune"]["trials"] = count
-                (folder / "params.yaml").write_text(yaml.safe_dump(params))
-                seconds([*GOLF, "data"], folder)
+                shutil.rmtree(folder / ".golf" / stage, ignore_errors=True)
                 taken.append(seconds([*GOLF, stage], folder, cores))
             lines.append((f"{stage}, {key}", count, taken))
     return lines
@@ -228,9 +230,10 @@ def grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines)) + "\n"
 
 
-def shown() -> str:
+def shown(quick: bool) -> str:
     with tempfile.TemporaryDirectory() as scratch:
-        grown, found = growth(Path(scratch)), costs(Path(scratch))
+        found = costs(Path(scratch))
+        grown = [] if quick else growth(Path(scratch, "growth"))
     epoch = candidate()
     work = drawn(epoch)
     told = [
@@ -245,9 +248,14 @@ def shown() -> str:
     ]
     lines = [(name, "not measured" if value is None else f"{value:.2f}") for name, value in told]
     text = f"Processor: {processor()}, {os.cpu_count()} cores.\n\n" + grid(("what", "seconds"), lines)
-    text += "\n" + grid(
-        ("demo", "number", "1 core, s", "2 cores, s"),
-        [(name, str(count), *(f"{value:.1f}" for value in taken)) for name, count, taken in grown],
+    text += (
+        ""
+        if quick
+        else "\n"
+        + grid(
+            ("demo", "number", "1 core, s", "2 cores, s"),
+            [(name, str(count), *(f"{value:.1f}" for value in taken)) for name, count, taken in grown],
+        )
     )
     lines = []
     for way, how in ways(found).items():
@@ -266,9 +274,10 @@ def shown() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="without the time against seeds and trials")
     parser.add_argument("--write", action="store_true", help="into docs/scaling.md")
     options = parser.parse_args()
-    text = shown()
+    text = shown(options.quick)
     print(text)
     if options.write:
         page = ROOT / "docs/scaling.md"
