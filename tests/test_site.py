@@ -454,6 +454,12 @@ def test_every_page_has_its_own_title_a_description_and_a_picture(visit: Visit) 
         assert "Held-out images of <code>fashion-mnist</code>" in other and "Try your network" not in other
 
 
+def test_the_committed_sizes_are_those_of_light_pages_of_every_kind() -> None:
+    sizes = json.loads((ROOT / "results/metrics/site.json").read_text())
+    assert list(sizes) == list(build.PAGES)
+    assert all(size["pages"] and size["largest"] < 400_000 for size in sizes.values())
+
+
 def test_samples_are_as_many_of_each_class_as_the_rarest_has() -> None:
     labels = np.array([0, 0, 0, 2, 2, 5, 5, 5], np.uint8)
     pixels = (labels[:, None, None, None] * np.ones((8, 1, 2, 2))).astype(np.uint8)

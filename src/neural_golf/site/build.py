@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from neural_golf.base.files import write_bytes
+from neural_golf.base.files import METRICS, write_bytes, write_json
 from neural_golf.config import Config
 from neural_golf.site.carried import carried
 from neural_golf.site.pages import challenges, entries, handbook, home, inside, papers, share, trial
@@ -23,6 +23,7 @@ from neural_golf.site.world import SITE, Page, World, read_world
 __all__ = ["PAGES", "run"]
 
 HERE = Path(__file__).parent
+SIZES = METRICS / "site.json"
 # The kinds of pages: each is a module of the folder pages and, mostly, a template of the same name.
 PAGES: Mapping[str, Callable[[World], Iterator[Page]]] = {
     "home": home.pages,
@@ -37,21 +38,27 @@ PAGES: Mapping[str, Callable[[World], Iterator[Page]]] = {
 
 
 def run(config: Config) -> None:
-    """Write results/site anew."""
+    """Write results/site anew, and results/metrics/site.json: how many pages of each kind there are, and how
+    many bytes the largest has.
+    """
     world = read_world(config)
-    made = [page for pages in PAGES.values() for page in pages(world)]
+    kinds = {kind: list(pages(world)) for kind, pages in PAGES.items()}
+    made = [page for pages in kinds.values() for page in pages]
     written = {page.path: _page(page, world, made).encode() for page in made}
     written.update(world.files | _assets(world))
     if SITE.exists():
         shutil.rmtree(SITE)
     for path, content in written.items():
         write_bytes(SITE / path, content)
+    sizes = {kind: [len(written[page.path]) for page in pages] for kind, pages in kinds.items()}
+    told = {kind: {"pages": len(some), "largest": max(some, default=0)} for kind, some in sizes.items()}
+    write_json(SIZES, told)
     largest = max(made, key=lambda page: len(written[page.path]))
-    told = f"; without answers: {world.runtime.why}" if world.runtime.why else ""
+    why = f"; without answers: {world.runtime.why}" if world.runtime.why else ""
     kilobytes, megabytes = len(written[largest.path]) / 1000, sum(map(len, written.values())) / 1e6
     print(
         f"site: {SITE}, {len(made)} pages, the largest {largest.path} with {kilobytes:,.0f} kB, "
-        f"{megabytes:.1f} MB in all{told}"
+        f"{megabytes:.1f} MB in all{why}"
     )
 
 
