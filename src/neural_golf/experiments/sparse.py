@@ -46,10 +46,10 @@ def live_multiply_adds(network: Network, parameters: np.ndarray) -> tuple[int, i
     for layer in plain.layers:
         if layer.weight is None or layer.kind not in ("conv", "linear"):
             continue
-        count = np.count_nonzero(unrolled[layer.weight.slice]) * layer.out_shape[1] * layer.out_shape[2]
+        count = int(np.count_nonzero(unrolled[layer.weight.slice])) * layer.out_shape[1] * layer.out_shape[2]
         gradient += count * (3 if scores else 2)
         scores += count
-    return int(scores), int(gradient)
+    return scores, gradient
 
 
 def _seconds(call: Callable[[], object], rounds: int = 100) -> float:
