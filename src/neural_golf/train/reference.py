@@ -118,7 +118,7 @@ class Example:
         self.module = sequential(pooled_first(network.layers), self.random)
         start = torch.from_numpy(initialise(network, np.random.default_rng(seed)))
         torch.nn.utils.vector_to_parameters(start, self.module.parameters())
-        self.module = self.module.to(torch.device(self.device))
+        self.module = self.module.to(self.device)
         self.module = self.module.to(memory_format=torch.channels_last)  # twice as fast on a CPU
         self.optimiser = torch.optim.Adadelta(self.module.parameters(), lr=section.learning_rate)
 
