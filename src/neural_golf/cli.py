@@ -152,6 +152,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     from neural_golf.device import cli as device
     from neural_golf.leaderboard import cli as leaderboard
+    from neural_golf.prune import cli as prune
     from neural_golf.referee import cli as referee
 
     parser = _Parser(prog="golf", description="Reach an accuracy with the fewest non-zero parameters.")
@@ -192,9 +193,8 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     )
     device.add_c_arguments(add("c", "write a network as C99 for a microcontroller", device.run_c))
     _add_new(add("new", "write a folder in which the whole pipeline runs on your data", _new), words)
-    _add_prune_arguments(
-        add("prune", "set weights of anyone's trained network to zero, as far as its accuracy allows", _prune)
-    )
+    about = "set weights of anyone's trained network to zero, as far as its accuracy allows"
+    prune.add_prune_arguments(add("prune", about, prune.run_prune))
     add("bench", "measure the engine beside PyTorch, JAX and onnxruntime", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
@@ -236,21 +236,6 @@ def _new(options: argparse.Namespace) -> int:
     from neural_golf.tasks.new import run_new
 
     return run_new(options)
-
-
-def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="MODEL.onnx", help="a trained network, from any exporter")
-    data_help = "an .npz or .csv file, a folder of images by class, or a data set of params.yaml"
-    parser.add_argument("--data", required=True, metavar="D", help=data_help)
-    why = "the share of the held-out images that must be right afterwards, such as 0.98"
-    parser.add_argument("--keep", type=float, required=True, metavar="SHARE", help=why)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ONNX file")
-    parser.add_argument(
-        "--retrain",
-        action="store_true",
-        help="train on while weights are removed: fewer are left, in minutes",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the training (0)")
 
 
 def _rows_and_workspaces(known: bool) -> list[tuple[str, str]]:
@@ -355,12 +340,6 @@ def _pack(options: argparse.Namespace) -> int:
     from neural_golf.quantise.command import run_pack
 
     return run_pack(options)
-
-
-def _prune(options: argparse.Namespace) -> int:
-    from neural_golf.prune.command import run_prune
-
-    return run_prune(options)
 
 
 def _unpack(options: argparse.Namespace) -> int:
