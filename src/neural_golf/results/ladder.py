@@ -89,9 +89,10 @@ def run(config: Config) -> None:
     )
     write_bytes(RESULTS / "ladder.md", text.encode())
     write_model_cards(RESULTS / "cards", config, facts, results, device)
-    if DOCUMENT.exists():  # not in a workspace
+    readme = Path("README.md")
+    if DOCUMENT.exists() and readme.exists():  # a workspace has the documents alone, and a task a README
         update_marked(DOCUMENT, "ladder", text)
-        update_marked(Path("README.md"), "ladder", short_table(config, rows, found))
+        update_marked(readme, "ladder", short_table(config, rows, found))
 
 
 def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:

@@ -40,8 +40,8 @@ Vector = NDArray[np.float32]
 def run(config: Config, row: str) -> None:
     """Train the row's network once per seed; a killed seed goes on after its last whole epoch."""
     section: Reference = config.settings(row)
-    network = data.network(section.network)
     told = {**section.model_dump(exclude={"network"}), "device": device_of(section.device)}
+    network = data.network(section.network)
     save(row, network, longwork.computed(pieces(config, row)), told)
 
 
