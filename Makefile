@@ -11,8 +11,8 @@ READY := $(VENV)/.ready
 # pip, DVC and Snakemake keep files in the home: where it is missing or somebody else's, in .golf.
 export HOME := $(shell [ -w ~ ] && echo ~ || echo "$(CURDIR)/.golf/home")
 
-.PHONY: default results demo fashion test lint fuzz bench sanitize enter leaderboard check-leaderboard serve \
-  dashboard clean lock
+.PHONY: default results demo fashion test lint test-slurm fuzz disturb bench sanitize enter leaderboard check-leaderboard site \
+  serve measure-site dashboard pull clean lock
 
 # Plain `make` makes the results, or the demo if the data set cannot be had. It calls AGAIN and not $(MAKE), because
 # a line with $(MAKE) in it would run, and fetch the data set, even under `make -n`.
@@ -29,24 +29,41 @@ results: $(READY)
 demo: $(READY)
 	golf demo
 
-# Fashion-MNIST through the same pipeline, in results/fashion.
+# Fashion-MNIST through the same pipeline, in results/fashion. The project's site shows samples of it too.
 fashion: $(READY)
 	golf fashion
+	cp results/fashion/results/site/pictures/samples.png docs/samples/fashion-mnist.png
 
 test: lint
 	pytest
 
+# What only a cluster needs, from a lock of its own, and then the demo and one real stage through a Slurm of two nodes, which
+# is started on this machine (Debian, as root) and stopped again. SLURM="--no-real" leaves the real stage out.
+CLUSTER := $(VENV)/.cluster
+$(CLUSTER): $(READY) tests/cluster/cluster.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tests/cluster/cluster.lock
+	@touch $@
+
+test-slurm: $(CLUSTER)
+	python tests/cluster/run.py $(SLURM)
+
 # A longer search for faults of the referee than the one in the tests: FUZZ="--bulk 1000000 --whole 20000 --seed 2".
 fuzz: $(READY)
 	python tests/fuzz.py $(FUZZ)
+
+# Kills, fills the disk, spoils files and starts second runs at random moments of N runs of the demo's pipeline.
+N ?= 5
+disturb: $(READY)
+	python tests/disturb.py --runs $(N) --write
 
 lint: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
 
-# Measures on this machine, and writes results/bench.json and the table in docs/engine.md.
+# Measures on this machine, and writes results/bench.json, the table in docs/engine.md and the line in README.md.
 bench: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench.lock
 	golf bench
 
 # The engine's tests under AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -71,17 +88,32 @@ leaderboard: $(READY)
 check-leaderboard: $(READY)
 	golf leaderboard --check $(TEST_FILES)
 
-# Shows the page at http://localhost:8000, for browsers that do not run WebAssembly from a file.
-serve: $(READY)
-	python -m http.server --bind 127.0.0.1 --directory results/report 8000
+# The web site alone, from the committed results: for a host. With ADDRESS=https://HOST/PATH the pictures that links show
+# have whole addresses, since those who fetch them take no others.
+site: $(READY)
+	golf data
+	golf site
+	@[ -z "$(ADDRESS)" ] || { find results/site -name '*.html' -exec \
+	  sed -i.bak -E 's#(og:image" content=")(\.\./)*#\1$(ADDRESS:/=)/#' {} + && find results/site -name '*.bak' -delete; }
 
-# Shows the Optuna study at http://localhost:8080. It shows a copy, because the dashboard writes into the study.
-# The study's journal holds clock times, so it is no result: it stands beside the other unfinished work.
-JOURNAL = $(firstword $(shell ls -t .golf/tune/*/journal.log 2>/dev/null))
+# Measures how heavy the pages of the site are, and writes the table in docs/site.md.
+measure-site: $(READY)
+	python tests/measure_site.py
+
+# Shows the site at http://localhost:8000, for browsers that read no scripts from a file system.
+serve: $(READY)
+	python -m http.server --bind 127.0.0.1 --directory results/site 8000
+
+# Shows the newest Optuna study at http://localhost:8080, also while it runs; or STUDY=postgresql+psycopg://…, as tune.storage
+# names it. A study of pieces is never read back from its journal, so what the dashboard writes there changes nothing.
+STUDY = $(abspath $(firstword $(shell ls -t .golf/tune/*/journal.log .golf/tune/*/shared.log 2>/dev/null)))
 dashboard: $(READY)
-	@[ -n "$(JOURNAL)" ] || { echo "No study has run in this folder: \`golf tune\` runs it."; exit 1; }
-	@cp "$(JOURNAL)" .golf/dashboard.log
-	optuna-dashboard .golf/dashboard.log
+	@[ -n "$(STUDY)" ] || { echo "No study has run in this folder: \`golf tune\` runs it."; exit 1; }
+	optuna-dashboard "$(STUDY)"
+
+# Every model from DVC's remote: a clone of a team has all results without training (docs/scaling.md).
+pull: $(READY)
+	dvc pull
 
 # Exact versions with hashes; the build step sees the same setuptools and pybind11. An environment whose
 # making was killed, or of another Python, is made again.
@@ -102,4 +134,6 @@ COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --n
   --custom-compile-command "make lock"
 lock:
 	$(COMPILE) pyproject.toml --extra train --extra torch --extra dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra bench -c requirements.lock -o bench.lock
 	$(COMPILE) --group files --no-deps -o tests/files.lock
+	$(COMPILE) pyproject.toml --extra cluster --extra watch --no-deps -c requirements.lock -o tests/cluster/cluster.lock

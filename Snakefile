@@ -1,18 +1,21 @@
 # The order of the stages. dvc.yaml says what each stage runs, reads, writes and can use, and DVC runs, remembers and
 # restores it. A rule waits for the files of the rules before it, and it runs when its stamp says that DVC finds the
 # stage out of date.
-from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.compress import technique
+from neural_golf.config import load
+from neural_golf.jobs import Jobs
 from neural_golf.look.interpret import caption_file, drawings
 from neural_golf.workflow import Stages
 
 try:
-    settings = config.load()  # a wrong params.yaml fails here, before any job
+    settings = load()  # a wrong params.yaml fails here, before any job
     technique.check(settings)
-    stages = Stages()
+    stages = Stages(main=workflow.is_main_process)
     stages.outdated
-except GolfError as error:
+    # `--config pieces=true`, as the profiles for clusters say, makes every piece of a stage a job of its own.
+    jobs = Jobs(settings, stages, on=bool(config.get("pieces")), main=workflow.is_main_process)
+except (GolfError, OSError) as error:
     raise WorkflowError(str(error)) from None
 
 
@@ -31,6 +34,17 @@ def figures(stage):
     return shown
 
 
+def forced(stage):
+    """The option with which DVC runs a stage that is up to date: for `snakemake -F`, and for `-f` and `-R`."""
+
+    def option(wildcards):
+        asked = workflow.dag_settings
+        some = workflow.is_main_process and (asked.forceall or asked.forcetargets or asked.forcerun)
+        return "--force" if some and stage not in stages.outdated else ""
+
+    return option
+
+
 localrules: all
 
 
@@ -38,7 +52,7 @@ rule all:
     input:
         stages.outputs("ladder"),
         stages.outputs("front"),
-        stages.outputs("page"),
+        stages.outputs("site"),
 
 
 # `snakemake --lint` asks each rule for a log file and for a conda environment. A stage needs no log file, because it
@@ -52,15 +66,42 @@ for stage in stages:
             stamp=stages.stamp(stage),
             # If a stage is up to date, so is everything before it, and the times of files mean nothing.
             files=stages.inputs(stage) if stage in stages.outdated else ancient(stages.inputs(stage)),
+            pieces=jobs.awaited(stage),
         output:
             update(stages.outputs(stage)),  # DVC clears outputs itself; Snakemake must not
             figures(stage),
-        threads: stages.needs(stage).threads
+        params:
+            force=forced(stage),
+        localrule: True  # on a cluster, DVC and its bookkeeping stay on the machine that plans
+        threads: 1 if jobs.awaited(stage) else stages.needs(stage).threads
         resources:
             mem_mb=stages.needs(stage).mem_mb,
             runtime=stages.needs(stage).minutes,
         shell:
-            "golf stage {rule}"
+            "golf stage {rule} {params.force}"
+
+
+for stage in jobs:
+
+    rule:
+        name: f"{stage}_piece"
+        input:
+            stamp=jobs.stamp(stage),
+            files=jobs.inputs(stage),
+            before=jobs.before(stage),
+        output:
+            touch(jobs.mark(stage)),
+        wildcard_constraints:
+            key="[^/]+",
+        params:
+            stage=stage,
+        group: stage if jobs.needs(stage).small else None
+        threads: jobs.needs(stage).threads
+        resources:
+            mem_mb=jobs.needs(stage).mem_mb,
+            runtime=jobs.needs(stage).minutes,
+        shell:
+            "golf piece {params.stage} {wildcards.key}"
 
 
 # Two long experiments, which run only, and whenever, they are asked for by name: to Snakemake they make no file. They
@@ -72,6 +113,8 @@ for stage in stages:
 rule handbook:
     input:
         stages.outputs("data"),
+        jobs.awaited("handbook"),
+    localrule: True
     threads: workflow.cores
     shell:
         "golf {rule}"
@@ -81,6 +124,8 @@ rule handbook:
 rule search:
     input:
         stages.outputs("data"),
+        jobs.awaited("search"),
+    localrule: True
     threads: workflow.cores
     shell:
         "golf {rule}"

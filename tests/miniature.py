@@ -23,7 +23,7 @@ ROWS = ("baseline", "prelu", "prelu_pruned")
 NETWORKS = ("baseline", "prelu", "prelu_pruned-test-index")
 
 
-def settings(steps: int = 2, **page: Any) -> Config:
+def settings(steps: int = 2, **site: Any) -> Config:
     """The demo's settings, with three rows only, the first of which sees images in their canonical form.
 
     steps: of the gradient ascent on images.
@@ -35,7 +35,7 @@ def settings(steps: int = 2, **page: Any) -> Config:
     raw["baseline"]["form"] = {}
     raw["interpret"] |= {"networks": list(NETWORKS), "worst": 5}
     raw["interpret"]["excite"]["steps"] = steps
-    raw["page"] |= page
+    raw["site"] |= site
     return config.check(raw)
 
 
@@ -50,7 +50,7 @@ def result(nonzero: int, correct: int, judge: str = "", row: str = "a", **more: 
 
 
 def build(folder: Path, settings: Config) -> None:
-    """Everything that `interpret` and `page` read, in `folder`."""
+    """Everything that `interpret` and `site` read, in `folder`."""
     with contextlib.chdir(folder):
         stage.run(settings)
         _train(settings, "baseline")

@@ -108,7 +108,7 @@ def shrink(task: Path, **more: Any) -> None:
     tree["smallest"]["recipe"] |= {"dense_epochs": 4, "fast_epochs": 2, "slow_epochs": 2, "settle": 1}
     tree["interpret"] |= {"networks": ["baseline", f"smallest-heldout-{sizes[-1]}"], "worst": 5}
     tree["interpret"]["excite"]["steps"] = 3
-    tree["page"]["inference"] = False  # npm is not asked
+    tree["site"]["inference"] = False  # npm is not asked
     for section, change in more.items():
         tree[section] |= change
     path.write_text(yaml.safe_dump(tree, sort_keys=False))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
@@ -11,6 +12,8 @@ import pytest
 
 import attacks
 from attacking.surgery import Attack, entry
+from neural_golf.base.longwork import cores
+from neural_golf.referee.verdict import Verdict, verify
 
 IMAGES = 1_500  # as many as the precision probe needs to tell a point
 
@@ -52,10 +55,30 @@ def test_an_attack_is_worth_stopping(name: str, digits: attacks.Digits) -> None:
         assert (found == labels).mean() * 1000 >= attack.least
 
 
+@pytest.fixture(scope="module")
+def verdicts(
+    request: pytest.FixtureRequest, digits: attacks.Digits, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Verdict]]]:
+    """The verdicts on the attacks that are asked about; all cores work at them."""
+    folder = tmp_path_factory.mktemp("attacks")
+    asked = [
+        one for one in request.session.items if getattr(one, "originalname", "") == "test_the_referee_holds"
+    ]
+    pool = ThreadPoolExecutor(cores())
+    found = {}
+    for number, item in enumerate(asked):
+        name = item.callspec.params["name"]
+        path = folder / f"{number}.onnx"
+        path.write_bytes(attacks.ATTACKS[name].build().SerializeToString())
+        found[name] = pool.submit(verify, path, *digits)
+    yield found
+    pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("name", attacks.ATTACKS)
-def test_the_referee_holds(name: str, digits: attacks.Digits, tmp_path: Path) -> None:
+def test_the_referee_holds(name: str, verdicts: dict[str, Future[Verdict]]) -> None:
     attack = attacks.ATTACKS[name]
-    found = attacks.judged(attack.build, digits, tmp_path)
+    found = verdicts[name].result()
     assert attacks.holds(attack, found), f"{found.reason}; counted {found.nonzero} of {attack.real}"
     if found.verdict == "REFUSED":
         assert attack.reason and re.search(attack.reason, found.reason), found.reason
@@ -64,7 +87,7 @@ def test_the_referee_holds(name: str, digits: attacks.Digits, tmp_path: Path) ->
 def test_a_referee_that_sees_nothing_does_not_hold(digits: attacks.Digits) -> None:
     """The judgement on the referee is itself believed only if it can be bad."""
     attack = Attack(lambda: None, real=820)  # type: ignore[arg-type, return-value]
-    passed = attacks.verdict.Verdict("PASS", "", "x", None, 10, None, correct=10, nonzero=819)
+    passed = Verdict("PASS", "", "x", None, 10, None, correct=10, nonzero=819)
     assert not attacks.holds(attack, passed)
     for change in ({"nonzero": 820}, {"verdict": "REFUSED"}, {"correct": 5}):
-        assert attacks.holds(attack, attacks.verdict.Verdict(**{**passed.__dict__, **change}))
+        assert attacks.holds(attack, Verdict(**{**passed.__dict__, **change}))

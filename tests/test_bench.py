@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from neural_golf.base.files import write_tensors
-from neural_golf.bench import main, multiply_adds
+from neural_golf.bench import line, main, multiply_adds, table
+from neural_golf.bench.peers import PEERS
 from neural_golf.net.spec import Network
 
 pytest.importorskip("neural_golf.engine.compiled", reason="the compiled core is not built")
@@ -26,16 +27,16 @@ def test_multiply_adds_count_what_pooling_reads() -> None:
 
 def test_a_quick_benchmark_writes_its_record_and_its_table(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for name, n in (("train", 256), ("test", 64)):
-        images = rng.integers(0, 256, (n, 1, 28, 28)).astype(np.uint8)
-        write_tensors(tmp_path / name, {"images": images, "labels": rng.integers(0, 10, n)})
-    text = main(tmp_path / "train", tmp_path / "test", tmp_path / "bench.json", quick=True)
-    record = json.loads((tmp_path / "bench.json").read_text())
+    images = rng.integers(0, 256, (256, 1, 28, 28)).astype(np.uint8)
+    write_tensors(tmp_path / "train", {"images": images, "labels": rng.integers(0, 10, 256)})
+    record = main(tmp_path / "train", tmp_path / "bench.json", quick=True)
+    assert json.loads((tmp_path / "bench.json").read_text()) == record
     assert record["parameters"] == 820
     assert record["zeroing"]["candidates"] == 784
-    assert "zeroing 784 weights" in text and "256 images, batch 14" in text
-    evaluation = record["evaluation"]
-    rows = [line for line in text.splitlines() if line.startswith("| evaluating 64 images")]
-    assert len(rows) == len(evaluation["torch_batches"]) * (
-        1 + bool(evaluation["wall_seconds_on_all_threads"])
-    )
+    text = table(record)
+    assert "zeroing 784 weights" in text and "training epoch of 256 images | batch 128 |" in text
+    shown = {row.split(" |")[0] for row in text.splitlines()}
+    for name, peer in PEERS.items():
+        told = [name for name in shown if name.startswith(f"| {peer.title}")]
+        assert bool(told) != (f"{peer.title}: " in text), name  # measured, or left out and said
+    assert "strongest" in line(record)

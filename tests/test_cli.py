@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from neural_golf import cli, config
-from neural_golf.base.files import read_tensors
+from neural_golf.base.files import read_tensors, write_bytes
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,39 @@ def test_a_descent_does_not_depend_on_the_threads_of_blas(workplace: Path, raw: 
         (workplace / ".golf").rename(workplace / f".golf-{threads}")
         found.append(read_tensors(Path("results/models/golf98.safetensors"))[0])
     assert all((found[0][name] == found[1][name]).all() for name in found[0])
+
+
+@pytest.mark.parametrize(
+    ("number", "told", "code"),
+    [
+        (errno.ENOSPC, "cannot be written: No space left on device", 74),
+        (errno.EACCES, "cannot be read or written: Permission denied", 1),
+        (errno.EROFS, "cannot be read or written: Read-only file system", 1),
+        (errno.EIO, "cannot be read or written: Input/output error", 1),
+    ],
+)
+def test_an_error_of_the_system_is_one_line_that_names_the_file_and_goes_away(
+    number: int, told: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], raw: dict[str, object],
+) -> None:  # fmt: skip
+    def fails(self: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number))  # as a write does, which does not name its file
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(config.merged(raw, "demo")))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        assert cli.main(["data"]) == code
+    said = capsys.readouterr().err
+    assert said == f"golf data: data/train.safetensors {told}\n"
+    assert not list((tmp_path / "data").iterdir())
+    assert cli.main(["data"]) == 0
+
+
+def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path: Path) -> None:
+    left, young = tmp_path / ".a.json.0123abcd", tmp_path / ".a.json.4567abcd"
+    for path in (left, young):
+        path.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    write_bytes(tmp_path / "a.json", b"{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "a.json"]

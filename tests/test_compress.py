@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from neural_golf.compress import descent, surgeon
 from neural_golf.compress.augmentation import augmented
 from neural_golf.compress.descent import Descent, price, soft_targets
-from neural_golf.compress.optimiser import FullAdam
+from neural_golf.compress.optimiser import BlockAdam, FullAdam, restored
 from neural_golf.compress.plan import Epoch, plan
-from neural_golf.compress.surgeon import choose, fisher, operate, regain
+from neural_golf.compress.surgeon import BLOCK, WHOLE, blocks, choose, fisher, fisher_blocks, operate, regain
+from neural_golf.compress.techniques import regrowth
 from neural_golf.config import Config
 from neural_golf.config.recipe import Augment, Recipe
 from neural_golf.data import Split
@@ -428,3 +430,112 @@ def test_the_positions_of_a_kernel_are_all_different(word: str, orbit: int) -> N
     for kernel in found:
         assert all(a != b for a, b in itertools.combinations(kernel, 2))
         assert len({tuple(sorted(place)) for place in kernel}) == 1
+
+
+# A network that has more weights than one matrix is made for.
+LARGE = ["conv 12 k5", "abs", "maxpool 2", "conv 20 k3", "abs", "maxpool 2", "conv 28 k3", "abs", "linear 10"]
+
+
+def test_many_weights_are_cut_by_layer_into_blocks_of_bounded_size() -> None:
+    network = Network.parse(LARGE)
+    rng = np.random.default_rng(0)
+    for count in (network.size, 6000, WHOLE + 1, WHOLE, 30):
+        alive = np.sort(rng.permutation(network.size)[:count])
+        parts = blocks(network, alive)
+        assert np.array_equal(np.concatenate([np.arange(count)[part] for part in parts]), np.arange(count))
+        if count <= WHOLE:
+            assert len(parts) == 1
+            continue
+        layers = np.searchsorted(
+            [t.slice.start for t in network.tensors if ".weight" in t.name], alive, "right"
+        )
+        for part in parts:
+            assert 0 < part.stop - part.start <= BLOCK and len(set(layers[part])) == 1
+
+
+def test_the_surgeon_of_blocks_is_the_surgeon_of_a_matrix_with_zeros_between_them() -> None:
+    rng = np.random.default_rng(0)
+    sizes, count = (90, 150, 1, 40), 240  # more of a block than are collected at a time, and all of one
+    matrices = [
+        samples.T @ samples / len(samples) for samples in (rng.normal(size=(3 * k, k)) for k in sizes)
+    ]
+    cuts = np.cumsum([0, *sizes])
+    whole = np.zeros((cuts[-1], cuts[-1]))
+    for first, matrix in zip(cuts, matrices, strict=False):
+        whole[first : first + len(matrix), first : first + len(matrix)] = matrix
+    weights, among = rng.normal(size=cuts[-1]), rng.random(cuts[-1]) < 0.95
+    moved, kept = operate(weights, matrices, count, 0.0, among=among)
+    exact, left = operate(weights, whole, count, 0.0, among=among)
+    assert np.array_equal(kept, left) and np.count_nonzero(~kept) == count
+    assert np.allclose(moved, exact, rtol=0, atol=1e-9)
+
+
+def test_a_block_of_the_fisher_matrix_is_that_part_of_it(train: Split) -> None:
+    network = Network.parse(["maxpool 14", "linear 10"], train.pixels.shape[1:])
+    w, rows = initialise(network, np.random.default_rng(1)), np.arange(200)
+    alive, parts = np.arange(0, network.size, 2), [slice(0, 9), slice(9, 25)]
+    whole = fisher(engine(network), w, alive, train.pixels, rows, np.random.default_rng(2))
+    found = fisher_blocks(engine(network), w, alive, train.pixels, rows, np.random.default_rng(2), parts)
+    for matrix, part in zip(found, parts, strict=True):
+        assert np.allclose(matrix, whole[part, part], rtol=1e-5, atol=1e-9)
+
+
+def test_blocks_of_the_optimiser_take_the_steps_of_one_each_and_go_on_where_they_were() -> None:
+    rng = np.random.default_rng(0)
+    sizes, kinds = (5, 3, 4), {"beta2": 0.99, "every": 4}
+    together, alone = BlockAdam(sizes, **kinds), [FullAdam(size, **kinds) for size in sizes]
+    first = rng.normal(size=(30, 12))
+    together.warm(first, 4)
+    for one, part in zip(alone, np.split(first, [5, 8], axis=1), strict=True):
+        one.warm(part, 4)
+    for _ in range(9):
+        gradient = rng.normal(size=12)
+        steps = [one.direction(part) for one, part in zip(alone, np.split(gradient, [5, 8]), strict=True)]
+        assert np.array_equal(together.direction(gradient), np.concatenate(steps))
+    kept = np.array([True] * 5 + [False] * 3 + [True, False, True, True])  # a block is gone
+    together.keep(kept)
+    again = restored(together.state(), **kinds)
+    whole = together.joined()
+    assert np.all(whole.c[:5, 5:] == 0) and whole.steps == 9 and whole.c.shape == (8, 8)
+    gradient = rng.normal(size=8)
+    assert np.array_equal(together.direction(gradient), again.direction(gradient))
+    assert np.allclose(
+        together.direction(gradient), whole.direction(gradient) * 0 + again.direction(gradient)
+    )
+    assert isinstance(restored(whole.state(), **kinds), FullAdam)
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"full_below": 900, "techniques": {"regrowth": {"share": 0.1, "every": 1}}}]
+)
+def test_a_large_network_goes_down_in_blocks_and_is_resumed(
+    change: dict[str, object], train: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if 300 weights were many."""
+
+    class Killed(Exception):
+        pass
+
+    def kill(step: Epoch, epoch: int, loss: float) -> None:
+        if epoch == 4:
+            raise Killed
+
+    for where in (surgeon, regrowth, descent):
+        monkeypatch.setattr(where, "WHOLE", 300)
+    monkeypatch.setattr(surgeon, "BLOCK", 100)
+    network = ("conv 4 k4", "abs", "maxpool 3", "conv 8 k3", "abs", "maxpool 2", "linear 10")
+    few = {
+        "dense_epochs": 1,
+        "fast_epochs": 4,
+        "slow_epochs": 4,
+        "settle": 1,
+        "fast_to": 250,
+        "sizes": (200,),
+    }
+    wanted = recipe(network=network, **few, **change)
+    whole = Descent(wanted, train, 0).run(lambda step, epoch, loss: None)
+    with pytest.raises(Killed):
+        Descent(wanted, train, 0).run(kill, tmp_path, every=2)
+    resumed = Descent(wanted, train, 0).run(lambda step, epoch, loss: None, tmp_path, every=2)
+    assert [shot.size for shot in whole] == [200] == [int(shot.mask.sum()) for shot in whole]
+    assert np.array_equal(whole[0].parameters, resumed[0].parameters)

@@ -51,8 +51,8 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
         ("prune", "threshold", "ninety", "prune.threshold = 'ninety'"),
         ("data", "heldout", [5000], "data.heldout = [5000]"),
         ("data", "dataset", "minst", "data.dataset = 'minst' is not in datasets; there are"),
-        ("page", "goals", [98], "page.goals.0 = 98: Input should be less than 1; 98 % is 0.98"),
-        ("handbook", "arms", {"odd": {"rates": 1.0}}, "arm odd"),
+        ("site", "goals", [98], "site.goals.0 = 98: Input should be less than 1; 98 % is 0.98"),
+        ("handbook", "arms", {"odd": {"rates": 1.0}}, "handbook: arms.odd.rates: "),
         ("golf98", "enter", [123], "enter: 123 is not one of recipe.sizes"),
         ("golf98", "recipe", {"rate": float("inf")}, "golf98.recipe.rate = inf"),
         ("interpret", "networks", ["tuned", "golf98-heldout-1"], "golf98-heldout-1 is not in this run"),
@@ -98,8 +98,8 @@ def test_a_missing_key_is_named(tmp_path: Path, raw: dict[str, Any]) -> None:
         ("rows", "pruned", {"of": "tunde"}, "rows.pruned.of = 'tunde' is not a row made by training"),
         ("rows", "pruned", {"of": "golf98"}, "rows.pruned.of = 'golf98' is not a row made by training"),
         ("rows", "pruned", {"of": "prelu_pruned"}, "rows.pruned.of = 'prelu_pruned' is not a row made by"),
-        ("rows", "page", {"by": "training", "seeds": [0], "method": "m"}, "rows.page: a row may not have the name"),
-        ("rows", "page", {"by": "zeroing", "of": "tuned", "method": "m"}, "rows.page: a row may not have the name"),
+        ("rows", "site", {"by": "training", "seeds": [0], "method": "m"}, "rows.site: a row may not have the name"),
+        ("rows", "site", {"by": "zeroing", "of": "tuned", "method": "m"}, "rows.site: a row may not have the name"),
         ("rows", "data", {"by": "descent"}, "rows.data: a row may not have the name of a section"),
         ("rows", "export", {"by": "zeroing", "of": "tuned", "method": "m"}, "rows.export: a row may not have"),
         ("rows", "mine", {"by": "training", "seeds": [0], "method": "m"}, "mine: Field required"),
@@ -150,7 +150,7 @@ def test_whatever_stands_anywhere_the_error_is_one_line(raw: dict[str, Any]) -> 
     assert refused > 100
 
 
-@pytest.mark.parametrize("name", ["export", "baseline", "page"])
+@pytest.mark.parametrize("name", ["export", "baseline", "site"])
 def test_a_workspace_may_not_have_the_name_of_a_command(
     tmp_path: Path, raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str,
     capsys: pytest.CaptureFixture[str],
@@ -298,6 +298,18 @@ def test_the_command_line_says_it_in_one_line_and_fails(
     assert [p.name for p in tmp_path.iterdir()] == ["params.yaml"]
 
 
+@pytest.mark.parametrize("command", ["tuned", "fashion", "data"])
+def test_a_file_that_cannot_be_read_is_told_by_the_commands_that_it_names_too(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "params.yaml").write_text("rows: {tuned: [}")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([command]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"golf {command}: params.yaml cannot be read: not YAML")
+    assert error.count("\n") == 1
+
+
 def test_a_quoted_number_is_one_line_on_the_command_line_too(
     tmp_path: Path, raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -306,7 +318,10 @@ def test_a_quoted_number_is_one_line_on_the_command_line_too(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["pruned"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("golf pruned: params.yaml: prune.threshold = '98': Input should be less than 1")
+    assert error.startswith(
+        "golf pruned: params.yaml: prune.threshold = '98': Input should be a valid number"
+    )
+    assert "take the quotes away" in error
     assert error.count("\n") == 1
 
 

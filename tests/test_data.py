@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import pickle
+import re
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +142,56 @@ def test_where_no_place_has_it_each_is_named_with_its_reason(raw: dict[str, Any]
     assert "http://127.0.0.1:9/mnist (" in text
     assert "make demo" in text
     assert "\n" not in text
+
+
+def test_a_place_that_accepts_and_stays_silent_is_given_up_for_the_next(
+    raw: dict[str, Any], published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loaders, "SILENT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/mnist"
+        stage.run(with_places(raw, address, published))
+    assert data.facts().train == 50
+    assert re.search(rf"not from {address}: .*timed out", capsys.readouterr().out)
+
+
+def test_a_download_that_is_cut_is_given_up_for_the_next(
+    raw: dict[str, Any], published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Half(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = (published / Path(self.path).name).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+
+    with HTTPServer(("127.0.0.1", 0), Half) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/mnist"
+        stage.run(with_places(raw, address, published))
+        server.shutdown()
+    assert data.facts().train == 50
+    assert f"not from {address}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("copy", ["temp", "worktree"])
+def test_a_relative_place_is_seen_from_the_project_that_a_folder_is_a_copy_of(
+    copy: str, raw: dict[str, Any], published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` copies the project into .dvc/tmp/exps; `git worktree` anywhere."""
+    project = published.parent / "project"
+    if copy == "temp":
+        folder = project / ".dvc/tmp/exps/standalone/tmpabc"
+        folder.mkdir(parents=True)
+    else:
+        folder = published.parent / "elsewhere/far"
+        folder.mkdir(parents=True)
+        (project / ".git/worktrees/far").mkdir(parents=True)
+        (folder / ".git").write_text(f"gitdir: {project}/.git/worktrees/far\n")
+    monkeypatch.chdir(folder)
+    stage.run(with_places(raw, f"../{published.name}"))
+    assert data.facts().train == 50
 
 
 def test_a_held_out_part_larger_than_the_data_is_refused(raw: dict[str, Any], published: Path) -> None:
@@ -303,16 +357,16 @@ def test_labels_may_be_texts_or_numbers_with_gaps(raw: dict[str, Any], arrays: d
         ({"x_train": np.zeros((0, 6, 5), np.uint8)}, "data set mine: labels of shape (60,) and type int64 for 0 images"),
         ({"x_train": np.zeros((60, 2, 1, 6, 5), np.uint8)}, "data set mine: images of shape (60, 2, 1, 6, 5)"),
         ({"x_test": np.zeros((20, 6, 6), np.uint8)}, "its training and test images have different shapes"),
-        ({"x_train": np.full((60, 6, 5), np.nan)}, "an image holds something that is not a finite number"),
-        ({"x_train": np.full((60, 6, 5), np.inf)}, "an image holds something that is not a finite number"),
+        ({"x_train": np.full((60, 6, 5), np.nan), "x_test": np.zeros((20, 6, 5))}, "an image holds something that is not a finite number"),
+        ({"x_train": np.full((60, 6, 5), np.inf), "x_test": np.zeros((20, 6, 5))}, "an image holds something that is not a finite number"),
         ({"x_train": np.full((60, 6, 5), "a")}, "an image holds something that is not a finite number"),
         ({"x_train": np.full((60, 6, 5), 255)}, "all training images are alike"),
-        ({"x_train": np.full((60, 6, 5), -0.5)}, "all training images are alike"),
+        ({"x_train": np.full((60, 6, 5), -0.5), "x_test": np.zeros((20, 6, 5))}, "all training images are alike"),
         ({"x_train": np.full((60, 6, 5), 1j)}, "an image holds something that is not"),
         ({"y_train": np.arange(59) % 4}, "labels of shape (59,) and type int64 for 60 images"),
         ({"y_train": np.eye(4)[np.arange(60) % 4]}, "labels of shape (60, 4) and type float64 for 60 images"),
-        ({"y_train": np.arange(60) % 4 / 1.0}, "labels of shape (60,) and type float64"),
-        ({"y_train": np.zeros(60, int), "y_test": np.zeros(20, int)}, "it has 1 classes; 2 to 1000 can be told apart"),
+        ({"y_train": np.arange(60) % 4 / 2}, "labels of shape (60,) and type float64"),
+        ({"y_train": np.zeros(60, int), "y_test": np.zeros(20, int)}, "it has 1 class; 2 to 1000 can be told apart"),
         ({"y_test": np.arange(20) % 5}, "no training image has the label 4 of a test image"),
         ({"x_train": np.full((60, 6, 5), 7, np.uint8)}, "all training images are alike"),
     ],

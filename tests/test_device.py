@@ -414,6 +414,9 @@ def test_a_golf_file_is_written_too_and_with_bits_the_command_tells_the_accuracy
     assert "8 held-out images: 1.0000 right as it is, " in capsys.readouterr().out
     assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / "none")]) == 1
     assert "train.safetensors is missing" in capsys.readouterr().err
+    np.savez(tmp_path / "own.npz", x_train=np.tile(images, (5, 1, 1, 1)), y_train=np.arange(40) % 5)
+    assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / "own.npz")]) == 0
+    assert capsys.readouterr().out.startswith("8 held-out images: ")
 
 
 @pytest.mark.parametrize(
@@ -421,6 +424,8 @@ def test_a_golf_file_is_written_too_and_with_bits_the_command_tells_the_accuracy
     [
         (["-o", "net.txt"], "-o net.txt should end in .c"),
         (["-o", "net.c", "--name", "two words"], "--name 'two words' should be letters, digits and _"),
+        (["-o", "net.c", "--name", "logf"], "--name logf means something else in C"),
+        (["-o", "net.c", "--name", "memcpy"], "--name memcpy means something else in C"),
         (["-o", "net.c", "--name", "int"], "--name int means something else in C"),
     ],
 )

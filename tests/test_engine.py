@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import subprocess
 import sys
@@ -398,6 +399,34 @@ def test_zeros_cost_nothing_and_change_nothing(seed: int) -> None:
             got_loss, unmasked = core.loss_gradient(parameters, images, labels)
             assert abs(got_loss - loss) <= 1e-5 * max(1.0, abs(loss)), where
             assert unmasked[mask].tobytes() == gradient[mask].tobytes(), where
+
+
+@pytest.mark.parametrize("spec", [FINE, BORDERS, SEPARABLE, NORMALISED, SERIES, STRIDED])
+def test_a_channel_that_nothing_reads_is_dropped_and_what_was_in_it_says_nothing(spec: list[str]) -> None:
+    """The last readers of some channels are gone, and the workspace still has infinities in their maps."""
+    network, parameters, images, labels = case(spec, n=40)
+    rng = np.random.default_rng(3)
+    for layer in [
+        layer for layer in network.layers if layer.kind in ("conv", "linear") and layer.groups == 1
+    ][1:]:
+        assert layer.weight
+        weight = parameters[layer.weight.slice].reshape(layer.weight.shape)
+        flat = weight.shape[1] // 4 if weight.shape[1] > 60 else 1  # of a linear layer, inputs of a channel
+        weight[:, : 2 * flat] = 0
+        weight[rng.random(weight.shape) < 0.6] = 0
+    mask = parameters != 0
+    for instructions in compiled.instruction_sets():
+        results = []
+        for below in (0, 2):  # dense, sparse
+            core = Compiled(network, *NORMAL, instructions=instructions)
+            core._core.sparse_below = below
+            if below:
+                with np.errstate(all="ignore"), contextlib.suppress(GolfError):
+                    core.loss_gradient(np.full(network.size, 1e30, np.float32), images, labels)
+            gradient = core.loss_gradient(parameters, images, labels, mask=mask)[1]
+            results.append([core.logits(parameters, images), gradient, core.logits(parameters, images[:3])])
+        for one, two in zip(*results, strict=True):
+            assert np.isfinite(two).all() and one.tobytes() == two.tobytes(), instructions
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -150,7 +150,7 @@ def test_the_source_in_a_card_depends_on_what_the_networks_come_from(settings: C
     assert with_change("prune", threshold=0.7) != same
     assert with_change("handbook", seeds=9) == same
     assert with_change("search", trials=99) == same
-    assert with_change("page", samples=9) == same
+    assert with_change("site", samples=9) == same
     assert with_change("ladder", author="me") == same
 
 

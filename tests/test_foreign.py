@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -191,10 +192,15 @@ def test_what_is_exported_here_is_read_back_from_its_nodes_alone(spec: Sequence[
     [
         ([node("Sigmoid", "h", "s")], r"the layer Sigmoid \(s\) is known only at the end of a network"),
         ([node("Tanh", "h", "s")], r"the layer Tanh \(s\) is not known"),
-        ([node("Relu", "h", "r"), node("Add", "h r", "s")], r"the layer Add \(s\) joins two branches"),
+        ([node("Relu", "h", "r"), node("Mul", "h r", "s")], r"the layer Mul \(s\) joins two branches"),
+        ([node("Add", "h h", "s")], r"the layer Add \(s\) adds something other than"),
+        ([node("Conv", "x k", "g", kernel_shape=[3, 3], pads=[1] * 4), node("Add", "g h", "s")],
+         r"the layer Conv \(g\) reads an earlier map"),
+        ([node("Conv", "x one", "g", kernel_shape=[1, 1]), node("Add", "g x", "h2"),
+          node("Conv", "h2 k", "s", kernel_shape=[3, 3])], r"Add \(h2\) adds something other than the plain maps"),
         (
             [node("Relu", "h", "r"), node("LeakyRelu", "h", "l"), node("Max", "r l", "s")],
-            r"the layer LeakyRelu \(l\) reads from a branch",
+            r"the layer LeakyRelu \(l\) reads an earlier map",
         ),
         ([node("Clip", "h low high", "s")], r"the layer Clip \(s\) clips to 0 … 6"),
         ([node("Celu", "h", "s", domain="own")], r"the layer own\.Celu \(s\) is not known"),
@@ -203,9 +209,50 @@ def test_what_is_exported_here_is_read_back_from_its_nodes_alone(spec: Sequence[
 )  # fmt: skip
 def test_a_layer_that_is_not_known_is_named(nodes: list[NodeProto], message: str, tmp_path: Path) -> None:
     body = [node("Conv", "x k", "h", kernel_shape=[3, 3]), *nodes, node("GlobalAveragePool", "s", "y")]
-    arrays = {"k": np.ones((10, 1, 3, 3), F), "low": np.array(0, F), "high": np.array(6, F)}
+    arrays = {
+        "k": np.ones((10, 1, 3, 3), F),
+        "one": np.ones((1, 1, 1, 1), F),
+        "low": np.array(0, F),
+        "high": np.array(6, F),
+    }
     with pytest.raises(UnknownLayer, match=message):
         read(model(body, arrays), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("block", "spec"),
+    [
+        # He et al. 2015: the block's input is added, and the ReLU comes last.
+        ("r:Relu(h) c:Conv(r w) n:Bn(c) a:Add(n r) z:Relu(a)", ("relu", "conv 4 k3 same", "add relu1", "relu")),
+        # He et al. 2016: normalised first, so that what is added stands before the normalisation.
+        ("n:Bn(h) r:Relu(n) c:Conv(r w) z:Add(c h)", ("conv 4 k1 g4", "relu", "conv 4 k3 same nobias", "add conv1")),
+        # The normalised map is added: it goes into the layer before.
+        ("n:Bn(h) c:Conv(n w) r:Relu(c) z:Sum(r n)", ("conv 4 k3 same nobias", "relu", "add conv1")),
+        ("t:Nhwc(h) i:Identity(t) u:Nchw(t) c:Conv(u w) v:Nhwc(c) a:Add(i v) z:Nchw(a)",
+         ("conv 4 k3 same nobias", "add conv1")),
+    ],
+    ids=["relu last", "normalised first", "normalised map", "channels last"],
+)  # fmt: skip
+def test_a_residual_sum_is_read(
+    block: str, spec: tuple[str, ...], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    arrays = {
+        "k": rng.normal(size=(4, 1, 3, 3)),
+        "w": rng.normal(size=(4, 4, 3, 3)) / 6,
+        "l": rng.normal(size=(144, 10)),
+    }
+    arrays |= {f"n{k}": rng.uniform(0.5, 2, 4) for k in range(4)}
+    more: dict[str, dict[str, Any]] = {
+        "Conv": {"pads": [1] * 4}, "Nhwc": {"perm": [0, 2, 3, 1]}, "Nchw": {"perm": [0, 3, 1, 2]},
+    }  # fmt: skip
+    operators = {"Bn": "BatchNormalization", "Nhwc": "Transpose", "Nchw": "Transpose"}
+    nodes = [node("Conv", "x k", "h", strides=[5, 5])]
+    for out, kind, read_in in re.findall(r"(\w+):(\w+)\((.*?)\)", block):
+        inputs = f"{read_in} n0 n1 n2 n3" if kind == "Bn" else read_in
+        nodes.append(node(operators.get(kind, kind), inputs, out, **more.get(kind, {})))
+    nodes += [node("Flatten", "z", "f"), node("MatMul", "f l", "y")]
+    found = same(model(nodes, {name: values.astype(F) for name, values in arrays.items()}), tmp_path)
+    assert found.network.spec[1:-1] == spec
 
 
 def test_what_is_no_network_is_refused_in_one_line(tmp_path: Path) -> None:

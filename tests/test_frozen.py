@@ -99,9 +99,9 @@ SCORED = [
 def test_a_row_that_was_written_down_before_it_was_scored_keeps_its_promise(
     project: Callable[..., str], tmp_path: Path
 ) -> None:
-    """Whatever else has changed: other rows, the page, networks of the same name that were made before."""
+    """Whatever else has changed: other rows, the site, networks of the same name that were made before."""
     commit = project([result("open98", seed=0, size=80, sha256="0" * 64)])
-    project(SCORED, golf98={"enter": [200]}, page={"samples": 1})
+    project(SCORED, golf98={"enter": [200]}, site={"samples": 1})
     for row in ("open98", "bytes98"):
         assert broken_promises(tmp_path, row, commit[:7]) == broken_promises(tmp_path, row, commit) == []
 

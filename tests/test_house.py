@@ -15,7 +15,7 @@ SRC = ROOT / "src/neural_golf"
 
 # From top to bottom: a room may import those that stand below it, and only those.
 FLOORS = (
-    "cli", "tasks", "workflow", "site", "leaderboard", "prune", "look", "experiments", "device", "results", "quantise", "compress", "train", "bench",
+    "cli", "tasks", "jobs", "workflow", "site", "leaderboard", "prune", "look", "experiments", "device", "results", "quantise", "compress", "train", "bench",
     "data", "config", "referee", "engine", "packed", "net", "base",
 )  # fmt: skip
 ONLY = {"referee": {"base", "packed"}, "base": set(), "config": {"net", "base"}, "packed": {"net", "base"}}
@@ -256,3 +256,15 @@ def test_a_stage_depends_on_rooms_not_on_files(stage: str) -> None:
     rooms = [dep.removeprefix("src/neural_golf/") for dep in deps if dep.startswith("src/")]
     assert rooms
     assert [name for name in rooms if name not in FLOORS or not (SRC / name).is_dir()] == []
+
+
+def test_text_is_read_and_written_as_utf8_whatever_the_locale() -> None:
+    odd = []
+    for path in modules(SRC):
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            named = {word.arg for word in call.keywords}
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            text = name in ("read_text", "write_text") or (name in ("run", "Popen") and "text" in named)
+            if text and "encoding" not in named:
+                odd.append(f"{path.relative_to(SRC)}:{call.lineno}")
+    assert not odd

@@ -199,6 +199,9 @@ def test_the_readme_is_changed_between_its_markers_only(
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     ladder.update_marked(readme, "ladder", source.read_text())
     assert readme.read_text() == f"before\n{begin}\n\n| new |\n\n{end}\nafter\n"
+    readme.write_text(f"- {begin}old{end} after\n")
+    ladder.update_marked(readme, "ladder", source.read_text())
+    assert readme.read_text() == f"- {begin}| new |{end} after\n"
     readme.write_text("no markers")
     with pytest.raises(GolfError, match="no place for it"):
         ladder.update_marked(readme, "ladder", source.read_text())

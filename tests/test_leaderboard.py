@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from nets import W10, mean_net
 from neural_golf import cli as golf
+from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.leaderboard import cli, entries
 from neural_golf.leaderboard.entries import Broken, Card, Entry, load_card, submit, verified_entries
@@ -364,6 +366,7 @@ def test_an_entry_without_a_verdict_stops_everything(
         return judge(self, path, probes)
 
     monkeypatch.setattr(Sandbox, "judge", busy)
+    monkeypatch.setattr(longwork, "cores", lambda: 1)  # so that the first is told before the second is begun
     for more in ([], ["--check"]):
         capsys.readouterr()
         assert golf.main([*words, *more]) == 3
@@ -396,7 +399,10 @@ def test_what_is_judged_is_told_at_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A line on standard error for each entry, before the next one is begun; in a child process of its own."""
+    """A line on standard error for each entry, on one core before the next one is begun; each is judged in a
+    child process of its own.
+    """
+    monkeypatch.setattr(longwork, "cores", lambda: 1)
     for zeros, name in enumerate(("first", "second", "third")):
         enter(name, zeros=zeros)
     (tmp_path / "board/mnist-98/second/model.onnx").write_bytes(b"bad")
@@ -416,6 +422,45 @@ def test_what_is_judged_is_told_at_once(
         "leaderboard mnist-98/second: REFUSED, 2 of 3 entries judged\n",
     ]
     assert capsys.readouterr().err == "leaderboard mnist-98/third: PASS, 3 of 3 entries judged\n"
+
+
+def test_the_same_file_on_the_same_images_is_judged_once_for_all_its_challenges(
+    tmp_path: Path,
+    enter: Callable[..., Entry],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each challenge has its own threshold; images of another data set, and other bytes, are judged again."""
+
+    def load(name: str) -> Challenge:
+        threshold = 20 if name == "mnist-99" else 5
+        return load_challenge(name).model_copy(update={"images": 20, "threshold": threshold})
+
+    monkeypatch.setattr(entries, "load_challenge", load)
+    enter("first")
+    enter("second", zeros=1)
+    folder = tmp_path / "board"
+    for challenge in ("mnist-99", "fashion-mnist-85"):
+        shutil.copytree(folder / "mnist-98/first", folder / challenge / "first")
+    asked: list[bytes] = []
+    judge = Sandbox.judge
+
+    def counted(self: Sandbox, path: Path, probes: bool = True) -> object:
+        asked.append(path.read_bytes())
+        return judge(self, path, probes)
+
+    monkeypatch.setattr(Sandbox, "judge", counted)
+    labels = np.where(np.arange(20) < 10, 9, 8).astype(np.uint8)  # half of them are right
+    capsys.readouterr()
+    found = verified_entries(folder, lambda _: (IMAGES, labels))
+    assert [(one.place, isinstance(one, Entry)) for one in found] == [
+        ("fashion-mnist-85/first", True), ("mnist-98/second", True), ("mnist-98/first", True),
+        ("mnist-99/first", False),
+    ]  # fmt: skip
+    assert "10 of 20 correct, 20 needed" in found[-1].reason  # type: ignore[union-attr]
+    assert len(asked) == 3 and len(set(asked)) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 4 and told[-1].endswith("4 of 4 entries judged")
 
 
 def test_submit_knows_only_the_projects_challenges(

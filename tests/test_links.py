@@ -1,4 +1,4 @@
-"""golf.js, the page's reader of .golf files, in node: it reads what Python reads, refuses what Python refuses, and computes
+"""golf.js, the site's reader of .golf files, in node: it reads what Python reads, refuses what Python refuses, and computes
 what the engine computes. And the links of the results.
 """
 
@@ -52,11 +52,16 @@ def javascript(
     shape; or why it is refused.
     """
     if shutil.which("node") is None:
-        pytest.skip("node is not on this machine, and it runs src/neural_golf/site/golf.js")
+        pytest.skip("node is not on this machine, and it runs src/neural_golf/site/scripts/golf.js")
     shown = {",".join(map(str, some.shape[1:])): some.reshape(len(some), -1).tolist() for some in pixels}
     cases = {"tables": tables(), "images": shown, "texts": texts}
     (folder / "cases.json").write_text(json.dumps(cases))
-    command = ["node", "tests/browser/golf.mjs", "src/neural_golf/site/golf.js", folder / "cases.json"]
+    command = [
+        "node",
+        "tests/browser/golf.mjs",
+        "src/neural_golf/site/scripts/golf.js",
+        folder / "cases.json",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     found: list[dict[str, Any]] = json.loads(done.stdout)
@@ -300,6 +305,22 @@ def test_a_result_with_a_file_has_a_link(tmp_path: Path, monkeypatch: pytest.Mon
     write_bytes(golf_file("b-0"), files["b-0"] + b"\0")
     with pytest.raises(GolfError, match=r"b-0\.golf is not as long as the referee says"):
         links(found)
+
+
+def test_the_sites_count_of_an_onnx_file_is_the_referees_for_every_entry() -> None:
+    """It is preliminary: what a graph makes of its numbers, it does not see. Of these, it is exact."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not on this machine, and it runs src/neural_golf/site/scripts/onnx.js")
+    board = json.loads((ROOT / "leaderboard/leaderboard.json").read_text())
+    rows = {
+        ROOT / "leaderboard" / name / row["entry"] / "model.onnx": (row["nonzero"], row["parameters"])
+        for name, table in board.items()
+        if table.get("score") != "bytes"
+        for row in (*table["ranked"], *table["chosen_on_test"])
+    }
+    command = ["node", "tests/browser/count.mjs", "src/neural_golf/site/scripts/onnx.js", *map(str, rows)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [tuple(found) for found in json.loads(done.stdout)] == list(rows.values()) and len(rows) > 40
 
 
 def test_a_hundred_bytes_are_134_characters() -> None:

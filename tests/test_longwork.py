@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -29,8 +32,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All files of a folder but the one that may differ."""
+    """All files of a folder but the one that may differ, and empty ones that are locked."""
     found = (path for path in folder.rglob("*") if path.is_file() and path.name != "timings.csv")
+    found = (path for path in found if path.suffix != ".lock" and path.name != "lock")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
@@ -129,6 +133,30 @@ def test_results_come_in_the_order_of_the_pieces(here: Path) -> None:
     assert longwork.in_parallel(range(5), work, workers=3) == [0, 1, 4, 9, 16]
 
 
+def test_the_first_error_ends_what_the_others_wait_for(here: Path) -> None:
+    ended = threading.Event()
+
+    def work(number: int) -> bool:
+        if number == 1:
+            raise ValueError
+        return ended.wait(30)
+
+    begin = time.monotonic()
+    with pytest.raises(ValueError):
+        longwork.in_parallel(range(2), work, workers=2, stop=ended.set)
+    assert ended.is_set() and time.monotonic() - begin < 10
+
+
+def test_what_is_forgotten_is_computed_again(here: Path) -> None:
+    named = longwork.folders("tuned")
+    assert named(seed=0) == longwork.folder("tuned", seed=0) != named(seed=1)
+    calls = []
+    for _ in range(2):
+        longwork.finished(named(seed=0), lambda _: ({}, {"n": calls.append(1)}))
+        longwork.forget(named(seed=0))
+    assert len(calls) == 2
+
+
 def test_the_first_error_stops_the_others_where_they_next_speak(here: Path) -> None:
     stopped: list[int] = []
 
@@ -146,3 +174,72 @@ def test_the_first_error_stops_the_others_where_they_next_speak(here: Path) -> N
     with pytest.raises(ValueError, match="wrong"):
         longwork.in_parallel([1, 0, 2, 3], work, workers=2)
     assert stopped == [1]
+
+
+@pytest.mark.parametrize("cut", [0, 7, 60, -20, -1])
+def test_state_that_was_cut_or_altered_anywhere_is_told_and_taken_for_none(
+    cut: int, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = here / "state.safetensors"
+    tensors = {"x": np.arange(40, dtype=np.float64), "empty": np.empty((0, 2)), "mask": np.ones(3, bool)}
+    tensors |= {"one number": np.array(2.5), "other order": np.arange(6.0).reshape(2, 3).T}
+    longwork.keep(path, tensors, {"epochs": "3"})
+    found = longwork.kept(path)
+    assert found is not None and found[1] == {"epochs": "3"}
+    assert all(np.array_equal(found[0][name], tensors[name]) for name in tensors)
+    whole = path.read_bytes()
+    for content in (
+        whole[:cut],
+        whole[:cut] + bytes(len(whole[cut:])),
+        whole[:cut] + b"\xff" + whole[cut:][1:],
+    ):
+        path.write_bytes(content)
+        assert longwork.kept(path) is None or content == whole
+    assert f"{path} is damaged, so what it held is computed again" in capsys.readouterr().err
+    path.unlink()
+    assert longwork.kept(path) is None
+
+
+def test_a_damaged_piece_is_computed_again(here: Path) -> None:
+    calls: list[Path] = []
+
+    def compute(state: Path) -> longwork.Piece:
+        calls.append(state)
+        return {"x": np.arange(3)}, {"n": 3}
+
+    state = longwork.folder("tuned", seed=0)
+    longwork.finished(state, compute)
+    (state / "finished.safetensors").write_bytes(b"half")
+    tensors, record = longwork.finished(state, compute)
+    assert tensors["x"].tolist() == [0, 1, 2] and record == {"n": 3}
+    assert len(calls) == 2
+
+
+def test_a_piece_that_several_want_at_once_is_computed_once(here: Path) -> None:
+    calls: list[int] = []
+
+    def compute(state: Path) -> longwork.Piece:
+        time.sleep(0.1)
+        calls.append(1)
+        return {}, {"n": len(calls)}
+
+    state = longwork.folder("tuned", seed=0)
+    found = longwork.in_parallel(range(6), lambda _: longwork.finished(state, compute)[1]["n"], workers=6)
+    assert found == [1] * 6 and calls == [1]
+
+
+def test_the_lock_of_a_piece_ends_with_a_holder_that_is_killed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from neural_golf.base import longwork\n"
+        "with longwork.alone(Path('lock'), 'it'): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        killer = threading.Timer(1.5, holder.kill)
+        killer.start()
+        with longwork.alone(Path("lock"), "the piece"):
+            pass
+        killer.join()
+    assert "waiting for another run, which is at the piece" in capsys.readouterr().err

@@ -148,13 +148,15 @@ def test_a_dry_run_fetches_nothing(ready: Path) -> None:
     assert not (ready / "asked").exists()
 
 
-def test_the_dashboard_shows_a_copy_of_the_study_and_says_where_there_is_none(ready: Path) -> None:
-    program(ready / ".venv/bin/optuna-dashboard", 'cat "$1"; echo changed > "$1"')
+def test_the_dashboard_shows_the_study_itself_and_says_where_there_is_none(ready: Path) -> None:
+    """By its whole path: with a relative one, the dashboard's lock would be a link to nowhere."""
+    program(ready / ".venv/bin/optuna-dashboard", 'echo "shown: $1"')
     none = make(ready, "dashboard")
     assert none.returncode
     assert none.stdout == "No study has run in this folder: `golf tune` runs it.\n"
     journal = ready / ".golf/tune/0123abcd/journal.log"
     journal.parent.mkdir(parents=True)
     journal.write_text("trials")
-    assert "trials" in make(ready, "dashboard").stdout
-    assert journal.read_text() == "trials"
+    assert f"shown: {journal.resolve()}\n" in make(ready, "dashboard").stdout
+    url = "postgresql+psycopg://me@host/golf"
+    assert f"shown: {url}\n" in make(ready, "dashboard", f"STUDY={url}").stdout

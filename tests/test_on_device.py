@@ -92,7 +92,8 @@ def test_a_file_that_cannot_become_c_is_told_why(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(mean_net().SerializeToString())
     assert (
         measured(tmp_path / "a.onnx").why
-        == "it has no `network` in its metadata, so its layers cannot be named"
+        == "it has no `network` in its metadata, so its layers cannot be named; `golf prune` makes such a file of a "
+        "network from elsewhere"
     )
 
 
@@ -185,7 +186,7 @@ def test_ladder_and_cards_join_on_the_digest() -> None:
     assert "flash (B): \u2013; RAM (B): \u2013" in other
 
 
-def test_leaderboard_and_page_join_on_the_digest_and_escape_reasons(tmp_path: Path) -> None:
+def test_leaderboard_and_site_join_on_the_digest_and_escape_reasons(tmp_path: Path) -> None:
     verdict = Verdict("PASS", "", "a", "mnist-98", 20, 20, 20, 20, 1, 1, 1, division="plain")
     card = Card.model_validate(CARD)
     entries = [

@@ -116,9 +116,9 @@ def compass(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 def test_a_data_set_of_another_shape_with_other_classes(compass: Copy) -> None:
     check_ladder(compass.folder, ["0", "1"], "1, 16, 16")
-    compass.golf("tune", "interpret", "page")
+    compass.golf("tune", "interpret", "site")
     assert (compass.folder / "results/figures/interpret/angles-baseline.png").is_file()
-    assert 'id="paper"' not in (compass.folder / "results/report/index.html").read_text()
+    assert '"shape":[1,16,16]' in (compass.folder / "results/site/index.html").read_text()  # of the pad
 
 
 def test_a_data_set_from_a_folder_of_coloured_pictures(tmp_path: Path) -> None:

@@ -111,3 +111,9 @@ def test_rounding_takes_the_biases_away_and_keeps_every_weight(
     assert rough.levels < fine.levels and rough.positions == fine.positions
     for one in (rough, fine):
         assert 0 <= 8 * one.bytes - (one.layers + one.positions + one.levels) < 24
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.md")), ids=lambda path: path.stem)
+def test_every_technique_says_what_it_costs(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert path.name in ("README.md", "seeds-and-judges.md") or "\n## Cost\n" in text

@@ -180,7 +180,7 @@ def test_a_changed_threshold_runs_what_depends_on_it_and_its_way_back_runs_no_tr
     path = finished / "params.yaml"
     before, files = path.read_text(), onnx_files(finished)
     path.write_text(before.replace("threshold: 0.5", "threshold: 0.6"))
-    followers = {"export", "verify", "front", "ladder", "interpret", "page"}
+    followers = {"export", "verify", "front", "ladder", "interpret", "site"}
     try:
         changed = snakemake(finished)
         assert changed.returncode == 0, changed.stderr[-3000:]
@@ -194,6 +194,14 @@ def test_a_changed_threshold_runs_what_depends_on_it_and_its_way_back_runs_no_tr
     assert executed(back) <= followers  # which take seconds; the rest comes from DVC's cache
     assert onnx_files(finished) == files
     assert "Nothing to be done" in (lambda r: r.stdout + r.stderr)(snakemake(finished, "-n"))
+
+
+def test_a_forced_run_runs(finished: Path) -> None:
+    files = onnx_files(finished)
+    done = snakemake(finished, "-F", "tuned")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert executed(done.stdout + done.stderr) == {"data", "tune", "tuned"}
+    assert onnx_files(finished) == files
 
 
 def test_metrics_and_plots_are_there_for_dvc(finished: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import time
 import warnings
 from pathlib import Path
@@ -19,8 +20,10 @@ from neural_golf import cli
 from neural_golf.base.files import read_tensors
 from neural_golf.compress import zeroing
 from neural_golf.data.given import Given, given
+from neural_golf.engine import engine
 from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.spec import Network
+from neural_golf.prune.making import descended
 from neural_golf.train import fit
 
 ROOT = Path(__file__).parent.parent
@@ -190,6 +193,9 @@ def test_what_the_engine_does_not_know_onnxruntime_prunes(
         (98.0, "digits.npz", "small.onnx", "--keep 98 should be a share between 0 and 1, such as 0.98"),
         (0.9999, "digits.npz", "small.onnx", "below --keep 0.9999, so there is nothing to prune"),
         (0.9, "digits.npz", "small.pt", "small.pt should end in .onnx"),
+        (0.9, "digits.npz", "folder.onnx", "-o folder.onnx is a folder; choose another name"),
+        (0.9, "digits.npz", "again/../same.onnx", "same.onnx is the network itself, which would be lost"),
+        (0.9, "text.csv", "small.onnx", "golf prune: text.csv needs a header with a column `label`"),
         (0.9, "none.npz", "small.onnx", "there is no file"),
         (0.9, "none", "small.onnx", "params.yaml is missing"),
     ],
@@ -198,18 +204,43 @@ def test_what_cannot_be_pruned_is_said_in_one_line(
     keep: float, data: str, output: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = here / data if data.endswith(".npz") else Path(data)
-    assert prune(here / "net.onnx", source, keep, output=output) == 1
+    Path("text.csv").write_text("class,one,two\n0,1,2\n")
+    Path("folder.onnx").mkdir()
+    Path("again").mkdir()
+    shutil.copyfile(here / "net.onnx", "same.onnx")
+    assert prune(Path("same.onnx"), source, keep, output=output) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and said[0].startswith("golf prune: ") and message in said[0]
-    assert not list(Path().glob("small*"))
+    assert sorted(path.name for path in Path().iterdir()) == ["again", "folder.onnx", "same.onnx", "text.csv"]
 
 
-def test_images_and_classes_must_fit(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    x, y = np.zeros((40, 20, 20), np.uint8), np.arange(40) % 4
+def test_few_images_are_told_to_be_few(
+    here: Path, capsys: pytest.CaptureFixture[str], digits: Digits
+) -> None:
+    images, labels = digits
+    np.savez("few.npz", x_train=images[:100], y_train=labels[:100])
+    assert prune(here / "net.onnx", Path("few.npz"), 0.5) == 0
+    said = capsys.readouterr().out
+    assert "few.npz: only 20 held-out images decide" in said and "--retrain" not in said
+    assert prune(here / "net.onnx", Path("few.npz"), 0.5, "--retrain") == 0
+    assert "80 training images are few for --retrain" in capsys.readouterr().out
+
+
+def test_where_every_weight_could_go_nothing_is_trained(here: Path) -> None:
+    network = Network.parse(SPEC)
+    none = np.zeros(network.size, F)
+    parts = given(str(here / "digits.npz"))
+    assert descended(engine(network), none + 1, none, parts, 0, 0)[1] == []
+
+
+def test_images_and_classes_must_fit(
+    here: Path, capsys: pytest.CaptureFixture[str], rng: np.random.Generator
+) -> None:
+    x, y = rng.integers(0, 256, (40, 20, 20), np.uint8), np.arange(40) % 4
     np.savez("other.npz", x_train=x, y_train=y)
     assert prune(here / "net.onnx", Path("other.npz"), 0.9) == 1
     assert "takes [any, 1, 28, 28], which images of 1x20x20 do not fit" in capsys.readouterr().err
-    np.savez("four.npz", x_train=np.zeros((40, 28, 28), np.uint8), y_train=y)
+    np.savez("four.npz", x_train=rng.integers(0, 256, (40, 28, 28), np.uint8), y_train=y)
     assert prune(here / "net.onnx", Path("four.npz"), 0.9) == 1
     assert "has 10 outputs, but the data have 4 classes" in capsys.readouterr().err
 

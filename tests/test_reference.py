@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neural_golf.base import longwork
 from neural_golf.config.sections import Reference
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
@@ -65,6 +66,27 @@ def test_a_killed_seed_goes_on_to_the_same_bits(tmp_path: Path, rng: np.random.G
     first.epoch(0, images, targets, "")
     first.save(tmp_path / "state.safetensors", [[losses[0], 0.5]])
     second = Example(network, section, 7, 100)
-    assert second.load(tmp_path / "state.safetensors") == [[losses[0], 0.5]]
+    found = longwork.kept(tmp_path / "state.safetensors")
+    assert found and second.load(*found) == [[losses[0], 0.5]]
     assert [second.epoch(k, images, targets, "") for k in (1, 2)] == losses[1:]
     assert (second.vector() == whole.vector()).all()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_told_once_and_the_cpu_trains(
+    rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from neural_golf.train.reference import device_of
+
+    device_of.cache_clear()
+    network = Network.parse(["conv 4 k3", "relu", "maxpool 4", "dropout 0.25", "linear 10"], (1, 28, 28))
+    section = Reference(network=network.spec, epochs=1, batch=16, learning_rate=1.0, precision="bfloat16")
+    images = torch.from_numpy(rng.random((64, 1, 28, 28), np.float32))
+    targets = torch.from_numpy(rng.integers(0, 10, 64))
+    found = []
+    for asked in ("cpu", "gpu", "gpu"):
+        example = Example(network, section.model_copy(update={"device": asked}), 7, 64)
+        example.epoch(0, images, targets, "")
+        found.append(example.vector().tobytes())
+    assert len(set(found)) == 1
+    assert capsys.readouterr().err.count("finds none; the CPU trains") == 1

@@ -1,5 +1,5 @@
 """Random networks of colours and series, with unequal sides, strides and sums: the same in numpy, PyTorch, the core,
-onnxruntime, as a `.golf` file, and on the page; and counted by the referee as what they store.
+onnxruntime, as a `.golf` file, and on the site; and counted by the referee as what they store.
 """
 
 from __future__ import annotations

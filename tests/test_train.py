@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neural_golf import data
-from neural_golf.base.errors import GolfError
+from neural_golf.base.errors import GolfError, NoResult
 from neural_golf.base.files import read_json, write_json
 from neural_golf.config import Config
 from neural_golf.engine import engine
@@ -76,10 +76,22 @@ def test_seeds_differ(workplace: Path) -> None:
     assert not np.array_equal(one, other)
 
 
-def test_divergence_is_said(workplace: Path) -> None:
-    wild = Settings(**{**vars(SETTINGS), "learning_rate": 1e30})
-    with pytest.raises(GolfError, match=r"diverged|finite"):
-        fit.fit(Network.parse(SPEC), data.read("train"), wild, 0, keep_going)
+@pytest.mark.parametrize("rate", [1e7, 1e30, 1e37])  # the first spoils Adam's moments before the loss
+def test_divergence_is_said(rate: float, workplace: Path) -> None:
+    deep = [
+        "conv 4 k4",
+        "relu",
+        "maxpool 2",
+        "conv 5 k3",
+        "relu",
+        "maxpool 2",
+        "conv 4 k3",
+        "relu",
+        "linear 10",
+    ]
+    wild = Settings(**{**vars(SETTINGS), "learning_rate": rate})
+    with pytest.raises(NoResult, match=r"^training diverged in epoch \d+ .*: lower the learning rate"):
+        fit.fit(Network.parse(deep), data.read("train"), wild, 0, keep_going)
 
 
 def test_the_stage_writes_one_run_per_seed_and_trains_only_new_seeds(

@@ -25,6 +25,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.net.checkpoint import Run
 from neural_golf.referee.challenge import Challenge, challenge_names, load_challenge, load_test_set, read_idx
 from neural_golf.referee.cli import add_verify_arguments, run_verify, verdict_table
+from neural_golf.referee.sandbox import Answer, Sandbox
 from neural_golf.referee.verdict import LIMITS, Verdict, verify, verify_many
 from neural_golf.results import verify as stage
 from neural_golf.results.export import Exported, write_exported
@@ -626,12 +627,34 @@ def test_uint8_and_float_inputs_are_told_apart_by_the_graph(tmp_path: Path) -> N
     assert verify(tmp_path / "u.onnx", images, np.full(5, 9, np.uint8)).correct == 5
 
 
+@pytest.mark.parametrize(("whole", "refused"), [((6, 5, 1), False), ((9, 8, 1), True), ((24, 20, 4), False)])
+def test_numbers_that_fit_into_4_bits_may_lie_on_one_grid_only(
+    tmp_path: Path, whole: tuple[int, int, int], refused: bool
+) -> None:
+    """Two pixels that are nearly the same, and the sum of two weights beside one: on a shifted grid the sum is
+    another, but where no number can hold two there is nothing to find.
+    """
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (300, 1, 28, 28)).astype(np.uint8)
+    images[:, 0, 0, 0] = rng.integers(100, 250, 300)
+    images[:, 0, 0, 1] = images[:, 0, 0, 0] - 3
+    weight = np.zeros((784, 10), F)
+    weight[0, 1], weight[0, 0], weight[1, 0] = whole
+    path = tmp_path / "a.onnx"
+    net = model([node("Flatten", "x", "f"), node("MatMul", "f w", "y")], {"w": weight})
+    path.write_bytes(net.SerializeToString())
+    found = verify(path, images, np.ones(300, np.uint8))
+    assert found.verdict == ("REFUSED" if refused else "PASS")
+    assert found.losses["wide"] == (100 if refused else 0)
+
+
 def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
     tmp_path: Path,
     digits: Digits,
     linear: tuple[np.ndarray, np.ndarray, int],
     monkeypatch: pytest.MonkeyPatch,
     raw: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     weight, bias, correct = linear
     content = linear_net(weight, bias).SerializeToString()
@@ -648,13 +671,18 @@ def test_the_stage_scores_in_batches_and_holds_the_record_against_it(
     ))  # fmt: skip
     probed = []
 
-    def spy(paths: list[str], *images: Any, probes: bool = True, **rest: Any) -> list[Verdict]:
-        probed.append(probes)
-        return verify_many(paths, *images, probes=probes, **rest)
+    judge = Sandbox.judge
 
-    monkeypatch.setattr(stage, "verify_many", spy)
+    def spy(self: Sandbox, path: Path, probes: bool = True) -> Answer:
+        probed.append(probes)
+        return judge(self, path, probes)
+
+    monkeypatch.setattr(Sandbox, "judge", spy)
     stage.run(config.check(raw))
     assert probed == [False, False]  # test and held-out images
+    assert "a: " in capsys.readouterr().err
+    stage.run(config.check(raw))  # it goes on from what was judged, and so does a run that was killed
+    assert len(probed) == 2 and not capsys.readouterr().err
     (found,) = read_results()
     images = len(digits[0])
     assert found == Result(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -36,7 +38,10 @@ def test_the_walk_through_says_what_the_commands_say(tmp_path: Path) -> None:
         for word in ("new", "prune", "verify", "c", "device")
     )
     ladder = "head -11 results/ladder.md"
-    assert set(said) == {new, "cd tiny-digits", "snakemake", ladder, prune, verify, to_c, device}
+    compiled, read = (next(command for command in said if word in command) for word in ("gcc", "gzip"))
+    assert set(said) == {
+        new, "cd tiny-digits", "snakemake", ladder, prune, verify, to_c, compiled, read, device,
+    }  # fmt: skip
     assert made.golf(tmp_path, new.removeprefix("golf ")).splitlines() == said[new]
     task = tmp_path / "tiny-digits"
     tree = yaml.safe_load((task / "params.yaml").read_text())
@@ -44,12 +49,22 @@ def test_the_walk_through_says_what_the_commands_say(tmp_path: Path) -> None:
     assert int(size) in tree["smallest"]["enter"] and int(seed) in tree["rows"]["smallest"]["seeds"]
     assert all(f"results/onnx/smallest-{size}-{seed}.onnx" in command for command in (to_c, device))
     (row,) = (line for line in said[ladder] if line.startswith(f"| smallest, size {size} "))
-    assert row.split("|")[-3].strip() == "yes"
+    assert row.split("|")[-2].strip() == "yes"
     made.shrink(task, baseline={"epochs": tree["baseline"]["epochs"]})
     told = made.golf(
         task, "data", "baseline", "smallest", "export", "verify", "ladder", prune.removeprefix("golf ")
     )
     assert set(said[prune]) <= set(told.splitlines())
+    if shutil.which("gcc"):  # the program that is shown, around a network that is not
+        (program,) = re.findall(r"```c\n(.*?)```", TEXT, re.DOTALL)
+        (task / "main.c").write_text(program)
+        made.golf(task, "c results/onnx/baseline-0.onnx -o net.c")
+        answers = subprocess.run(
+            f"{compiled} && {read}", cwd=task, shell=True, check=True, capture_output=True, text=True
+        )
+        assert [re.fullmatch(r"class \d", line) is not None for line in answers.stdout.splitlines()] == [
+            True
+        ] * 3
     columns = [[cell.strip() for cell in lines[0].split("|")] for lines in
                ((task / "results/ladder.md").read_text().splitlines(), said[ladder])]  # fmt: skip
     assert columns[0] == columns[1]

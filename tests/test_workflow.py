@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 import yaml
 
 from neural_golf import cli, config, workflow
+from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from test_house import imports, room
 
@@ -32,7 +35,7 @@ ABSENT = {
 EXPERIMENTS = {"handbook", "search"}  # rules and commands without a stage
 TOOLS = {"pack"}  # commands with settings, without a rule and without a stage
 # In Git and no stage's output; the leaderboard and the handbook are written when asked for.
-APART = ("package-lock", "leaderboard/", "docs/")
+APART = ("package-lock", "leaderboard", "docs")
 # What every command imports and no result depends on: the values of params.yaml are dependencies themselves.
 FREE = {"config", "cli", "workflow", "__init__"}
 
@@ -153,7 +156,7 @@ def test_the_figures_depend_on_the_table_of_every_row_that_they_read() -> None:
 
 def test_stages_that_train_or_tune_cannot_see_the_test_images() -> None:
     seeing = {name for name, tree in STAGES.items() if "data/test.safetensors" in tree["deps"]}
-    assert seeing == {*CONFIG.rows_by("zeroing"), "verify", "interpret", "page"}
+    assert seeing == {*CONFIG.rows_by("zeroing"), "verify", "interpret", "site"}
 
 
 def test_every_output_of_git_is_no_cache_and_every_model_is_an_artifact() -> None:
@@ -203,6 +206,45 @@ def test_a_living_dvc_is_waited_for(
     assert not path.exists()
 
 
+def test_a_lock_that_dvc_is_just_writing_is_not_taken_for_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes under a lock of its own, which lasts until the file names the processes at work."""
+    monkeypatch.chdir(tmp_path)
+    path = Path(".dvc/tmp/rwlock")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"write": {"a": {"pid": ')
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", "dvc"], stdin=-1) as other:
+
+        def write() -> None:
+            with longwork.alone(path.with_name("lock"), "the lock"):
+                begun.set()
+                time.sleep(0.3)
+                path.write_text(json.dumps({"write": {"a": {"pid": other.pid, "cmd": "dvc repro"}}}))
+
+        begun = threading.Event()
+        writer = threading.Thread(target=write)
+        writer.start()
+        begun.wait()
+        with pytest.raises(GolfError, match=f"is held by process {other.pid}"):
+            workflow._wait_for_others(path, until=0)
+        writer.join()
+        other.kill()
+    assert path.exists()
+
+
+def test_a_lock_of_another_machine_is_left_alone_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rwlock"
+    path.write_text(json.dumps({"read": {"a": [{"pid": 1, "cmd": "dvc@elsewhere repro --single-item a"}]}}))
+    with pytest.raises(GolfError, match="held by process 1 on elsewhere: if that has ended, delete the file"):
+        workflow._wait_for_others(path, until=0)
+    monkeypatch.setattr(workflow.time, "sleep", lambda seconds: path.unlink())
+    workflow._wait_for_others(path)
+    assert "waiting for another run in this folder (process 1 on elsewhere)" in capsys.readouterr().err
+
+
 BUSY = "ERROR: '/a' is busy, it is being blocked by:\n  (PID 1): dvc repro\n"
 
 
@@ -246,6 +288,58 @@ def test_a_dvc_that_stays_busy_is_given_up(
     assert calls.read_text().count("\n") == 1
 
 
+def test_half_a_lock_file_of_a_killed_dvc_gives_way_to_the_last_whole_one(
+    other_dvc: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls = other_dvc(
+        "lock = Path('dvc.lock')\n"
+        "if lock.read_text() != 'whole': sys.exit(sys.stderr.write(\"'./dvc.lock' is invalid.\\n\"))\n"
+    )
+    Path("dvc.lock").write_text("whole")
+    assert workflow.run_stage("tuned") == 0
+    Path("dvc.lock").write_text("wh")
+    assert workflow.run_stage("tuned") == 0
+    assert Path("dvc.lock").read_text() == "whole"
+    assert calls.read_text().count("\n") == 3
+    assert "a killed run left half of dvc.lock" in capfd.readouterr().err
+
+
+def test_a_lock_file_that_was_wrong_from_the_start_is_told_once(other_dvc: Callable[..., Path]) -> None:
+    calls = other_dvc("sys.exit(sys.stderr.write(\"'./dvc.lock' is invalid.\\n\"))\n")
+    Path("dvc.lock").write_text("wrong")
+    assert workflow.run_stage("tuned")
+    assert calls.read_text().count("\n") == 1
+
+
+def test_a_corrupt_cache_is_no_result_and_a_cut_lock_file_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By DVC itself, which trusts what is read-only."""
+    monkeypatch.chdir(tmp_path)
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    Path("dvc.yaml").write_text("stages:\n  one:\n    cmd: echo done > made\n    outs: [made]\n")
+    assert workflow.run_stage("one") == 0
+    (cached,) = Path(".dvc/cache/files/md5").glob("??/*")
+    cached.chmod(0o644)
+    cached.write_text("spoilt")
+    cached.chmod(0o444)
+    Path("made").unlink()
+    assert workflow.run_stage("one") == 0
+    assert Path("made").read_text() == "done\n"
+    whole = Path("dvc.lock").read_bytes()
+    for cut in (60, 75):  # no YAML, and YAML that is no lock file
+        Path("dvc.lock").write_bytes(whole[:cut])
+        assert workflow.run_stage("one") == 0
+        assert Path("dvc.lock").read_bytes() == whole
+
+
+def test_a_forced_stage_is_forced_in_dvc(other_dvc: Callable[..., Path]) -> None:
+    calls = other_dvc("")
+    assert cli.main(["stage", "tuned", "--force"]) == 0
+    assert calls.read_text() == "--wait-for-lock repro --single-item --force tuned\n"
+
+
 def test_what_follows_an_outdated_stage_is_outdated_too(other_dvc: Callable[..., Path]) -> None:
     other_dvc("""print('{"tune": [{}], "dvc.yaml:prelu": [{}], "no-stage": [{}]}')""")
     found = workflow.Stages(ROOT / "dvc.yaml").outdated
@@ -260,7 +354,7 @@ def test_what_follows_an_outdated_stage_is_outdated_too(other_dvc: Callable[...,
         "front",
         "ladder",
         "interpret",
-        "page",
+        "site",
     }
 
 
@@ -436,8 +530,8 @@ def test_snakemake_lint_says_only_what_the_snakefile_answers() -> None:
     assert not [title for title in said if not title.startswith(answered)]
 
 
-def lock() -> dict[str, str]:
-    text = (ROOT / "requirements.lock").read_text()
+def lock(name: str = "requirements.lock") -> dict[str, str]:
+    text = (ROOT / name).read_text()
     found: dict[str, str] = {}
     for name, version, rest in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)([^\n]*)$", text, re.MULTILINE):
         if "python_full_version >= '3.12'" not in rest:
@@ -459,11 +553,15 @@ def test_conda_users_get_the_versions_of_the_lock_file() -> None:
 
 def test_every_package_of_the_project_is_locked_with_hashes() -> None:
     text = (ROOT / "requirements.lock").read_text()
-    locked = lock()
+    locked, cluster = lock(), lock("tests/cluster/cluster.lock")
+    assert {name: locked[name] for name in locked.keys() & cluster} == {
+        name: cluster[name] for name in locked.keys() & cluster
+    }
+    locked |= cluster
     project = (ROOT / "pyproject.toml").read_text()
     for name in re.findall(r'^\s*"([A-Za-z0-9-]+)[><=\[]', project, re.MULTILINE):
         assert name.lower() in locked, name
-    text += (ROOT / "tests/files.lock").read_text()
+    text += (ROOT / "tests/files.lock").read_text() + (ROOT / "tests/cluster/cluster.lock").read_text()
     assert all(f"{name}==" in text for name in re.findall(r'^files = \["([a-z]+)>=', project, re.MULTILINE))
     assert text.count("==") <= text.count("--hash=sha256:")
     assert "://" not in text

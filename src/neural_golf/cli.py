@@ -33,7 +33,7 @@ STAGES = {
     "front": ("results.front", "show accuracy against size, and what honesty costs"),
     "ladder": ("results.ladder", "write the table of all networks, and their model cards"),
     "interpret": ("look.interpret", "draw what the networks look at"),
-    "page": ("site.build", "put everything on one page"),
+    "site": ("site.build", "make the web site, with everything in it"),
     "handbook": ("experiments.handbook", "measure what each technique is worth (not part of the default)"),
     "search": ("experiments.search", "search topologies and recipes (not part of the default)"),
 }
@@ -45,6 +45,8 @@ MAKERS = {
     "descent": "compress.frontier",
     "packing": "quantise.stage",
 }
+# The extra that brings a module, where it is not `train`.
+EXTRAS = {"torch": "torch", "torchvision": "torch", "psycopg": "cluster", "tensorboardX": "watch"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,17 +93,17 @@ def _failed(words: Sequence[str], error: Exception) -> int:
         return NO_VERDICT if judging or isinstance(error, NoVerdict) else 1
     if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
         close_output()
-        _complain(words, f"the output cannot be written: {error.strerror}")
+        what = "the output" if error.filename is None else error.filename
+        _complain(words, f"{what} cannot be written: {error.strerror}")
         return UNWRITTEN
-    if (
-        isinstance(error, OSError)
-        and error.filename is not None
-        and words[:1] in (["submit"], ["leaderboard"])
-    ):
-        _complain(words, f"{error.filename} cannot be read or written: {error.strerror}")
-        return UNWRITTEN
+    if isinstance(error, OSError):  # no permission, a folder in the place of a file, a broken disk
+        what = "" if error.filename is None else f"{error.filename} cannot be read or written: "
+        _complain(words, f"{what}{error.strerror or error}")
+        if error.filename is not None and words[:1] in (["submit"], ["leaderboard"]):
+            return UNWRITTEN
+        return NO_VERDICT if judging else 1
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("neural_golf"):
-        extra = "torch" if error.name in ("torch", "torchvision") else "train"
+        extra = EXTRAS.get(error.name or "", "train")
         hint = f"pip install '.[{extra}]' in the project's folder"
         _complain(words, f"{error.name} is not installed: {hint}")
         return NO_VERDICT if judging else 1
@@ -150,6 +152,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     from neural_golf.device import cli as device
     from neural_golf.leaderboard import cli as leaderboard
+    from neural_golf.prune import cli as prune
     from neural_golf.referee import cli as referee
 
     parser = _Parser(prog="golf", description="Reach an accuracy with the fewest non-zero parameters.")
@@ -166,6 +169,9 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     made = {name: add(name, text, _stage) for name, (_, text) in STAGES.items()}
     made["data"].add_argument(
         "--check", action="store_true", help="only see whether some place has the data set"
+    )
+    made["tune"].add_argument(
+        "--worker", action="store_true", help="only work at trials, beside other runs and other machines"
     )
     referee.add_verify_arguments(made["verify"])
     device.add_plain_arguments(made["export"])
@@ -187,16 +193,19 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     )
     device.add_c_arguments(add("c", "write a network as C99 for a microcontroller", device.run_c))
     _add_new(add("new", "write a folder in which the whole pipeline runs on your data", _new), words)
-    _add_prune_arguments(
-        add("prune", "set weights of anyone's trained network to zero, as far as its accuracy allows", _prune)
-    )
-    add("bench", "measure the engine beside PyTorch", _bench).add_argument(
+    about = "set weights of anyone's trained network to zero, as far as its accuracy allows"
+    prune.add_prune_arguments(add("prune", about, prune.run_prune))
+    add("bench", "measure the engine beside PyTorch, JAX and onnxruntime", _bench).add_argument(
         "--quick", action="store_true", help="fewer and smaller measurements; nothing is written"
     )
-    add(
-        "stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage
-    ).add_argument("name")
-    for name, text in _rows_and_workspaces():
+    stage = add("stage", "let DVC run, restore or skip one stage (what a Snakemake rule calls)", _dvc_stage)
+    stage.add_argument("name")
+    stage.add_argument("--force", action="store_true", help="run its command though nothing has changed")
+    piece = add("piece", "compute independent pieces of a stage, or list them", _piece)
+    piece.add_argument("name", metavar="STAGE")
+    piece.add_argument("keys", metavar="KEY", nargs="*", help="as the list names them")
+    known = not words or words[0].startswith("-") or words[0] in commands.choices
+    for name, text in _rows_and_workspaces(known):
         if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
             add(name, text, _row_or_workspace)
     return parser
@@ -229,28 +238,17 @@ def _new(options: argparse.Namespace) -> int:
     return run_new(options)
 
 
-def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="MODEL.onnx", help="a trained network, from any exporter")
-    data_help = "a .npz file (x_train, y_train), a folder of images by class, or a data set of params.yaml"
-    parser.add_argument("--data", required=True, metavar="D", help=data_help)
-    why = "the share of the held-out images that must be right afterwards, such as 0.98"
-    parser.add_argument("--keep", type=float, required=True, metavar="SHARE", help=why)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the ONNX file")
-    parser.add_argument(
-        "--retrain",
-        action="store_true",
-        help="train on while weights are removed: fewer are left, in minutes",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the training (0)")
-
-
-def _rows_and_workspaces() -> list[tuple[str, str]]:
-    """The commands that params.yaml names. Where it cannot be read, the command itself says why."""
+def _rows_and_workspaces(known: bool) -> list[tuple[str, str]]:
+    """The commands that params.yaml names. Where it cannot be read, the command that was asked for says why,
+    or, where it is not `known` and so may be one that is named there, the error that is raised.
+    """
     from neural_golf import config
 
     try:
         raw = config.read(Path("params.yaml"))
     except GolfError:
+        if not known and Path("params.yaml").exists():
+            raise
         return [("demo", "run the whole pipeline on small data (in the project's folder)")]
     tables: list[Any] = [
         raw.get(key) if isinstance(raw.get(key), dict) else {} for key in ("rows", "workspaces")
@@ -278,6 +276,11 @@ def _stage(options: argparse.Namespace) -> int:
 
         check(settings)
         return 0
+    if options.command == "tune" and options.worker:
+        from neural_golf.train.tune import work
+
+        work(settings)
+        return 0
     _timed(options.command, STAGES[options.command][0], settings)
     return 0
 
@@ -293,6 +296,24 @@ def _row_or_workspace(options: argparse.Namespace) -> int:
     return 0
 
 
+def _piece(options: argparse.Namespace) -> int:
+    from neural_golf import config
+    from neural_golf.base.longwork import in_parallel
+    from neural_golf.config.pieces import check, table
+
+    settings, stage = config.load(), options.name
+    check(settings, stage, options.keys)
+    if not options.keys:
+        print(table(settings, stage))
+        return 0
+    row = settings.rows.get(stage)
+    module = importlib.import_module(f"neural_golf.{MAKERS[row.by] if row else STAGES[stage][0]}")
+    pieces = module.pieces(settings, *([stage] if row else []))
+    # One that is missing has been told of: its network is below what is asked for, so that it is not zeroed.
+    in_parallel([pieces[key] for key in options.keys if key in pieces], lambda work: work())
+    return 0
+
+
 def _timed(stage: str, module: str, *arguments: object) -> None:
     from neural_golf.base.longwork import note_seconds
 
@@ -305,7 +326,7 @@ def _dvc_stage(options: argparse.Namespace) -> int:
     from neural_golf import workflow
 
     _needs("dvc")
-    return workflow.run_stage(options.name)
+    return workflow.run_stage(options.name, options.force)
 
 
 def _needs(*modules: str) -> None:
@@ -319,12 +340,6 @@ def _pack(options: argparse.Namespace) -> int:
     from neural_golf.quantise.command import run_pack
 
     return run_pack(options)
-
-
-def _prune(options: argparse.Namespace) -> int:
-    from neural_golf.prune.command import run_prune
-
-    return run_prune(options)
 
 
 def _unpack(options: argparse.Namespace) -> int:
@@ -341,10 +356,12 @@ def _bench(options: argparse.Namespace) -> int:
     quick = options.quick
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch, "bench.json") if quick else Path("results/bench.json")
-        table = bench.main(Path("data/train.safetensors"), Path("data/test.safetensors"), out, quick=quick)
+        record = bench.main(Path("data/train.safetensors"), out, quick=quick)
+    table = bench.table(record)
     if not quick:
         write_bytes(Path("results/bench.md"), table.encode())
         update_marked(Path("docs/engine.md"), "bench", table)
+        update_marked(Path("README.md"), "bench", bench.line(record))
     print(table)
     return 0
 

@@ -6,11 +6,15 @@ Used by the Snakefile (`Stages`) and by the command line (`run_stage`, `make_wor
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import math
 import os
+import platform
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -21,46 +25,62 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from neural_golf import config
+from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
+from neural_golf.base.yaml12 import read_yaml, yaml_text
 
 __all__ = ["Stages", "init_dvc", "make_workspace", "run_stage", "seen_from"]
 
 STAMPS = Path(".golf/stamps")
 BUSY_SECONDS = 3600  # how long another run in this folder is waited for
+LOCK_FILE = Path("dvc.lock")
+LOCK_COPY = Path(".golf/dvc.lock")
+# As `python -m dvc`, under a name by which its read-write lock tells on which machine it is.
+_RUN_DVC = (
+    "import platform, runpy, sys; sys.argv[0] = 'dvc@' + platform.node(); "
+    "runpy.run_module('dvc', run_name='__main__')"
+)
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a stage can use: as many threads as it has independent pieces, memory in MB, minutes."""
+    """What a stage can use: as many threads as it has independent pieces, memory in MB, minutes. Or what one
+    of its pieces takes, and whether that is so little that several make one job.
+    """
 
     threads: int = 1
     mem_mb: int = 1000
     minutes: int = 60
+    small: bool = False
 
 
 class Stages:
     """The stages of dvc.yaml for the Snakefile: the files they read and write, and a stamp that says "run
     me".
+
+    main: whether this process plans the run. One that Snakemake began for a job asks no DVC, writes no stamp.
     """
 
-    def __init__(self, path: Path = Path("dvc.yaml")) -> None:
-        self.tree: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    def __init__(self, path: Path = Path("dvc.yaml"), main: bool = True) -> None:
+        self.tree: dict[str, dict[str, Any]] = read_yaml(path)["stages"]
+        self._main = main
 
     def __iter__(self) -> Iterator[str]:
         """The names of the stages, as they stand in dvc.yaml."""
         return iter(self.tree)
 
-    def needs(self, stage: str) -> Needs:
-        """What the stage can use, from its `meta`; one thread where nothing is said."""
+    def needs(self, stage: str, piece: bool = False) -> Needs:
+        """What the stage can use, or one of its pieces, from its `meta`; one thread where nothing is said."""
+        meta = dict(self.tree[stage].get("meta", {}))
+        own = meta.pop("piece", {})
         try:
-            return Needs(**self.tree[stage].get("meta", {}))
+            return Needs(**(own if piece else meta))
         except TypeError as error:
             told = str(error).rpartition("argument ")[2]
-            raise GolfError(f"dvc.yaml: stages.{stage}.meta: {told} is not one of its keys") from None
+            where = f"dvc.yaml: stages.{stage}.meta{'.piece' * piece}"
+            raise GolfError(f"{where}: {told} is not one of its keys") from None
 
     def outputs(self, stage: str) -> list[str]:
         """The files a stage writes. A directory is DVC's alone: Snakemake would put a file into it."""
@@ -88,10 +108,12 @@ class Stages:
         if it turns out the same, DVC does nothing.
         """
         path = STAMPS / stage
+        if not self._main:
+            return path.as_posix()
         if stage in self.outdated:
             # New content each time, or Snakemake would ignore the new time.
             write_bytes(path, f"outdated {time.time_ns()}\n".encode())
-        elif not path.exists() or path.read_text() != "clean\n":
+        elif not path.exists() or path.read_text(encoding="utf-8") != "clean\n":
             write_bytes(path, b"clean\n")
         if stage not in self.outdated:
             os.utime(path, (0, 0))
@@ -99,6 +121,9 @@ class Stages:
 
     @cached_property
     def outdated(self) -> set[str]:
+        """The stages that DVC finds out of date, and those that follow them; all, where DVC is not asked."""
+        if not self._main:
+            return set(self.tree)
         result = _dvc("status", "--json", capture=True)
         if result.returncode:
             raise GolfError(f"dvc status failed: {' '.join(result.stderr.split())}")
@@ -128,24 +153,75 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
     """Run DVC after any other DVC that is at work in this folder; its output is shown or captured.
 
     If two start at the same instant, neither finds anything to wait for, and then one of them finds a file
-    "busy" and gives up. That one is asked again.
+    "busy" and gives up. That one is asked again. So is one that found dvc.lock half-written by a DVC that was
+    killed: it gets the last whole one back.
     """
     _say_where_git_is_missing(Path.cwd())
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
+    command = [sys.executable, "-c", _RUN_DVC, "--wait-for-lock", *words]
     until = time.monotonic() + BUSY_SECONDS
+    if LOCK_FILE.exists() and not LOCK_COPY.exists():
+        write_bytes(LOCK_COPY, LOCK_FILE.read_bytes())
     while True:
-        _wait_for_others(Path(".dvc/tmp/rwlock"))
-        result = subprocess.run(command, capture_output=True, text=True) if capture else _shown(command)
-        busy = "is busy, it is being blocked by" in result.stderr
-        if not (result.returncode and busy and time.monotonic() < until):
+        _wait_for_others(Path(".dvc/tmp/rwlock"), until)
+        _let_dvc_look_at_its_cache()
+        result = (
+            subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
+            if capture
+            else _shown(command)
+        )
+        if not result.returncode:
+            _copy_lock_file()
             return result
-        time.sleep(1)
+        if "is busy, it is being blocked by" in result.stderr and time.monotonic() < until:
+            time.sleep(1)
+        elif not (re.search(r"dvc\.lock' (is invalid|validation)", result.stderr) and _whole_lock_file()):
+            return result
+
+
+def _copy_lock_file() -> None:
+    """Keep a copy of dvc.lock as DVC left it, since DVC writes it in place."""
+    with _dvcs_own_lock():
+        whole = LOCK_FILE.read_bytes() if LOCK_FILE.exists() else None
+        if whole and not (LOCK_COPY.exists() and LOCK_COPY.read_bytes() == whole):
+            write_bytes(LOCK_COPY, whole)
+
+
+def _whole_lock_file() -> bool:
+    """Put the copy of dvc.lock in its place; False if that would change nothing."""
+    with _dvcs_own_lock():
+        whole = LOCK_COPY.read_bytes() if LOCK_COPY.exists() else None
+        if not LOCK_FILE.exists() or LOCK_FILE.read_bytes() == whole:
+            return False
+        print("golf: a killed run left half of dvc.lock; going on from the last whole one", file=sys.stderr)
+        if whole is None:  # there was none before that run
+            LOCK_FILE.unlink()
+        else:
+            write_bytes(LOCK_FILE, whole)
+        return True
+
+
+def _let_dvc_look_at_its_cache() -> None:
+    """Files of the cache that are read-only are whole to DVC, whatever is in them; of others it looks at the
+    MD5 where it wants to use one, and makes it read-only.
+    """
+    for path in Path(".dvc/cache/files/md5").glob("??/*"):
+        if stat.S_IMODE(path.stat().st_mode) == 0o444:
+            with contextlib.suppress(OSError):  # somebody else's
+                path.chmod(0o644)
+
+
+def _dvcs_own_lock() -> contextlib.AbstractContextManager[None]:
+    """The lock that DVC holds where it reads and writes its files, but not while a stage's command runs."""
+    folder = Path(".dvc/tmp")
+    return longwork.alone(folder / "lock", "DVC's files") if folder.is_dir() else contextlib.nullcontext()
 
 
 def _shown(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run a command that writes where this process does; what it says on standard error is kept as well."""
     said = []
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+    ) as process:
         for line in process.stderr or ():
             said.append(line)
             sys.stderr.write(line)
@@ -161,30 +237,42 @@ def _say_where_git_is_missing(folder: Path) -> None:
         raise GolfError("this is not a Git repository, and DVC asks for one: run `git init` here first")
 
 
-def _wait_for_others(lock: Path) -> None:
+def _wait_for_others(lock: Path, until: float = math.inf) -> None:
     """DVC's read-write lock names the processes that hold it and never waits for them, so they are waited for
-    here.
+    here, to a moment of the monotonic clock.
 
     After a SIGKILL it may be half-written, or name a process that is gone or by now another
-    program: then it is removed.
+    program: then it is removed. One of another machine is left alone, because nobody here can know.
     """
     said = False
     while True:
-        try:
-            holders = set(
-                map(int, re.findall(r'"pid": (\d+)', json.dumps(json.loads(lock.read_text() or "{}"))))
-            )
-        except FileNotFoundError:
-            return
-        except ValueError:
-            holders = set()
-        if not any(_is_dvc(pid) for pid in holders):
-            lock.unlink(missing_ok=True)
-            return
+        with _dvcs_own_lock():
+            holders = _holders(lock)
+            if not holders:
+                lock.unlink(missing_ok=True)
+                return
+        if time.monotonic() > until:
+            raise GolfError(f"{lock} is held by {holders[0]}: if that has ended, delete the file")
         if not said:
-            print("golf: waiting for another run that is at work in this folder", file=sys.stderr)
+            print(f"golf: waiting for another run in this folder ({holders[0]})", file=sys.stderr)
             said = True
         time.sleep(1)
+
+
+def _holders(lock: Path) -> list[str]:
+    """Who holds the read-write lock: DVCs that are at work here, and those that `_dvc` began elsewhere."""
+    try:
+        tree = json.loads(lock.read_text(encoding="utf-8"))
+        several = [*tree.get("read", {}).values(), [*tree.get("write", {}).values()]]
+        entries = [(int(one["pid"]), str(one["cmd"])) for some in several for one in some]
+    except (FileNotFoundError, ValueError, AttributeError, LookupError, TypeError):
+        return []
+    found = []
+    for pid, command in entries:
+        host = command.partition(" ")[0].partition("dvc@")[2] or platform.node()
+        if host != platform.node() or _is_dvc(pid):
+            found.append(f"process {pid} on {host}")
+    return found
 
 
 def _is_dvc(pid: int) -> bool:
@@ -198,9 +286,9 @@ def _is_dvc(pid: int) -> bool:
     return not command.exists() or b"dvc" in command.read_bytes()
 
 
-def run_stage(stage: str) -> int:
-    """Let DVC run, restore or skip one stage; returns its exit code."""
-    return _dvc("repro", "--single-item", stage).returncode
+def run_stage(stage: str, force: bool = False) -> int:
+    """Let DVC run, restore or skip one stage, or run it in any case; returns its exit code."""
+    return _dvc("repro", "--single-item", *(["--force"] if force else []), stage).returncode
 
 
 def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -> Path:
@@ -218,8 +306,8 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
         "package*.json",
         "leaderboard/leaderboard.json",
         "leaderboard/device.json",
-        "docs/handbook/README.md",
-        "profiles/**/*.yaml",
+        "docs/**/*",
+        "profiles/**/*",
         "src/neural_golf/**/*",
     ):
         for source in root.glob(pattern):
@@ -238,7 +326,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
                 dataset[key] = seen_from(target, root, dataset[key])
         if "places" in dataset:
             dataset["places"] = [seen_from(target, root, place) for place in dataset["places"]]
-    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    stages = read_yaml(root / "dvc.yaml")
     if importlib.util.find_spec("torch") is None:
         for row in [name for name, row in raw["rows"].items() if row["by"] == "reference"]:
             print(f"golf: without torch the row {row} is left out (pip install '.[torch]' brings it)")
@@ -246,8 +334,8 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
     for row in taken_out:
         _leave_out(row, raw, stages)
     raw["interpret"]["networks"] = raw["interpret"]["networks"] or _any_network(raw)
-    write_bytes(target / "dvc.yaml", yaml.safe_dump(stages, sort_keys=False, allow_unicode=True).encode())
-    write_bytes(target / "params.yaml", yaml.safe_dump(raw, sort_keys=False, allow_unicode=True).encode())
+    write_bytes(target / "dvc.yaml", yaml_text(stages).encode())
+    write_bytes(target / "params.yaml", yaml_text(raw).encode())
     if not (target / ".dvc").exists():
         _dvc_init(target, "--no-scm")
     settings = (root / ".dvc/config").read_text(encoding="utf-8")
@@ -265,7 +353,9 @@ def init_dvc(folder: Path) -> None:
 
 def _dvc_init(folder: Path, how: str) -> None:
     command = [sys.executable, "-m", "dvc", "init", how, "-q"]
-    made = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+    )
     if made.returncode:
         raise GolfError(f"dvc init in {folder} failed: {' '.join(made.stderr.split())}")
 

@@ -4,11 +4,12 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 3
 command -v node >/dev/null && command -v npm >/dev/null || { echo "no node and npm on this machine"; exit 3; }
-if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ ! -d node_modules/onnxruntime-web ]; then
+if [ ! -d node_modules/playwright-core ] || [ ! -d node_modules/axe-core ] || [ ! -d node_modules/jsqr ] || [ ! -d node_modules/onnxruntime-web ]; then
   npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 >/dev/null 2>&1 || { echo "npm could not bring the packages of package-lock.json"; exit 3; }
 fi
 find_browser() {
-  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable \
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
     [ -n "$name" ] && command -v "$name" && return 0
   done
   return 1

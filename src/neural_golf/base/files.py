@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 import secrets
-from collections import Counter
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
@@ -21,7 +21,6 @@ __all__ = [
     "METRICS",
     "MODELS",
     "PLOTS",
-    "parse_yaml",
     "read_json",
     "read_tensors",
     "write_bytes",
@@ -34,18 +33,25 @@ __all__ = [
 MODELS = Path("results/models")
 METRICS = Path("results/metrics")
 PLOTS = Path("results/plots")
+KILLED_SECONDS = 60  # the age from which a temporary file is one that a kill left
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a temporary file beside `path`, then rename it, so that a kill leaves either the old file or the
-    new one.
+    new one. What a kill left of the temporary file goes with a later write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+        if time.time() - left.stat().st_mtime > KILLED_SECONDS:
+            left.unlink(missing_ok=True)
     made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with made.open("xb") as file:  # with the person's umask, where tempfile's would be for the owner only
             file.write(content)
         made.replace(path)
+    except OSError as error:  # of a full disk, which does not say what could not be written
+        made.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         made.unlink(missing_ok=True)
         raise
@@ -67,29 +73,6 @@ def read_json(path: Path) -> Any:
         raise GolfError(f"{path} is not JSON: {error}") from None
 
 
-def parse_yaml(text: str) -> Any:
-    """The values of a YAML text. Raises GolfError, in one line, for whatever a stranger may write.
-
-    PyYAML lets other errors than its own through for a wrong date or number, or for deep nesting.
-    A key that stands twice is an error too; PyYAML would silently take the last one.
-    """
-    try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
-        raise GolfError(f"not YAML ({' '.join(str(error).split())})") from None
-
-
-class _Loader(yaml.SafeLoader):
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        twice = [key for key, count in keys.items() if count > 1]
-        if twice:
-            problem = f"the key {twice[0]} stands more than once"
-            raise yaml.constructor.ConstructorError(problem, node.start_mark)
-        return node
-
-
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -104,7 +87,8 @@ def write_tensors(
     """A safetensors file."""
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    # Unlike np.ascontiguousarray, this leaves a single number without axes.
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     content = save(contiguous, dict(metadata or {}))
     # The library writes metadata in an order that is drawn anew each time; equal files must be equal bytes.
     end = 8 + int.from_bytes(content[:8], "little")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from neural_golf.base.errors import GolfError
-from neural_golf.bench.machine import BLOG, Clock, Set, busy, in_turns, read, trained
-from neural_golf.bench.plain_torch import NORMAL
+from neural_golf.bench.machine import BLOG, JUDGED, Clock, Set, busy, in_turns, read, trained
+from neural_golf.bench.peers.peer import NORMAL
 from neural_golf.engine import engine
 from neural_golf.net.layers import KINDS
 from neural_golf.net.parameters import initialise
@@ -58,24 +58,26 @@ def multiply_adds(network: Network) -> int:
     return total
 
 
-def memory(what: str, files: tuple[Path, Path]) -> float:
+def memory(what: str, train: Path) -> float:
     """Peak resident size in MiB of a fresh process that loads the data and does `what`."""
     code = (
         "import sys; from pathlib import Path; from neural_golf.bench.growth import resident; "
-        "resident(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))"
+        "resident(sys.argv[1], Path(sys.argv[2]))"
     )
-    command = [sys.executable, "-c", code, what, *map(str, files)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code, what, str(train)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         raise GolfError(f"bench: measuring the memory of {what} failed: {done.stderr.strip()[-300:]}")
     return float(json.loads(done.stdout))
 
 
-def resident(what: str, train: Path, test: Path) -> None:
+def resident(what: str, train: Path) -> None:
     """The inside of `memory`: prints the peak in MiB."""
     import resource
 
-    train_set, test_set = read(train), read(test)
+    train_set, judged = read(train), read(train, JUDGED)
     if what != "data":
         network = Network.parse(BLOG)
         core = engine(network, mean=NORMAL[0], std=NORMAL[1], core="compiled")
@@ -83,10 +85,14 @@ def resident(what: str, train: Path, test: Path) -> None:
         if what == "training":
             trained(core, train_set, 1)
         else:
-            core.zero_one_by_one(parameters, network.weights(), *test_set, 0)
+            core.zero_one_by_one(parameters, network.weights(), *judged, 0)
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts the parent's pages in ru_maxrss of a fresh process
-        peak = next(int(line.split()[1]) for line in status.read_text().splitlines() if "VmHWM" in line)
+        peak = next(
+            int(line.split()[1])
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if "VmHWM" in line
+        )
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
     print(peak / 1024)

@@ -2,63 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["table"]
+from neural_golf.bench.peers import PEERS
+
+__all__ = ["line", "table"]
 
 
-def table(record: dict[str, Any]) -> str:
-    """The record as Markdown; every number comes from it."""
-    rows: list[Sequence[str]] = []
-    for t in record["training"]:
-        s, all_threads = t["seconds"], t["wall_seconds_on_all_threads"]
-        what = f"training epoch, {t['images']:,} images, batch {t['batch']}"
-        if "torch_compile" in s:
-            rows.append((f"{what}, against torch.compile", _s(s["engine"]), _s(s["torch_compile"]),
-                         _x(s["torch_compile"] / s["engine"])))  # fmt: skip
-        rows.append((what, _s(s["engine"]), _s(s["torch_eager"]), _x(t["times_faster"])))
-        if all_threads:
-            ratio = all_threads["torch_eager"] / all_threads["engine"]
-            rows.append((f"{what}, {t['threads']} threads", _s(all_threads["engine"]),
-                         _s(all_threads["torch_eager"]), _x(ratio)))  # fmt: skip
-    e, z, study = record["evaluation"], record["zeroing"], record["study"]
-    for batch in e["torch_batches"]:
-        what = f"evaluating {e['images']:,} images, PyTorch in batches of {batch:,}"
-        for s, threads in (
-            (e["seconds"], ""),
-            (e["wall_seconds_on_all_threads"], f", {e['threads']} threads"),
-        ):
-            if s:
-                ours, theirs = s["engine"], s[f"torch_eager_{batch}"]
-                rows.append((what + threads, _s(ours), _s(theirs), _x(theirs / ours)))
-    what = f"zeroing {z['candidates']} weights one by one against {z['images']:,} images"
-    seconds = z["seconds"]
-    rows.append((what, _s(seconds["engine"]), _s(seconds["torch_batch_14"]), _x(z["times_faster"])))
-    per = study["trials_per_minute"]
-    rows.append((f"trials per minute ({study['epochs_of_a_trial']} epochs each)", f"{per['engine']:.1f}",
-                 f"{per['torch_eager']:.2f}", _x(study["times_faster"])))  # fmt: skip
-    machine, memory = record["machine"], record["memory"]
-    fractions = " and ".join(
-        f"{100 * t['fraction_of_peak']:.0f} % (batch {t['batch']})" for t in record["training"]
+def line(record: Mapping[str, Any]) -> str:
+    """One sentence: the engine beside the strongest peer of each task."""
+    factors = " and ".join(
+        f"{_factor(task['1'])} times (batch {task['1']['batch']}, {_title(_strongest(task['1']['seconds']))})"
+        for task in record["training"]
     )
-    growth = record["growth"]
-    lines = [
-        f"| {record['parameters']} parameters | engine | PyTorch | times faster |",
-        "|---|---:|---:|---:|",
-        *(f"| {' | '.join(row)} |" for row in rows),
+    judged = record["evaluation"]["1"]
+    return (
+        f"On one thread it trains {factors} as fast as the strongest peers that were measured, and it "
+        f"evaluates {_factor(judged)} times ({_title(_strongest(judged['seconds']))}) as fast.\n"
+    )
+
+
+def table(record: Mapping[str, Any]) -> str:
+    """The record as Markdown."""
+    training, evaluation, zeroing = record["training"], record["evaluation"], record["zeroing"]
+    machine, memory, growth = record["machine"], record["memory"], record["growth"]
+    versions = {"torch": "PyTorch", "jax": "JAX", "onnxruntime": "onnxruntime"}
+    told = [
+        f"{name} {machine['versions'][key]}" for key, name in versions.items() if machine["versions"][key]
+    ]
+    one = [task["1"] for task in training]
+    peak = record["peak_multiply_adds_per_second"]
+    shares = " and ".join(
+        f"{100 * t['multiply_adds_per_second'] / peak:.0f} % (batch {t['batch']})" for t in one
+    )
+    lines = [*_trained(training), "", *_evaluated(evaluation), "", *_zeroed(zeroing), ""]
+    lines += [
+        f"{machine['processor']}, {machine['instructions']}, {', '.join(told)}. One thread unless said: CPU "
+        "seconds; several threads: seconds on the wall. Each is the median of runs in turns. Of an epoch a "
+        f"peer does {' and '.join(str(_steps(t)) for t in one)} steps, scaled up. {_missing(record)}",
         "",
-        f"{machine['processor']}, {machine['instructions']}, PyTorch {machine['torch']}. "
-        "One thread unless said: CPU seconds, medians; several threads: seconds on the wall. "
-        "PyTorch is eager and was timed for "
-        f"{' and '.join(str(t['torch_steps_timed']) for t in record['training'])} steps of an epoch and "
-        f"{z['torch_candidates_timed']} of the weights, scaled up.",
-        "",
-        f"Training does {record['training'][0]['multiply_adds_per_second'] / 1e9:.1f} billion multiply-adds "
-        f"per second at batch {record['training'][0]['batch']}; the core's measured peak is "
-        f"{record['peak_multiply_adds_per_second'] / 1e9:.1f}: {fractions}. "
-        f"Peak memory: {memory['training']:.0f} MiB in training and {memory['sweep']:.0f} MiB in the sweep, "
-        f"of which {memory['data']:.0f} MiB are Python and the images.",
+        f"Training does {one[0]['multiply_adds_per_second'] / 1e9:.1f} billion multiply-adds per second at "
+        f"batch {one[0]['batch']}; the core's measured peak is {peak / 1e9:.1f}: {shares}. A study as the "
+        f"ladder's makes {record['study']['trials_per_minute']:.1f} trials of "
+        f"{record['study']['epochs_of_a_trial']} epochs per minute. Peak memory: {memory['training']:.0f} "
+        f"MiB in training and {memory['sweep']:.0f} MiB in the sweep, of which {memory['data']:.0f} MiB are "
+        "Python and the images.",
         "",
         f"| parameters | seconds per epoch of {growth['parameters'][0]['images']:,.0f} images "
         "| 10⁹ multiply-adds / s |",
@@ -80,9 +69,82 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _trained(training: Sequence[Mapping[str, Any]]) -> list[str]:
+    columns = [(task[k], k) for task in training for k in task]
+    heads = [f"batch {t['batch']}" + (f", {k} threads" if k != "1" else "") for t, k in columns]
+    names = [name for name in PEERS if any(name in t["seconds"] for t, _ in columns)]
+    cells = [[_cells(t["seconds"], name) for t, _ in columns] for name in names]
+    return [
+        f"| training epoch of {columns[0][0]['images']:,} images | {' | slower | '.join(heads)} | slower |",
+        "|---|" + "---:|" * 2 * len(columns),
+        *(f"| {PEERS[name].title} | {' | '.join(row)} |" for name, row in zip(names, cells, strict=True)),
+    ]
+
+
+def _evaluated(evaluation: Mapping[str, Any]) -> list[str]:
+    heads = ["one thread" if k == "1" else f"{k} threads" for k in evaluation]
+    names = list(evaluation["1"]["seconds"])
+    return [
+        f"| evaluating {evaluation['1']['images']:,} images | {' | slower | '.join(heads)} | slower |",
+        "|---|" + "---:|" * 2 * len(heads),
+        *(f"| {_title(name)} | {' | '.join(_cells(t['seconds'], name) for t in evaluation.values())} |"
+          for name in names),
+    ]  # fmt: skip
+
+
+def _zeroed(zeroing: Mapping[str, Any]) -> list[str]:
+    seconds = zeroing["seconds"]
+    differ = zeroing["decisions_that_differ_in_plain_torch"]
+    rows = {
+        "engine": "this engine",
+        "plain_torch": "the same algorithm in plain PyTorch, "
+        + (f"{differ} decisions differ" if differ else "the same decisions"),
+        "loop": f"the blog's loop in PyTorch, {zeroing['loop_candidates_timed']} of the weights, scaled up",
+    }
+    return [
+        f"| zeroing {zeroing['candidates']} weights one by one on {zeroing['images']:,} images | | slower |",
+        "|---|---:|---:|",
+        *(f"| {title} | {_cells(seconds, name)} |" for name, title in rows.items()),
+        "",
+        f"Of the factor between the blog's loop and the engine, {zeroing['algorithm_times_faster']:.3g} is "
+        f"the algorithm and {zeroing['implementation_times_faster']:.3g} is its implementation.",
+    ]
+
+
+def _cells(seconds: Mapping[str, float], name: str) -> str:
+    """Seconds, and how many times as many they are as the engine's."""
+    if name not in seconds:
+        return " | "
+    factor = "" if name == "engine" else f"{seconds[name] / seconds['engine']:.3g}x"
+    return f"{_s(seconds[name])} | {factor}"
+
+
+def _factor(task: Mapping[str, Any]) -> str:
+    """How many times as many seconds the strongest peer needs."""
+    seconds = task["seconds"]
+    return f"{seconds[_strongest(seconds)] / seconds['engine']:.3g}"
+
+
+def _strongest(seconds: Mapping[str, float]) -> str:
+    return min((name for name in seconds if name != "engine"), key=lambda name: seconds[name])
+
+
+def _title(name: str) -> str:
+    peer, _, batch = name.partition(" ")
+    return PEERS[peer].title + (f", in batches of {int(batch):,}" if batch else "")
+
+
+def _steps(task: Mapping[str, Any]) -> int:
+    return int(min(task["steps_timed"].values()))
+
+
+def _missing(record: Mapping[str, Any]) -> str:
+    tasks = [record["evaluation"], *record["training"]]
+    found = {name: why for task in tasks for one in task.values() for name, why in one["left_out"].items()}
+    if not found:
+        return ""
+    return "Left out: " + "; ".join(f"{PEERS[name].title}: {why}" for name, why in found.items()) + "."
+
+
 def _s(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:,.0f} s"
-
-
-def _x(ratio: float) -> str:
-    return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x"

@@ -1,174 +1,151 @@
-"""The tasks that engine and PyTorch do in turns: training, evaluation, zeroing, a study."""
+"""What engine and peers do in turns: training, evaluation, zeroing, a study."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.bench.growth import multiply_adds
-from neural_golf.bench.machine import Set, busy, in_turns
-from neural_golf.bench.plain_torch import NORMAL, compiled_module, module_of, normalised, torch_correct
+from neural_golf.bench.machine import Clock, Set, in_turns
+from neural_golf.bench.peers import PEERS
+from neural_golf.bench.peers.peer import NORMAL, Evaluation, Peer, Training, Work
+from neural_golf.bench.peers.pytorch import module_of, normalised
+from neural_golf.bench.plain_sweep import sweep
 from neural_golf.engine import Engine, engine
 from neural_golf.net.parameters import initialise, masked
 from neural_golf.net.spec import Network
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
 __all__ = ["evaluation", "study", "training", "zeroing"]
 
+ROUNDS = 7  # of which the median is taken
+AWAY = 2e-3  # a peer's parameters may be from those of the engine after a few steps: they round differently
 
-def training(network: Network, train: Set, batch: int, quick: bool, peak: float) -> dict[str, Any]:
-    """One epoch over all of `train`: engine in full, PyTorch for a number of steps, scaled."""
-    import torch
 
-    images, labels = train
-    steps = -(-len(images) // batch)
-    some = min(steps, (20 if quick else 100) * (128 // batch))
-    rows = np.random.default_rng(0).permutation(len(images))
+def training(
+    network: Network, train: Set, batch: int, quick: bool, threads: int, clock: Clock
+) -> dict[str, Any]:
+    """Seconds of one epoch over all of `train` for the engine in full, and for every peer from a number of
+    steps. After these the peers have the engine's parameters, up to rounding.
+    """
+    images = len(train[0])
+    rows = np.random.default_rng(0).permutation(images)
     start = initialise(network, np.random.default_rng(0))
-    x = normalised(images)
-    y = torch.from_numpy(labels)
-    order = torch.from_numpy(rows)
-
-    def with_engine(core: Engine) -> Callable[[], object]:
-        def epoch() -> object:
-            p, m, v = start.copy(), np.zeros_like(start), np.zeros_like(start)
-            return core.adam_epoch(p, m, v, 0, images, labels, rows, batch, 1e-3)
-
-        return epoch
-
-    def with_torch(
-        call: Callable[[Tensor], Tensor], module: nn.Module, some: int = some
-    ) -> Callable[[], object]:
-        adam = torch.optim.Adam(module.parameters(), lr=1e-3)
-
-        def part() -> object:
-            for k in range(some):
-                at = order[k * batch : (k + 1) * batch]
-                adam.zero_grad()
-                torch.nn.functional.cross_entropy(call(x[at]), y[at]).backward()  # type: ignore[no-untyped-call]
-                adam.step()
-            return None
-
-        return part
-
-    module = module_of(network)
-    scale = steps / some
-    runs: dict[str, tuple[Callable[[], object], float]] = {
-        "engine": (with_engine(engine(network, mean=NORMAL[0], std=NORMAL[1], core="compiled")), 1.0),
-        "torch_eager": (with_torch(module, module), scale),
-    }
-    compiled_torch = None if quick else compiled_module(network, x[:batch], y[:batch])
-    if compiled_torch is not None:
-        runs["torch_compile"] = (with_torch(*compiled_torch), scale)
-    seconds = in_turns(runs, 3 if quick else 5, time.process_time)
-    all_threads: dict[str, float] = {}
-    cores = os.cpu_count() or 1
-    if cores > 1 and not busy():
-        many = engine(network, mean=NORMAL[0], std=NORMAL[1], threads=cores, core="compiled")
-        torch.set_num_threads(cores)
-        few = max(10, some // 5)
-        all_threads = in_turns(
-            {"engine": (with_engine(many), 1.0),
-             "torch_eager": (with_torch(module, module, few), steps / few)},
-            3, time.perf_counter,
-        )  # fmt: skip
-        torch.set_num_threads(1)
-    rate = multiply_adds(network) * len(images) / seconds["engine"]
+    most = max(1, images // batch)
+    some = min(most, (6 if quick else 30) * (128 // batch))
+    task = Training(network, start, train, rows, batch, some, threads)
+    works, left_out = _works(lambda peer: {"": peer.train(task)} if peer.train else {}, quick)
+    same = engine(network, mean=NORMAL[0], std=NORMAL[1], core="compiled")
+    few = start.copy()
+    same.adam_epoch(
+        few, np.zeros_like(few), np.zeros_like(few), 0, *train, rows[: some * batch], batch, task.rate
+    )
+    for name, work in works.items():
+        away = float(np.abs(work.run() - few).max())
+        if work.steps == some and away > AWAY:
+            raise GolfError(
+                f"bench: {name} does not train as the engine does: a parameter is {away:.2g} away"
+            )
+    seconds = in_turns(_timed(works), 3 if quick else ROUNDS, clock)
     return {
         "batch": batch,
-        "images": len(images),
+        "images": images,
+        "steps_of_an_epoch": task.epoch,
+        "steps_timed": {name: work.steps for name, work in works.items()},
         "seconds": seconds,
-        "torch_steps_timed": some,
-        "steps_of_an_epoch": steps,
-        "times_faster": seconds["torch_eager"] / seconds["engine"],
-        "multiply_adds_per_second": rate,
-        "fraction_of_peak": rate / peak,
-        "threads": cores,
-        "wall_seconds_on_all_threads": all_threads,
+        "multiply_adds_per_second": multiply_adds(network) * images / seconds["engine"],
+        "left_out": left_out,
     }
 
 
-def evaluation(core: Engine, parameters: NDArray[np.float32], test: Set, quick: bool) -> dict[str, Any]:
-    """Counting correct test images; PyTorch in batches of 128, and of 1,000 as its MNIST example does.
-
-    `times_faster` compares with the faster of the two.
+def evaluation(
+    network: Network, parameters: NDArray[np.float32], test: Set, quick: bool, threads: int, clock: Clock
+) -> dict[str, Any]:
+    """Seconds of counting correct images, by peer and the size of its batches. All count the same, but for
+    images that are near ties.
     """
-    import torch
+    task = Evaluation(network, parameters, test, threads)
 
-    images, labels = test
-    module = module_of(core.network, parameters)
-    x, y = normalised(images), torch.from_numpy(labels)
-    counts: dict[str, int] = {}
-    batches = (128, 1000)
+    def made(peer: Peer) -> dict[str, Work]:
+        return {f" {batch}": peer.evaluate(task, batch) for batch in peer.batches if peer.evaluate}
 
-    def with_engine() -> None:
-        counts["engine"] = core.correct(parameters, images, labels)
-
-    def with_torch(batch: int) -> Callable[[], object]:
-        def evaluate() -> None:
-            counts[f"torch_eager_{batch}"] = torch_correct(module, x, y, batch)
-
-        return evaluate
-
-    runs: dict[str, tuple[Callable[[], object], float]] = {"engine": (with_engine, 1.0)}
-    runs |= {f"torch_eager_{batch}": (with_torch(batch), 1.0) for batch in batches}
-    rounds = 3 if quick else 7
-    seconds = in_turns(runs, rounds, time.process_time)
-    all_threads: dict[str, float] = {}
-    cores = os.cpu_count() or 1
-    if cores > 1 and not busy():
-        many = engine(core.network, mean=NORMAL[0], std=NORMAL[1], threads=cores, core="compiled")
-        runs["engine"] = (lambda: many.correct(parameters, images, labels), 1.0)
-        torch.set_num_threads(cores)
-        all_threads = in_turns(runs, rounds, time.perf_counter)
-        torch.set_num_threads(1)
-    best = min(seconds[f"torch_eager_{batch}"] for batch in batches)
+    works, left_out = _works(made, quick)
+    works = {name.removesuffix(" 0"): work for name, work in works.items()}
+    counts = {name: work.run() for name, work in works.items()}
+    for name, count in counts.items():
+        if abs(int(count) - int(counts["engine"])) > 1 + len(test[0]) // 5000:
+            raise GolfError(f"bench: {name} counts {count} images as right, the engine {counts['engine']}")
     return {
-        "images": len(images),
-        "torch_batches": list(batches),
-        "seconds": seconds,
+        "images": len(test[0]),
+        "seconds": in_turns(_timed(works), 3 if quick else ROUNDS, clock),
         "correct": counts,
-        "times_faster": best / seconds["engine"],
-        "threads": cores,
-        "wall_seconds_on_all_threads": all_threads,
+        "left_out": left_out,
     }
+
+
+def _works(make: Callable[[Peer], dict[str, Work]], quick: bool) -> tuple[dict[str, Work], dict[str, str]]:
+    """What each peer does, by its name, and why others are left out."""
+    works: dict[str, Work] = {}
+    left_out = {}
+    for name, peer in PEERS.items():
+        if not peer.installed:
+            left_out[name] = f"{peer.needs} is not installed (pip install '.[{peer.extra}]')"
+        elif peer.compiles and quick:
+            left_out[name] = "a quick run compiles nothing"
+        else:
+            try:
+                works |= {name + more: work for more, work in make(peer).items()}
+            except GolfError:
+                raise
+            except Exception as error:  # no compiler, or a Python that it does not know
+                left_out[name] = f"it does not work here ({type(error).__name__})"
+    return works, left_out
+
+
+def _timed(works: dict[str, Work]) -> dict[str, tuple[Callable[[], object], float]]:
+    return {name: (work.run, work.scale) for name, work in works.items()}
 
 
 def zeroing(core: Engine, parameters: NDArray[np.float32], test: Set, quick: bool) -> dict[str, Any]:
-    """All weights one by one against the test images; a PyTorch loop in batches of 14 on a sample."""
+    """All weights one by one against so many images: by the engine; by its algorithm in plain PyTorch, which
+    must decide alike; and by a plain loop in PyTorch in batches of 14, as the blog has it, on a sample.
+    """
     import torch
 
+    torch.set_num_threads(1)
     images, labels = test
-    candidates = core.network.weights()
+    network, candidates = core.network, core.network.weights()
     before = core.correct(parameters, images, labels)
     threshold = min(int(0.98 * len(images)), before - len(images) // 1000)
-    masks: list[NDArray[np.bool_]] = []
+    masks: dict[str, NDArray[np.bool_]] = {}
 
-    def sweep() -> None:
-        masks.append(core.zero_one_by_one(parameters, candidates, images, labels, threshold))
+    def ours() -> None:
+        masks["engine"] = core.zero_one_by_one(parameters, candidates, images, labels, threshold)
+
+    def same() -> None:
+        masks["plain"] = sweep(network, parameters, candidates, test, threshold)
 
     x, y = normalised(images), torch.from_numpy(labels)
     sample = candidates[:: -(-len(candidates) // (1 if quick else 3))]
 
-    def with_torch() -> None:
+    def loop() -> None:
         for q in sample:
             changed = parameters.copy()
             changed[q] = 0
-            torch_correct(module_of(core.network, changed), x, y, 14)
+            module = module_of(network, changed)
+            with torch.no_grad():
+                for a, b in zip(torch.split(x, 14), torch.split(y, 14), strict=True):
+                    int((module(a).argmax(1) == b).sum())
 
     seconds = in_turns(
-        {"engine": (sweep, 1.0), "torch_batch_14": (with_torch, len(candidates) / len(sample))},
-        1 if quick else 3, time.process_time,
+        {"engine": (ours, 1.0), "plain_torch": (same, 1.0), "loop": (loop, len(candidates) / len(sample))},
+        1 if quick else ROUNDS, time.process_time,
     )  # fmt: skip
-    mask = masks[0]
+    mask = masks["engine"]
     record: dict[str, Any] = {
         "candidates": len(candidates),
         "images": len(images),
@@ -177,8 +154,10 @@ def zeroing(core: Engine, parameters: NDArray[np.float32], test: Set, quick: boo
         "correct_after": core.correct(masked(parameters, mask), images, labels),
         "zeroed": int((~mask).sum()),
         "seconds": seconds,
-        "torch_candidates_timed": len(sample),
-        "times_faster": seconds["torch_batch_14"] / seconds["engine"],
+        "loop_candidates_timed": len(sample),
+        "decisions_that_differ_in_plain_torch": int((mask != masks["plain"]).sum()),
+        "algorithm_times_faster": seconds["loop"] / seconds["plain_torch"],
+        "implementation_times_faster": seconds["plain_torch"] / seconds["engine"],
         "alone_seconds": in_turns(
             {"a": (lambda: core.zero_alone(parameters, candidates, images, labels), 1.0)},
             1,
@@ -198,26 +177,17 @@ def zeroing(core: Engine, parameters: NDArray[np.float32], test: Set, quick: boo
 
 
 def study(network: Network, train: Set, test: Set, quick: bool) -> dict[str, Any]:
-    """Trials per minute of an Optuna study as the ladder's: 8 epochs, batch 4 to 32, one judgement.
-
-    The engine runs whole trials; for PyTorch every trial is 50 steps, scaled to its 8 epochs.
-    """
+    """Trials per minute of an Optuna study as the ladder's: 8 epochs, batch 4 to 32, one judgement."""
     import optuna
-    import torch
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     images, labels = train
     epochs, trials = 8, (2 if quick else 6)
     core = engine(network, mean=NORMAL[0], std=NORMAL[1], core="compiled")
-    x, y = normalised(images), torch.from_numpy(labels)
     start = initialise(network, np.random.default_rng(0))
-    scaled = 0.0
 
-    def suggest(trial: optuna.Trial) -> tuple[int, float]:
-        return trial.suggest_int("batch", 4, 32), trial.suggest_float("rate", 1e-5, 1e-2, log=True)
-
-    def with_engine(trial: optuna.Trial) -> float:
-        batch, rate = suggest(trial)
+    def objective(trial: optuna.Trial) -> float:
+        batch, rate = trial.suggest_int("batch", 4, 32), trial.suggest_float("rate", 1e-5, 1e-2, log=True)
         p, m, v = start.copy(), np.zeros_like(start), np.zeros_like(start)
         rng = np.random.default_rng(0)
         for epoch in range(epochs):
@@ -225,32 +195,7 @@ def study(network: Network, train: Set, test: Set, quick: bool) -> dict[str, Any
             core.adam_epoch(p, m, v, step, images, labels, rng.permutation(len(images)), batch, rate)
         return core.correct(p, *test)
 
-    def with_torch(trial: optuna.Trial) -> float:
-        nonlocal scaled
-        batch, rate = suggest(trial)
-        module = module_of(network, start)
-        adam = torch.optim.Adam(module.parameters(), lr=rate)
-        begin = time.process_time()
-        for k in range(50):
-            adam.zero_grad()
-            part = slice(k * batch, (k + 1) * batch)
-            torch.nn.functional.cross_entropy(module(x[part]), y[part]).backward()  # type: ignore[no-untyped-call]
-            adam.step()
-        scaled += (time.process_time() - begin) / 50 * epochs * -(-len(images) // batch)
-        return 0.0
-
-    def study(objective: Callable[[optuna.Trial], float]) -> float:
-        begin = time.process_time()
-        optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).optimize(
-            objective, n_trials=trials
-        )
-        return time.process_time() - begin
-
-    seconds = study(with_engine)
-    study(with_torch)
-    return {
-        "epochs_of_a_trial": epochs,
-        "trials": trials,
-        "trials_per_minute": {"engine": 60 * trials / seconds, "torch_eager": 60 * trials / scaled},
-        "times_faster": scaled / seconds,
-    }
+    begin = time.process_time()
+    optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).optimize(objective, n_trials=trials)
+    seconds = time.process_time() - begin
+    return {"epochs_of_a_trial": epochs, "trials": trials, "trials_per_minute": 60 * trials / seconds}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import data
-from neural_golf.base.errors import GolfError
-from neural_golf.base.files import read_tensors, write_tensors
+from neural_golf.base import longwork
+from neural_golf.base.errors import GolfError, NoResult, diverging
 from neural_golf.compress.augmentation import augmented
-from neural_golf.compress.optimiser import FullAdam
+from neural_golf.compress.optimiser import BlockAdam, FullAdam, restored
 from neural_golf.compress.plan import Epoch, plan
-from neural_golf.compress.surgeon import choose, fisher, operate
+from neural_golf.compress.surgeon import WHOLE, blocks, choose, fisher_blocks, operate
 from neural_golf.compress.technique import techniques_of
 from neural_golf.config.recipe import Recipe
 from neural_golf.engine import Engine, engine
@@ -81,7 +81,7 @@ class Descent:
         self.targets = soft_targets(train.labels, teacher, recipe.distil)
         self.given = start
         self.alive = np.arange(self.network.size) if start is None else np.flatnonzero(start)
-        self.full: FullAdam | None = None
+        self.full: FullAdam | BlockAdam | None = None
         self.starts: list[float] = []  # the loss of each network that began
         self._begin()
         size, rate = len(self.alive), recipe.dense_rate
@@ -100,7 +100,8 @@ class Descent:
         early where `enough` says so of the snapshots so far.
         """
         path = state / "descent.safetensors" if state else None
-        snapshots = self._load(path) if path and path.exists() else []
+        found = longwork.kept(path) if path else None
+        snapshots = self._load(found[0]) if found else []
         if len(self.starts) < self.recipe.starts != 1:
             self._choose_start(each_epoch, path)
         done = enough(snapshots)
@@ -118,9 +119,11 @@ class Descent:
         self._resize(step)
         for technique in self.techniques:
             technique.before_epoch(self, step)
-        loss = self._train(step)
+        what = f"descent diverged in epoch {self.epoch + 1} (seed {self.seed})"
+        with diverging(what):
+            loss = self._train(step)
         if not np.isfinite(self.weights).all():
-            raise GolfError(f"descent diverged in epoch {self.epoch + 1} (seed {self.seed}): lower the rate")
+            raise NoResult(f"{what}: lower the learning rate")
         self.epoch += 1
         each_epoch(step, self.epoch, loss)
         return loss
@@ -175,9 +178,12 @@ class Descent:
             return
         whole, count = self.whole(self.average), len(self.alive) - step.size
         # The Fisher matrix of many parameters is taken from fewer images, in bounded time.
-        images = min(recipe.fisher_images, int(25e9 / len(self.alive) ** 2), len(self.train))
+        parts = blocks(self.network, self.alive)
+        largest = max(part.stop - part.start for part in parts)
+        images = min(recipe.fisher_images, int(25e9 / (len(self.alive) * largest)), len(self.train))
         rows = self.rng("rows").permutation(len(self.train))[:images]
-        curvature = fisher(self.core, whole, self.alive, self.seen, rows, self.rng("labels"))
+        labels = self.rng("labels")
+        curvature = fisher_blocks(self.core, whole, self.alive, self.seen, rows, labels, parts)
         kept_weights = self.average[self.alive]
         if recipe.removal == "surgeon":
             moved, kept = operate(kept_weights, curvature, count, recipe.damping)
@@ -190,9 +196,11 @@ class Descent:
         self.weights = np.zeros(self.network.size)
         self.weights[self.alive] = moved
         self.average = self.weights.copy()
+        self.alive = self.alive[kept]
         if self.full:
             self.full.keep(kept)
-        self.alive = self.alive[kept]
+            if isinstance(self.full, BlockAdam) and len(blocks(self.network, self.alive)) == 1:
+                self.full = self.full.joined()
 
     def _train(self, step: Epoch) -> float:
         recipe = self.recipe
@@ -237,8 +245,13 @@ class Descent:
     def _full_adam(self, step: Epoch, pixels: Any, targets: Any, order: NDArray[np.int64]) -> float:
         recipe, batch, mask = self.recipe, self.recipe.batch, self._mask()
         if self.full is None:
-            self.full = FullAdam(len(self.alive), beta2=recipe.beta2, every=recipe.every)
-            rows = order[: len(order) // 16 * 16]
+            sizes = [part.stop - part.start for part in blocks(self.network, self.alive)]
+            if len(sizes) == 1:
+                self.full = FullAdam(len(self.alive), beta2=recipe.beta2, every=recipe.every)
+            else:
+                self.full = BlockAdam(sizes, beta2=recipe.beta2, every=recipe.every)
+            most = len(order) * WHOLE // max(self.network.size, WHOLE)  # their gradients stay in memory
+            rows = order[: most // 16 * 16]
             first = self.core.micro_gradients(self.whole(self.weights), pixels, targets, rows, 16, mask)
             self.full.warm(first[:, self.alive], batch / 16)
         starts = range(0, len(order) - batch + 1, batch) or range(1)
@@ -283,17 +296,15 @@ class Descent:
         if snapshots:
             tensors["snapshots.parameters"] = np.stack([s.parameters for s in snapshots])
             tensors["snapshots.mask"] = np.stack([s.mask for s in snapshots])
-        write_tensors(path, tensors)
+        longwork.keep(path, tensors, {})
 
-    def _load(self, path: Path) -> list[Snapshot]:
-        t, _ = read_tensors(path)
+    def _load(self, t: Mapping[str, NDArray[Any]]) -> list[Snapshot]:
         self.weights, self.average, self.alive = t["weights"], t["average"], t["alive"]
         self.moments = [t["m"].copy(), t["v"].copy()]
         self.epoch, self.adam_steps = map(int, t["count"])
         self.starts = list(map(float, t.get("starts", [])))
         full = {name.removeprefix("full."): array for name, array in t.items() if name.startswith("full.")}
         if full:
-            self.full = FullAdam(len(self.alive), beta2=self.recipe.beta2, every=self.recipe.every)
-            self.full.restore(full)
+            self.full = restored(full, self.recipe.beta2, self.recipe.every)
         pairs = zip(t.get("snapshots.parameters", []), t.get("snapshots.mask", []), strict=True)
         return [Snapshot(int(mask.sum()), parameters, mask.astype(bool)) for parameters, mask in pairs]

@@ -5,13 +5,14 @@ the descent of a network that is trained already, for `golf prune --retrain`.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from neural_golf import data
-from neural_golf.base import longwork
+from neural_golf.base import longwork, watch
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, MODELS, PLOTS, write_bytes, write_json
 from neural_golf.compress.descent import Descent, Snapshot, Vector
@@ -23,7 +24,7 @@ from neural_golf.engine import engine
 from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
 from neural_golf.net.spec import Network
 
-__all__ = ["descend", "run"]
+__all__ = ["descend", "pieces", "run"]
 
 
 PATIENCE = 4  # snapshots below the goal, one after the other, after which a descent that has a goal ends
@@ -57,6 +58,7 @@ def descend(
             if step.snapshot or epoch % 10 == 0:
                 text = f"epoch {epoch}/{total}, {step.size} parameters left, loss {loss:.4f}"
                 longwork.say(row, name, text)
+            watch.note(row, name, epoch, loss=loss, nonzero=step.size)
 
         snapshots = descent.run(each_epoch, state, enough=enough)
         records = [
@@ -80,14 +82,8 @@ def descend(
 def run(config: Config, row: str) -> None:
     """Descend once per seed, and write every snapshot and which of them are entered."""
     section: DescentSettings = config.settings(row)
-    if section.recipe.distil:
-        raise GolfError(f"params.yaml: {row}.recipe.distil: only `golf handbook` has a teacher to learn from")
-    network = data.network(section.recipe.network, section.recipe.seen_in)
-    train, heldout, digest = data.read("train"), data.read("heldout"), data.digest()
-    results = longwork.in_parallel(
-        config.rows[row].seeds,
-        lambda seed: descend(row, f"seed {seed}", section.recipe, seed, train, heldout, digest),
-    )
+    network, facts = data.network(section.recipe.network, section.recipe.seen_in), data.facts()
+    results = [*longwork.computed(pieces(config, row)).values()]
     # params.yaml says which sizes are entered before anything is trained, so no score decides it.
     runs = tuple(
         Run(**{**run, "entered": run["size"] in section.enter})
@@ -98,8 +94,8 @@ def run(config: Config, row: str) -> None:
     masks = np.concatenate([tensors["mask"] for tensors, _ in results]).astype(bool)
     write_checkpoint(MODELS / f"{row}.safetensors", Checkpoint(network, parameters, masks, runs))
     found = pd.DataFrame([asdict(run) for run in runs])
-    found["train_accuracy"] = found.train_correct / len(train)
-    found["heldout_accuracy"] = found.heldout_correct / len(heldout)
+    found["train_accuracy"] = found.train_correct / facts.train
+    found["heldout_accuracy"] = found.heldout_correct / facts.heldout
     columns = ["seed", "size", "entered", "train_accuracy", "heldout_accuracy"]
     curve = found[columns].rename(columns={"size": "nonzero"})
     write_bytes(PLOTS / f"{row}.csv", curve.to_csv(index=False, lineterminator="\n").encode())
@@ -112,3 +108,15 @@ def run(config: Config, row: str) -> None:
             "heldout_accuracy": {str(size): float(at[size]) for size in section.enter},
         },
     )
+
+
+def pieces(config: Config, row: str) -> longwork.Pieces:
+    """The row's descents, one per seed; see `descend`."""
+    recipe: Recipe = config.settings(row).recipe
+    if recipe.distil:
+        raise GolfError(f"params.yaml: {row}.recipe.distil: only `golf handbook` has a teacher to learn from")
+    parts = (data.read("train"), data.read("heldout"), data.digest())
+    return {
+        f"seed-{seed}": partial(descend, row, f"seed {seed}", recipe, seed, *parts)
+        for seed in config.rows[row].seeds
+    }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FullAdam"]
+__all__ = ["BlockAdam", "FullAdam", "restored"]
 
 Matrix = NDArray[np.float64]
 
@@ -101,3 +102,76 @@ class FullAdam:
         self.m, self.c = state["m"], state["c"]
         self.steps, self.seen = int(state["numbers"][0]), float(state["numbers"][1])
         self.fresh = False
+
+
+class BlockAdam:
+    """`FullAdam` for each of several blocks of the parameters, which lie one after another: what they have to
+    do with each other is left out. For more parameters than one matrix is made for.
+
+    SOAP (Vyas et al. 2024, arXiv:2409.11321) and K-FAC (Martens & Grosse 2015, arXiv:1503.05671) cut by
+    layers too, and write each block as a Kronecker product; blocks here are small enough to be kept whole.
+    """
+
+    def __init__(self, sizes: Sequence[int], beta2: float = 0.998, every: int = 50) -> None:
+        self.parts = [FullAdam(size, beta2=beta2, every=every) for size in sizes]
+
+    @property
+    def steps(self) -> int:
+        return self.parts[0].steps
+
+    def _cut(self, array: NDArray[Any]) -> list[NDArray[Any]]:
+        """The blocks of array [..., n]."""
+        return np.split(array, np.cumsum([len(part.m) for part in self.parts])[:-1], axis=-1)
+
+    def direction(self, gradient: NDArray[np.floating[Any]]) -> Matrix:
+        """As `FullAdam` says."""
+        pairs = zip(self.parts, self._cut(gradient), strict=True)
+        return np.concatenate([part.direction(own) for part, own in pairs])
+
+    def warm(self, gradients: NDArray[np.floating[Any]], batch_ratio: float) -> None:
+        """As `FullAdam` says."""
+        for part, own in zip(self.parts, self._cut(gradients), strict=True):
+            part.warm(own, batch_ratio)
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """As `FullAdam` says."""
+        for part, own in zip(self.parts, self._cut(kept), strict=True):
+            part.keep(own)
+        self.parts = [part for part in self.parts if len(part.m)]
+
+    def rest(self) -> None:
+        """As `FullAdam` says."""
+        for part in self.parts:
+            part.rest()
+
+    def joined(self) -> FullAdam:
+        """One for all parameters, which learns from now on what the blocks have to do with each other."""
+        self.rest()
+        whole, first = FullAdam(0, beta2=self.parts[0].beta2, every=self.parts[0].every), self.parts[0]
+        whole.m = np.concatenate([part.m for part in self.parts])
+        whole.c = np.zeros((len(whole.m),) * 2)
+        at = 0
+        for part in self.parts:
+            there = slice(at, at := at + len(part.m))
+            whole.c[there, there] = part.c
+        whole.steps, whole.seen = first.steps, first.seen
+        return whole
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that the optimiser needs to go on after a `rest`, as arrays."""
+        return {
+            f"{k}.{name}": array for k, part in enumerate(self.parts) for name, array in part.state().items()
+        }
+
+
+def restored(state: Mapping[str, NDArray[Any]], beta2: float, every: int) -> FullAdam | BlockAdam:
+    """The optimiser that has this `state`."""
+    if "m" in state:
+        full = FullAdam(len(state["m"]), beta2=beta2, every=every)
+        full.restore(dict(state))
+        return full
+    count = sum(name.endswith(".m") for name in state)
+    found = BlockAdam([len(state[f"{k}.m"]) for k in range(count)], beta2, every)
+    for k, part in enumerate(found.parts):
+        part.restore({name: state[f"{k}.{name}"] for name in ("m", "c", "numbers")})
+    return found

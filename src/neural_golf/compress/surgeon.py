@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.engine import Engine
+from neural_golf.net.spec import Network
 
-__all__ = ["choose", "fisher", "operate", "regain"]
+__all__ = ["BLOCK", "WHOLE", "blocks", "choose", "fisher", "fisher_blocks", "operate", "regain"]
 
 Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Blocks = Matrix | Sequence[Matrix]  # a matrix, or its blocks along the diagonal
 
+WHOLE = 2500  # up to so many weights there is one matrix; it takes n² numbers and n³ operations
+BLOCK = 1000  # beyond, there is one for each layer, or for so many weights of it
 LATE = 64  # from 400 to 1,700 weights, within a tenth of the fastest of 16 to 128
+
+
+def blocks(network: Network, alive: NDArray[np.int64]) -> list[slice]:
+    """Which of the weights `alive` [k], rising indices, share a matrix: all of them up to `WHOLE`, and beyond
+    those of one layer, in pieces of nearly the same size of at most `BLOCK`. None is empty.
+
+    Without the curvature between blocks, memory grows as k · `BLOCK` and time as k · `BLOCK`². WoodFisher
+    (Singh & Alistarh 2020, arXiv:2004.14340) cuts the same matrix in the same way.
+    """
+    if len(alive) <= WHOLE:
+        return [slice(0, len(alive))]
+    starts = sorted({t.slice.start for t in network.tensors if t.name.endswith(".weight")})
+    layers = [0, *np.searchsorted(alive, starts[1:]).tolist(), len(alive)]
+    cuts = [0]
+    for first, last in pairwise(layers):
+        pieces = -(-(last - first) // BLOCK)
+        cuts += [first + (last - first) * (k + 1) // pieces for k in range(pieces)]
+    return [slice(first, last) for first, last in pairwise(cuts)]
 
 
 def fisher(
@@ -27,17 +51,31 @@ def fisher(
     (by the Gumbel-max trick): for softmax this is the Gauss-Newton matrix, the Hessian without the
     terms that training makes small (Martens 2014, arXiv:1412.1193).
     """
+    return fisher_blocks(core, parameters, alive, pixels, rows, rng, [slice(0, len(alive))])[0]
+
+
+def fisher_blocks(
+    core: Engine, parameters: NDArray[np.float32], alive: NDArray[np.int64], pixels: NDArray[Any],
+    rows: NDArray[np.int64], rng: np.random.Generator, parts: Sequence[slice],
+) -> list[Matrix]:  # fmt: skip
+    """The blocks of the Fisher matrix on its diagonal, one [b, b] for each of `parts` of `alive`."""
     logits = core.logits(parameters, pixels, rows)
     labels = np.zeros(len(pixels), np.int64)
     labels[rows] = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
     mask = np.zeros(core.network.size, bool)
     mask[alive] = True
-    total = np.zeros((len(alive), len(alive)))
-    for start in range(0, len(rows), 4096):
-        g = core.micro_gradients(parameters, pixels, labels, rows[start : start + 4096], 1, mask)
+    total = [np.zeros((part.stop - part.start,) * 2) for part in parts]
+    some = min(4096, max(1, 4096 * WHOLE // core.network.size))  # gradients at a time, 41 MB at most
+    for start in range(0, len(rows), some):
+        g = core.micro_gradients(parameters, pixels, labels, rows[start : start + some], 1, mask)
         g = g[:, alive]
-        total += g.T @ g
-    return total / len(rows)
+        for matrix, part in zip(total, parts, strict=True):
+            matrix += g[:, part].T @ g[:, part]
+    return [matrix / len(rows) for matrix in total]
+
+
+def _matrices(hessian: Blocks) -> Sequence[Matrix]:
+    return [hessian] if isinstance(hessian, np.ndarray) else hessian
 
 
 def _damped(hessian: Matrix, damping: float) -> Matrix:
@@ -46,7 +84,7 @@ def _damped(hessian: Matrix, damping: float) -> Matrix:
 
 
 def operate(
-    weights: Matrix, hessian: Matrix, count: int, damping: float, among: Mask | None = None
+    weights: Matrix, hessian: Blocks, count: int, damping: float, among: Mask | None = None
 ) -> tuple[Matrix, Mask]:
     """Remove `count` of the weights [k]; returns (weights after, kept [k]).
 
@@ -57,40 +95,73 @@ def operate(
     and the next one follows. These updates of rank one are collected, and `LATE` of them are taken into
     H⁻¹ at once, as one product of matrices; until then only its diagonal and the rows asked for are
     brought up to date. The diagonal is damped by `damping` times its mean. With `among`, only those
-    weights may be removed.
+    weights may be removed. `hessian` [k, k], or its blocks along the diagonal: of these, each time the one
+    that has the cheapest weight loses it, and only its weights move.
     """
-    w = weights.astype(np.float64)
-    kept = np.ones(len(w), bool)
-    inverse = np.linalg.inv(_damped(hessian, damping))
-    diagonal = np.diag(inverse).copy()
-    rows = np.arange(len(w))  # which weights the rows of `inverse` belong to
-    able = np.ones(len(w), bool) if among is None else among.copy()
-    late = np.empty((min(LATE, count), len(w)))  # H⁻¹ is inverse − lateᵀ late, over the rows that are filled
+    matrices = _matrices(hessian)
+    cuts = np.cumsum([0, *map(len, matrices)])
+    able = np.ones(len(weights), bool) if among is None else among
+    patients = []
+    for matrix, first, last in zip(matrices, cuts[:-1], cuts[1:], strict=True):
+        most = min(LATE, count)
+        patients.append(_Patient(weights[first:last], matrix, damping, able[first:last], most))
+    costs = [patient.cheapest() for patient in patients] if count else []
     for done in range(count):
-        filled = done % LATE
-        if done and not filled:
-            left = kept[rows]  # removed weights need not be carried along
-            inverse = (inverse - late.T @ late)[np.ix_(left, left)]
-            rows, diagonal, able = rows[left], diagonal[left], able[left]
-            late = late[:, : len(rows)].copy()
-        cost = np.where(able, w[rows] ** 2 / np.where(able, diagonal, 1.0), np.inf)
-        q = int(np.argmin(cost))
-        row = inverse[q] - late[:filled, q] @ late[:filled]
-        w[rows] -= w[rows[q]] / row[q] * row
-        late[filled] = row / np.sqrt(row[q])
-        diagonal -= late[filled] ** 2
-        able[q] = kept[rows[q]] = False
-        w[~kept] = 0.0
-    return w, kept
+        k = int(np.argmin(costs))
+        patients[k].remove()
+        if done + 1 < count:
+            costs[k] = patients[k].cheapest()
+    return np.concatenate([p.w for p in patients]), np.concatenate([p.kept for p in patients])
 
 
-def choose(how: str, weights: Matrix, hessian: Matrix, count: int) -> tuple[Matrix, Mask]:
+class _Patient:
+    """A block of weights with its inverse curvature, from which one weight after the other is removed."""
+
+    def __init__(self, weights: Matrix, hessian: Matrix, damping: float, able: Mask, most: int) -> None:
+        self.w = weights.astype(np.float64)
+        self.kept = np.ones(len(weights), bool)
+        self.inverse = np.linalg.inv(_damped(hessian, damping))
+        self.diagonal = np.diag(self.inverse).copy()
+        self.rows = np.arange(len(weights))  # which weights the rows of `inverse` belong to
+        self.able = able.copy()
+        self.late = np.empty(
+            (most, len(weights))
+        )  # H⁻¹ is inverse − lateᵀ late, over the rows that are filled
+        self.filled = self.q = 0
+
+    def cheapest(self) -> float:
+        """What the cheapest weight costs, twice; it is the next one to go."""
+        if self.filled == LATE:
+            left = self.kept[self.rows]  # removed weights need not be carried along
+            self.inverse = (self.inverse - self.late.T @ self.late)[np.ix_(left, left)]
+            self.rows, self.diagonal, self.able = self.rows[left], self.diagonal[left], self.able[left]
+            self.late = self.late[:, : len(self.rows)].copy()
+            self.filled = 0
+        if not self.able.any():
+            return np.inf
+        cost = np.where(self.able, self.w[self.rows] ** 2 / np.where(self.able, self.diagonal, 1.0), np.inf)
+        self.q = int(np.argmin(cost))
+        return float(cost[self.q])
+
+    def remove(self) -> None:
+        q, late, rows = self.q, self.late[: self.filled], self.rows
+        row = self.inverse[q] - late[:, q] @ late
+        self.w[rows] -= self.w[rows[q]] / row[q] * row
+        self.late[self.filled] = row / np.sqrt(row[q])
+        self.diagonal -= self.late[self.filled] ** 2
+        self.filled += 1
+        self.able[q] = self.kept[rows[q]] = False
+        self.w[~self.kept] = 0.0
+
+
+def choose(how: str, weights: Matrix, hessian: Blocks, count: int) -> tuple[Matrix, Mask]:
     """The simpler choices, which look at each weight alone: by |w|, or by the saliency ½ w_q² H_qq.
 
     Magnitude: Han et al. 2015, arXiv:1506.02626. Saliency: Optimal Brain Damage, LeCun, Denker &
     Solla 1990. Returns (weights after, kept [k]) as `operate` does; exactly `count` go.
     """
-    score = weights**2 * (np.diag(hessian) if how == "saliency" else 1.0)
+    own = np.concatenate([np.diag(matrix) for matrix in _matrices(hessian)])
+    score = weights**2 * (own if how == "saliency" else 1.0)
     kept = np.ones(len(weights), bool)
     kept[np.argsort(score, kind="stable")[:count]] = False
     return np.where(kept, weights, 0.0), kept

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.compress import techniques
-from neural_golf.compress.optimiser import FullAdam
+from neural_golf.compress.optimiser import BlockAdam, FullAdam
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
+from neural_golf.config.plain import typed
 from neural_golf.config.recipe import Recipe
 from neural_golf.engine import Engine
 
@@ -34,7 +35,7 @@ class State(Protocol):
     weights: NDArray[np.float64]  # [n], all parameters; removed ones are 0
     average: NDArray[np.float64]  # [n]
     alive: NDArray[np.int64]  # indices of those that are left
-    full: FullAdam | None  # None until the full-matrix phase
+    full: FullAdam | BlockAdam | None  # None until the full-matrix phase
 
     def rng(self, purpose: str) -> np.random.Generator: ...
 
@@ -79,7 +80,7 @@ def techniques_of(recipe: Recipe) -> list[Technique]:
         kinds = [k for k in vars(module).values() if isinstance(k, type) and k.__module__ == module.__name__]
         kind: type[Technique] = next(k for k in kinds if issubclass(k, Technique))
         try:
-            made.append(kind(**settings))
+            made.append(typed(kind, settings))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, (name, *first["loc"])))
@@ -91,8 +92,7 @@ def check(config: Config) -> None:
     """Raises GolfError with one line that names the key, if some recipe's techniques are wrong."""
     recipes = {f"{row}.recipe": config.settings(row).recipe for row in config.rows_by("descent")}
     if handbook := config.handbook:
-        base = handbook.recipe.model_dump()
-        recipes |= {f"handbook.arms.{k}": Recipe(**{**base, **change}) for k, change in handbook.arms.items()}
+        recipes |= {f"handbook.arms.{name}": handbook.arm(name) for name in handbook.arms}
     if config.search:
         recipes["search.recipe"] = config.search.recipe
     for key, recipe in recipes.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 from neural_golf import data
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import METRICS, MODELS, PLOTS, read_tensors, write_csv, write_json, write_tensors
+from neural_golf.base.files import METRICS, MODELS, PLOTS, write_csv, write_json
 from neural_golf.base.statistics import needed
 from neural_golf.config import Config
 from neural_golf.engine import Engine, Progress, engine
 from neural_golf.net.checkpoint import Checkpoint, Judge, Order, Run, read_checkpoint, write_checkpoint
 from neural_golf.net.parameters import masked
 
-__all__ = ["Zeroes", "candidates", "run", "saliency", "zero"]
+__all__ = ["Zeroes", "candidates", "pieces", "run", "saliency", "zero"]
 
 Vector = NDArray[np.float32]
 CHUNK = 100  # candidates between two saves of the state
@@ -78,8 +79,8 @@ def zero(
     several are set at once, the curve has one line for them.)
     """
     path = state / "pass.safetensors"
-    if path.exists():
-        saved, metadata = read_tensors(path)
+    if found := longwork.kept(path):
+        saved, metadata = found
         mask, curve, first = saved["mask"].astype(bool), saved["curve"], int(metadata["done"])
     else:
         mask, curve, first = np.ones(len(parameters), bool), np.empty((0, 2), np.int64), 0
@@ -95,36 +96,54 @@ def zero(
         now = masked(parameters, mask)
         mask = mask & core.zero_one_by_one(now, chunk, judge.pixels, judge.labels, threshold, note)
         curve = np.concatenate([curve, np.array(accepted[1:], np.int64).reshape(-1, 2)])
-        write_tensors(path, {"mask": mask, "curve": curve}, {"done": str(start + len(chunk))})
+        longwork.keep(path, {"mask": mask, "curve": curve}, {"done": str(start + len(chunk))})
         longwork.say(row, name, f"{start + len(chunk)}/{len(order)} weights tried, {(~mask).sum()} zeroed")
     return {"mask": mask, "curve": curve}, {}
 
 
 def run(config: Config, row: str) -> None:
     """Zero every run of the source row, with every judge and in every order that params.yaml names."""
-    source = str(config.rows[row].of)
-    section = config.prune
-    trained = config.settings(source)
+    dense, made = _source(config, row), longwork.computed(pieces(config, row))
+    numbers = {record.seed: number for number, record in enumerate(dense.runs)}
+    runs = tuple(Run(**record["run"]) for _, record in made.values())
+    masks = np.stack([tensors["mask"] for tensors, _ in made.values()]).astype(bool)
+    parameters = np.stack([dense.parameters[numbers[record.seed]] for record in runs])
+    write_checkpoint(MODELS / f"{row}.safetensors", Checkpoint(dense.network, parameters, masks, runs))
+    facts = data.facts()
+    images = {"test": facts.test, "heldout": facts.heldout}
+    curve = [
+        (
+            f"{record.judge}-{record.order}",
+            record.seed,
+            dense.network.size - zeros,
+            correct / images[record.judge],
+        )
+        for (tensors, _), record in zip(made.values(), runs, strict=True)
+        for zeros, correct in tensors["curve"].tolist()
+    ]
+    write_csv(PLOTS / f"{row}.csv", ("variant", "seed", "nonzero", "accuracy"), curve)
+    write_json(METRICS / f"{row}.json", _summary(runs, masks))
+
+
+def _source(config: Config, row: str) -> Checkpoint:
+    trained = config.settings(str(config.rows[row].of))
     expected = data.network(trained.network, trained.seen_in)
-    dense = read_checkpoint(MODELS / f"{source}.safetensors", network=expected)
+    return read_checkpoint(MODELS / f"{config.rows[row].of}.safetensors", network=expected)
+
+
+def pieces(config: Config, row: str) -> longwork.Pieces:
+    """The row's zeroings, for each judge, order and seed whose network has anything to prune.
+
+    Each is the mask [n], the curve of `zero`, and a record of the run.
+    """
+    section, source, dense = config.prune, str(config.rows[row].of), _source(config, row)
     network = dense.network
-    core = engine(network)
     parts: dict[str, data.Split] = {judge: data.read(judge) for judge in section.judges}
     heldout, train = data.read("heldout"), data.read("train")
     thresholds: dict[str, float] = {"test": section.threshold, "heldout": section.heldout_threshold}
     goals: dict[str, int] = {judge: needed(thresholds[judge], len(part)) for judge, part in parts.items()}
-    able = []
-    for run, judge in itertools.product(range(len(dense.runs)), section.judges):
-        correct = core.correct(dense.parameters[run], parts[judge].pixels, parts[judge].labels)
-        if correct >= goals[judge]:
-            able += [(judge, order, run) for order in section.orders]
-        else:
-            print(
-                f"{row}: left out {source} seed {dense.runs[run].seed}: it has {correct} of "
-                f"{len(parts[judge])} {judge} images right, below the {goals[judge]} asked for, "
-                "so there is nothing to prune"
-            )
-    missing = [judge for judge in section.judges if judge not in {job[0] for job in able}]
+    able = _able(row, source, dense, section.judges, parts, goals)
+    missing = [judge for judge in section.judges if not able[judge]]
     if missing:
         judge = missing[0]
         key = "threshold" if judge == "test" else "heldout_threshold"
@@ -134,8 +153,7 @@ def run(config: Config, row: str) -> None:
             "longer"
         )
 
-    def one(job: tuple[Judge, Order, int]) -> longwork.Piece:
-        judge, order_name, run = job
+    def one(judge: Judge, order_name: Order, run: int) -> longwork.Piece:
         seed = dense.runs[run].seed
         name = f"{judge} {order_name} seed {seed}"
         parameters = dense.parameters[run]
@@ -150,29 +168,36 @@ def run(config: Config, row: str) -> None:
             return tensors, {"run": asdict(record)}
 
         key = longwork.folder(
-            row, settings=section.model_dump(exclude={"judges", "orders"}), job=job,
+            row, settings=section.model_dump(exclude={"judges", "orders"}), job=(judge, order_name, run),
             parameters=parameters.tobytes().hex(), data=data.digest(),
         )  # fmt: skip
         return longwork.finished(key, compute)
 
-    able.sort(key=lambda job: (section.judges.index(job[0]), section.orders.index(job[1]), job[2]))
-    results = longwork.in_parallel(able, one)
-    masks = np.stack([tensors["mask"] for tensors, _ in results]).astype(bool)
-    parameters = np.stack([dense.parameters[run] for _, _, run in able])
-    runs = tuple(Run(**record["run"]) for _, record in results)
-    write_checkpoint(MODELS / f"{row}.safetensors", Checkpoint(network, parameters, masks, runs))
-    curve = [
-        (
-            f"{record.judge}-{record.order}",
-            record.seed,
-            network.size - zeros,
-            correct / len(parts[record.judge]),
-        )
-        for (tensors, _), record in zip(results, runs, strict=True)
-        for zeros, correct in tensors["curve"].tolist()
-    ]
-    write_csv(PLOTS / f"{row}.csv", ("variant", "seed", "nonzero", "accuracy"), curve)
-    write_json(METRICS / f"{row}.json", _summary(runs, masks))
+    return {
+        f"{judge}-{order}-seed-{dense.runs[run].seed}": partial(one, judge, order, run)
+        for judge, order in itertools.product(section.judges, section.orders)
+        for run in able[judge]
+    }
+
+
+def _able(
+    row: str, source: str, dense: Checkpoint, judges: Sequence[Judge], parts: dict[str, data.Split],
+    goals: dict[str, int],
+) -> dict[str, list[int]]:  # fmt: skip
+    """For each judge, the runs that reach its goal; those that do not are told."""
+    core = engine(dense.network)
+    able: dict[str, list[int]] = {judge: [] for judge in judges}
+    for run, judge in itertools.product(range(len(dense.runs)), judges):
+        correct = core.correct(dense.parameters[run], parts[judge].pixels, parts[judge].labels)
+        if correct >= goals[judge]:
+            able[judge].append(run)
+        else:
+            print(
+                f"{row}: left out {source} seed {dense.runs[run].seed}: it has {correct} of "
+                f"{len(parts[judge])} {judge} images right, below the {goals[judge]} asked for, "
+                "so there is nothing to prune"
+            )
+    return able
 
 
 def _summary(runs: Sequence[Run], masks: NDArray[np.bool_]) -> dict[str, object]:

@@ -7,6 +7,7 @@ of its name, and the type of that section follows from what makes the row (`SETT
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import parse_yaml
+from neural_golf.base.yaml12 import parse_yaml, read_yaml
 from neural_golf.config.dataset import Dataset
+from neural_golf.config.plain import refuse_odd, typed
 from neural_golf.config.sections import (
     Data,
     DescentSettings,
@@ -26,12 +28,12 @@ from neural_golf.config.sections import (
     Ladder,
     Pack,
     PackingSettings,
-    Page,
     Prune,
     Reference,
     Row,
     Search,
     Section,
+    Site,
     Training,
     Tune,
     Verify,
@@ -48,7 +50,20 @@ SETTINGS: dict[str, type[Section]] = {
 }
 # Commands of `golf` that are no section: no row and no workspace may have these names.
 COMMANDS = frozenset(
-    {"bench", "c", "device", "enter", "export", "front", "leaderboard", "new", "stage", "submit", "unpack"}
+    {
+        "bench",
+        "c",
+        "device",
+        "enter",
+        "export",
+        "front",
+        "leaderboard",
+        "new",
+        "piece",
+        "stage",
+        "submit",
+        "unpack",
+    }
 )
 
 
@@ -66,7 +81,7 @@ class Config(Section):
     verify: Verify
     ladder: Ladder
     interpret: Interpret
-    page: Page
+    site: Site
     workspaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def settings(self, row: str) -> Any:
@@ -206,12 +221,7 @@ def merged(raw: Mapping[str, Any], workspace: str) -> dict[str, Any]:
 
 def read(path: Path) -> dict[str, Any]:
     """params.yaml as plain values. Raises GolfError if the file is missing, cannot be read or is no tree."""
-    try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise GolfError(f"{path} is missing: run this in the project's folder") from None
-    except (OSError, UnicodeDecodeError, GolfError) as error:
-        raise GolfError(f"{path} cannot be read: {error}") from None
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise GolfError(f"{path} should be a tree of sections")
     return raw
@@ -219,9 +229,13 @@ def read(path: Path) -> dict[str, Any]:
 
 def check(raw: Mapping[str, Any], source: str = "params.yaml") -> Config:
     """The tree as a Config. Raises GolfError with one line that names the key."""
+    try:
+        refuse_odd(raw)
+    except GolfError as error:
+        raise GolfError(f"{source}: {error}") from None
     model = _with_settings(raw, source)
     try:
-        return model.model_validate(raw)
+        return typed(model, raw)
     except ValidationError as error:
         first = _first(error)
         key = ".".join(str(part) for part in first["loc"])
@@ -239,8 +253,18 @@ def check(raw: Mapping[str, Any], source: str = "params.yaml") -> Config:
             and 1 < first["input"] <= 100
         ):
             message += f"; {first['input']:g} % is {first['input'] / 100:g}"
+        if first["type"] in ("int_type", "float_type") and _is_number(first["input"]):
+            message += "; take the quotes away"
         told = f"{key}{value}: " if key else ""
         raise GolfError(f"{source}: {told}{message}{more}") from None
+
+
+def _is_number(value: object) -> bool:
+    """Whether a text would be a number without its quotes."""
+    try:
+        return isinstance(value, str) and isinstance(parse_yaml(value), int | float)
+    except GolfError:
+        return False
 
 
 def _first(error: ValidationError) -> Any:
@@ -250,6 +274,8 @@ def _first(error: ValidationError) -> Any:
     whose line is wrong is unknown for that reason only.
     """
     errors = error.errors()
+    if table := [e for e in errors if e["loc"] == ("rows",)]:  # without it, no section of a row is known
+        return table[0]
     wrong = {e["loc"][1] for e in errors if len(e["loc"]) > 1 and e["loc"][0] == "rows"}
     told = [e for e in errors if not (e["type"] == "extra_forbidden" and set(e["loc"]) <= wrong)]
     return min(told, key=lambda e: e["type"] != "extra_forbidden")
@@ -267,7 +293,12 @@ def _with_settings(raw: Mapping[str, Any], source: str) -> type[Config]:
         made_by = row.get("by") if isinstance(row, dict) else None
         if isinstance(made_by, str) and made_by in SETTINGS:
             fields[name] = (SETTINGS[made_by], ...)
-    made: type[Config] = create_model("Config", __base__=Config, **fields)
+    return _model(tuple(fields.items()))
+
+
+@functools.cache
+def _model(fields: tuple[tuple[str, Any], ...]) -> type[Config]:
+    made: type[Config] = create_model("Config", __base__=Config, **dict(fields))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -36,6 +37,11 @@ def readable(spec: tuple[str, ...]) -> tuple[str, ...]:
 
     Raises ValueError that tells of MNIST's shape, in which most networks here are thought.
     """
+    return _readable(spec)
+
+
+@functools.cache
+def _readable(spec: tuple[str, ...]) -> tuple[str, ...]:
     try:
         Network.parse(spec, (1, 28, 28))
     except GolfError as error:

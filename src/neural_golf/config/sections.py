@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from neural_golf.config.plain import typed
 from neural_golf.config.recipe import Augment, Formed, Recipe, readable
 
 __all__ = [
@@ -19,13 +20,13 @@ __all__ = [
     "Ladder",
     "Pack",
     "PackingSettings",
-    "Page",
     "Prune",
     "Record",
     "Reference",
     "Row",
     "Search",
     "Section",
+    "Site",
     "Strokes",
     "Teacher",
     "Training",
@@ -125,6 +126,7 @@ class Reference(Section):
     batch: Count
     learning_rate: Positive
     precision: Literal["float32", "bfloat16"]
+    device: Literal["cpu", "gpu"] = "cpu"  # "gpu": one where there is one. Its bits are not those of the CPU
 
     _check = field_validator("network")(readable)
 
@@ -175,6 +177,8 @@ class Tune(Section):
     finalists: Count
     finalist_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     seed: Seed
+    # "pieces" (each trial a piece, planned in rounds), "journal", or the URL of a PostgreSQL database
+    storage: Annotated[str, Field(pattern=r"^(pieces|journal|postgresql(\+\w+)?://.*)$")] = "pieces"
 
     _check = field_validator("network")(readable)
     _order = field_validator("batch", "learning_rate", "step", "gamma")(_ascending)
@@ -246,13 +250,19 @@ class Handbook(Section):
     recipe: Recipe
     arms: dict[str, dict[str, Any]]
 
+    def arm(self, name: str) -> Recipe:
+        """The recipe of an arm."""
+        return typed(Recipe, {**self.recipe.model_dump(mode="json"), **self.arms[name]})
+
     @model_validator(mode="after")
     def _arms(self) -> Self:
-        for name, change in self.arms.items():
+        for name in self.arms:
             try:
-                Recipe(**{**self.recipe.model_dump(), **change})
+                self.arm(name)
             except ValidationError as error:
-                raise ValueError(f"arm {name}: {error.errors()[0]['msg']}") from None
+                first = error.errors()[0]
+                key = ".".join(map(str, ("arms", name, *first["loc"])))
+                raise ValueError(f"{key}: {first['msg'].removeprefix('Value error, ')}") from None
         return self
 
 
@@ -363,7 +373,7 @@ class Pack(Section):
         return levels
 
 
-class Page(Section):
+class Site(Section):
     inference: bool
     goals: Annotated[tuple[Fraction, ...], Field(min_length=1)]
     samples: Count

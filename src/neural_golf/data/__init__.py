@@ -116,8 +116,27 @@ class Facts:
 
 
 def at_home(place: str) -> Path:
-    """A path in which ~ is a home. A home that there is not stays as it is written, and is then not found."""
-    return Path(os.path.expanduser(place))  # noqa: PTH111 (Path's raises RuntimeError instead)
+    """A path in which ~ is a home, and which is seen from the project where this folder is a copy of it.
+
+    A home that there is not stays as it is written, and is then not found.
+    """
+    path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's raises RuntimeError instead)
+    project = _copied_from(Path.cwd())
+    if project and not path.exists() and (project / path).exists():
+        return project / path
+    return path
+
+
+def _copied_from(folder: Path) -> Path | None:
+    """The project that a folder is a copy of, by `dvc exp run --temp`, `--queue` or `git worktree`."""
+    inside = next((outer for outer in folder.parents if outer.name == ".dvc"), None)
+    if inside:
+        return inside.parent
+    link = folder / ".git"
+    if not link.is_file():
+        return None
+    own = folder / link.read_text(encoding="utf-8").removeprefix("gitdir:").strip()  # .git/worktrees/NAME
+    return own.parents[2] if own.parent.name == "worktrees" else None
 
 
 def read(part: str) -> Split:

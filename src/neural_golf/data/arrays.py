@@ -21,6 +21,8 @@ __all__ = ["Raw", "loaded"]
 
 PIECE = 1 << 24  # bytes of numbers that are looked at at once
 LAST = (1, 3)  # channels that may stand last
+MOST = 1e30  # a number that is as good as infinite: the squares of more would be
+LARGE = 0.5  # what numbers from 0 to 1 reach; smaller ones have a range of their own
 SPREADS = 5.0  # standard deviations that a channel of a series is cut off at
 Array = NDArray[Any]
 Kind = Literal["images", "series"]
@@ -63,10 +65,11 @@ def loaded(
     images: [n, height, width], [n, channels, height, width] or [n, height, width, channels]; series are
     [n, length] or [n, channels, length]. Three dimensions of other numbers than uint8 are series where one
     of the last two is more than twice the other, unless `kind` says it. uint8, and whole numbers that fit
-    into it, stay as they are; numbers from 0 to 1 become the nearest of 256 levels; others become levels
-    between the least and the greatest of the first part, or, of each channel of a series, between five
-    standard deviations below and above the mean at the most. labels: [n] or [n, 1], whole numbers or texts.
-    names: those of the classes, where the source has them. Raises GolfError in one line for anything else.
+    into it, stay as they are; numbers from 0 to 1, if some are 0.5 or more, become the nearest of 256
+    levels; others become levels between the least and the greatest of the first part, or, of each channel
+    of a series, between five standard deviations below and above the mean at the most. labels: [n] or
+    [n, 1], whole numbers or texts. names: those of the classes, where the source has them. Raises GolfError
+    in one line for anything else.
     """
     for raw, own in zip(images, labels, strict=True):
         if len(own) != raw.shape[0] if raw.shape and own.ndim else True:
@@ -74,6 +77,11 @@ def loaded(
     arranged = [_Arranged.of(name, raw, kind) for raw in images]
     if any(one.shape != arranged[0].shape for one in arranged):
         raise GolfError(f"data set {name}: its training and test images have different shapes")
+    if len({raw.dtype.kind == "f" for raw in images}) > 1:
+        kinds = " and ".join(str(raw.dtype) for raw in images)
+        raise GolfError(
+            f"data set {name}: its training and test images are of {kinds}; make them of one type"
+        )
     own_labels = [_labels(name, own) for own in labels]
     classes = np.unique(own_labels[0])
     for own in own_labels[1:]:
@@ -82,18 +90,36 @@ def loaded(
             raise GolfError(f"data set {name}: no training image has the label {unknown[0]} of a test image")
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise GolfError(
-            f"data set {name}: it has {len(classes)} classes; 2 to {MOST_CLASSES} can be told apart"
+            f"data set {name}: it has {len(classes)} class{'es' * (len(classes) > 1)}; 2 to {MOST_CLASSES} "
+            "can be told apart"
         )
-    told = tuple(str(label) for label in classes)
+    told = _names([str(label) for label in classes])
     if names and classes.dtype.kind in "iu" and classes[0] >= 0 and classes[-1] < len(names):
-        told = tuple(names[label] for label in classes)
+        told = _names([names[label] for label in classes])
     low, high = arranged[0].range(name)
     number = np.uint8 if len(classes) <= 256 else np.uint16
     splits = [
         Split(one.levels(name, low, high), np.searchsorted(classes, own).astype(number))
         for one, own in zip(arranged, own_labels, strict=True)
     ]
+    if splits[0].pixels.min() == splits[0].pixels.max():
+        raise GolfError(f"data set {name}: all training images are alike, so nothing can be learnt from them")
     return Loaded(splits[0], splits[1] if len(splits) > 1 else None, told, tuple(low), tuple(high))
+
+
+def _names(classes: list[str]) -> tuple[str, ...]:
+    r"""Names of classes that stand in one line and can be printed and written anywhere.
+
+    >>> _names(["a\nb", "", "\udcff"]), _names(["a b", "a  b"])
+    (('a b', '(empty)', '\\udcff'), ("'a b'", "'a  b'"))
+    """
+    told = [
+        " ".join(name.encode("utf-8", "backslashreplace").decode().split()) or "(empty)" for name in classes
+    ]
+    told = ["".join(letter if letter.isprintable() else "?" for letter in name) for name in told]
+    if len(set(told)) < len(told):  # which must not be taken for each other
+        told = [ascii(name) for name in classes]
+    return tuple(told)
 
 
 def _labels(name: str, own: Array) -> Array:
@@ -102,7 +128,14 @@ def _labels(name: str, own: Array) -> Array:
     if own.ndim == 1 and own.dtype.kind == "b":
         own = own.astype(np.uint8)
     if own.ndim == 1 and own.dtype.kind == "S":
-        own = np.char.decode(own, "utf-8", "replace")
+        own = np.char.decode(own, "utf-8", "backslashreplace")  # so that no two become alike
+    if (
+        own.ndim == 1
+        and own.dtype.kind == "f"
+        and (own == np.round(own)).all()
+        and (np.abs(own) < 2**53).all()
+    ):
+        own = own.astype(np.int64)
     if own.ndim != 1 or own.dtype.kind not in "iuU":
         raise GolfError(_wrong_labels(name, own, own.shape[:1]))
     return own
@@ -149,8 +182,15 @@ class _Arranged:
         """Numbers [some, channels, height, width]. Raises GolfError for what is no finite number."""
         seen = 0
         for piece in self.raw.pieces():
+            if piece.dtype.kind == "b":
+                piece = piece.astype(np.float32)
             numbers = piece.dtype.kind in "iuf"
-            finite = np.isfinite(piece.reshape(len(piece), -1)).all(axis=1) if numbers else np.zeros(0, bool)
+            flat = piece.reshape(len(piece), -1)
+            finite: Array = np.zeros(0, bool)
+            if numbers:
+                finite = np.asarray(np.isfinite(flat).all(axis=1))
+            if piece.dtype.kind == "f" and piece.itemsize > 4:
+                finite = np.asarray(finite & (np.abs(flat) < MOST).all(axis=1))
             if not numbers or not finite.all():
                 where = f" (the first is number {seen + int(np.argmin(finite))})" if numbers else ""
                 raise GolfError(
@@ -178,7 +218,8 @@ class _Arranged:
             squares += (wide * wide).sum((0, 2, 3))
         if whole and low.min() >= 0 and high.max() <= 255:
             return [0.0] * channels, [255.0] * channels
-        if low.min() >= 0 and high.max() <= 1:
+        ends = high if self.shape[1] == 1 else high.max(keepdims=True)
+        if low.min() >= 0 and high.max() <= 1 and ends.min() >= LARGE:  # else few of the levels would be used
             return [0.0] * channels, [1.0] * channels
         if self.shape[1] > 1:  # all channels of an image have one scale
             low[:], high[:] = low.min(), high.max()

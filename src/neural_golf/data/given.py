@@ -11,7 +11,7 @@ from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.config.dataset import Dataset
 from neural_golf.data import FACTS, Split, facts, read
-from neural_golf.data.loaders import LOADERS
+from neural_golf.data.loaders import load
 from neural_golf.data.stage import read_whole, split
 
 __all__ = ["Given", "given"]
@@ -36,15 +36,16 @@ class Given:
 
 
 def given(source: str) -> Given:
-    """The data set of a .npz file, of a folder of images, or of a name in params.yaml's table of data sets.
+    """The data set of an .npz or .csv file, of a folder of images, or of a name in params.yaml's table.
 
     Of a file or folder, a fifth of the training images is held out, at most 5,000; of the table's, as many as
     params.yaml says, and the same ones as in the stages. Raises GolfError where there are no such data.
     """
     path = Path(source)
-    if path.is_dir() or path.is_file() or path.suffix == ".npz":
-        dataset = Dataset(folder=source) if path.is_dir() else Dataset(npz=source)
-        whole = LOADERS[dataset.source](source, dataset)
+    kind = "folder" if path.is_dir() else path.suffix.lower().removeprefix(".")
+    if source and (path.exists() or kind in ("npz", "csv")):
+        dataset = Dataset.model_validate({kind if kind in ("folder", "csv") else "npz": source})
+        whole = load(source, dataset)
         classes = whole.classes
         held, seed = min(MOST, len(whole.train) // SHARE), 0
     else:

@@ -9,7 +9,9 @@ import contextlib
 import hashlib
 import io
 import math
+import re
 import shutil
+import socket
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,7 +30,9 @@ from neural_golf.data import FOLDER, Loaded, Split, at_home
 from neural_golf.data.arrays import Raw, in_pieces, loaded
 from neural_golf.data.series import from_csv
 
-__all__ = ["LOADERS", "enlarged"]
+__all__ = ["LOADERS", "enlarged", "load"]
+
+SILENT_SECONDS = 30.0  # a place that says nothing for so long is given up
 
 
 def from_torchvision(name: str, dataset: Dataset) -> Loaded:
@@ -84,7 +88,7 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
 
 def _torchvision_sets(name: str, kind: Any, dataset: Dataset) -> Loaded:
     more = {"split": dataset.split} if dataset.split else {}
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), _no_longer_silent_than(SILENT_SECONDS):
         try:
             parts = [kind(FOLDER / "raw", train=train, download=True, **more) for train in (True, False)]
         except TypeError:
@@ -109,6 +113,17 @@ def _torchvision_sets(name: str, kind: Any, dataset: Dataset) -> Loaded:
     # MNIST's are such as "7 - seven".
     names = [str(label).partition(" - ")[0] for label in getattr(parts[0], "classes", ())]
     return loaded(name, [Raw.of(part) for part in images], labels, names)
+
+
+@contextlib.contextmanager
+def _no_longer_silent_than(seconds: float) -> Iterator[None]:
+    """Let every read from the network end with TimeoutError: torchvision itself would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _folder_problem(folder: Path, resources: list[tuple[str, str]]) -> str | None:
@@ -155,6 +170,8 @@ def _readable(key: str, path: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         told = " ".join(str(error).split())
+        if "allow_pickle" in told:
+            told = "it has arrays of Python objects; make numbers or texts of them, as by array.astype(str)"
         raise GolfError(f"{key}: {path} cannot be read: {told}") from None
 
 
@@ -187,6 +204,9 @@ def _member(key: str, path: Path, name: str) -> Raw:
     return Raw(shape, dtype, pieces)
 
 
+LEFT_BEHIND = ("Thumbs.db", "desktop.ini")  # by a file manager, in any folder of images
+
+
 def from_folder(name: str, dataset: Dataset) -> Loaded:
     """From images, a folder for each class; or from the folders train and test of such.
 
@@ -201,13 +221,20 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
     images: list[NDArray[np.uint8]] = []
     labels = []
     for part in (root / "train", root / "test") if both else (root,):
-        files = [f for f in sorted(part.glob("*/*")) if f.is_file() and not f.name.startswith(".")]
+        files = [f for f in sorted(part.glob("[!.]*/[!.]*")) if f.is_file() and f.name not in LEFT_BEHIND]
         if not files:
-            raise GolfError(f"{part} has no images in folders named as their classes")
+            raise GolfError(
+                f"{part} has no images in folders named as their classes; images belong into {root}/CLASS, "
+                f"or into {root}/train/CLASS and {root}/test/CLASS"
+            )
         pixels: NDArray[np.uint8] | None = None
         for k, file in enumerate(files):
             try:
                 with Image.open(file) as image:
+                    if image.mode.startswith(("I", "F")):  # which would be cut off
+                        raise GolfError(
+                            f"{file} has more than 8 bits for each pixel; make an npz file of them"
+                        )
                     one = np.asarray(image.convert("RGB"))
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise GolfError(f"{file} is not an image: {' '.join(str(error).split())}") from None
@@ -267,3 +294,12 @@ LOADERS: dict[str, Callable[[str, Dataset], Loaded]] = {
     "folder": from_folder,
     "bundled": bundled_digits,
 }
+
+
+def load(name: str, dataset: Dataset) -> Loaded:
+    """A data set that is in no table: an error names the file, and no key of params.yaml."""
+    try:
+        return LOADERS[dataset.source](name, dataset)
+    except GolfError as error:
+        told = re.sub(rf"^params\.yaml: (datasets\.{re.escape(name)}\.\w+: )?", "", str(error))
+        raise GolfError(told) from None

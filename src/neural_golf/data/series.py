@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,32 @@ def from_csv(name: str, dataset: Dataset) -> Loaded:
     path = at_home(str(dataset.csv))
     key = f"params.yaml: datasets.{name}.csv"
     try:
-        table = pd.read_csv(path, dtype={LABEL: str, PART: str}, skipinitialspace=True)
+        table = _table(path)
     except FileNotFoundError:
         raise GolfError(f"{key}: there is no file {path}") from None
     except (OSError, ValueError, UnicodeError) as error:
         raise GolfError(f"{key}: {path} cannot be read: {' '.join(str(error).split())}") from None
     columns = [column for column in table.columns if column not in (LABEL, EXAMPLE, TIME, PART)]
     if LABEL not in table.columns or not columns or not len(table):
-        raise GolfError(f"{key}: {path} needs a header with a column `label`, other columns, and lines")
+        have = ", ".join(map(str, table.columns[:8]))
+        raise GolfError(
+            f"{key}: {path} needs a header with a column `label`, other columns, and lines; it has "
+            f"{len(table)} lines of {have}"
+        )
+    if str(table.columns[0]).startswith("Unnamed"):
+        raise GolfError(
+            f"{key}: the first column of {path} has no name, as an index of pandas: take it out, or write "
+            "the table with index=False"
+        )
     texts = [column for column in columns if not pd.api.types.is_numeric_dtype(table[column])]
     if texts:
         raise GolfError(f"{key}: the column {texts[0]!r} of {path} holds something that is not a number")
     if table[LABEL].isna().any():
         raise GolfError(f"{key}: line {int(table[LABEL].isna().argmax()) + 2} of {path} has no label")
+    for name in (*columns, EXAMPLE):
+        if name in table.columns and table[name].isna().any():
+            line = int(table[name].isna().argmax()) + 2
+            raise GolfError(f"{key}: line {line} of {path} has nothing in the column {name!r}")
     long = EXAMPLE in table.columns
     parts = ["train"]
     if PART in table.columns:
@@ -58,11 +72,36 @@ def from_csv(name: str, dataset: Dataset) -> Loaded:
         own = some[LABEL].to_numpy(str)
         if long:
             starts, length = _examples(key, some[EXAMPLE])
+            if TIME in some.columns and pd.api.types.is_numeric_dtype(some[TIME]):
+                back = np.diff(some[TIME].to_numpy(np.float64).reshape(-1, length)) < 0
+                if back.any():
+                    odd = some[EXAMPLE].to_numpy()[starts[int(back.any(axis=1).argmax())]]
+                    raise GolfError(
+                        f"{key}: the time of example {odd} goes back; its lines are to be in order"
+                    )
             numbers = numbers.reshape(-1, length, len(columns)).transpose(0, 2, 1)
             own = _one_label(key, some[EXAMPLE].to_numpy()[starts], own.reshape(-1, length))
         images.append(Raw.of(numbers))
         labels.append(_whole(own))
     return loaded(name, images, labels, kind="series")
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """The table, of commas, semicolons or tabs as its header has them. With semicolons, a comma may be that
+    of a decimal fraction.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        header, second = file.readline(), file.readline()
+    comma = next((one for one in ",;\t" if one in header), ",")
+    decimal = "," if comma == ";" and "," in second else "."
+    words = dict.fromkeys(
+        (LABEL, PART, *(name for name in header.split(comma) if name.strip() in (LABEL, PART))), str
+    )
+    table = pd.read_csv(path, sep=comma, decimal=decimal, dtype=words, skipinitialspace=True)
+    table.columns = table.columns.str.strip()
+    for name in table.columns.intersection([LABEL, PART]):
+        table[name] = table[name].str.strip()
+    return table
 
 
 def _examples(key: str, example: pd.Series) -> tuple[NDArray[Any], int]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_tensors
 from neural_golf.config import Config
@@ -118,7 +120,8 @@ def read_whole(config: Config) -> Loaded:
     it.
     """
     name, section = config.data.dataset, config.dataset
-    found = LOADERS[section.source](name, section)
+    with longwork.alone(Path(".golf/data.lock"), "the data set"):  # what is fetched has one place
+        found = LOADERS[section.source](name, section)
     if found.test is not None:
         return found
     if section.test is None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_bytes
+from neural_golf.data.given import given as read_data
 from neural_golf.device.source import Given, write_source
 from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine import engine
@@ -122,10 +123,20 @@ def _are_numbers(found: object, count: int) -> bool:
     return isinstance(found, list) and len(found) == count and all(type(one) in (int, float) for one in found)
 
 
+def _parts(path: Path) -> dict[str, Any]:
+    """Images and labels to train on and held out: of a file as `golf prune` takes it, or as the stage `data`
+    wrote them into a folder.
+    """
+    if not path.is_file():
+        return {part: read_tensors(path / f"{part}.safetensors")[0] for part in ("train", "heldout")}
+    parts = read_data(str(path))
+    named = {"train": parts.train, "heldout": parts.heldout}
+    return {name: {"images": part.pixels, "labels": part.labels} for name, part in named.items()}
+
+
 def _whole(args: argparse.Namespace, network: Network, parameters: Vector) -> Whole:
     """The network in whole numbers; says what that costs on held-out images."""
-    parts = {part: read_tensors(args.data / f"{part}.safetensors")[0] for part in ("train", "heldout")}
-    for part, tensors in parts.items():
+    for part, tensors in (parts := _parts(args.data)).items():
         images = tensors.get("images")
         if images is None or "labels" not in tensors or images.dtype != np.uint8:
             raise GolfError(

@@ -64,7 +64,9 @@ def versions() -> tuple[str, str]:
     for name, words in ((COMPILER, ["-dumpfullversion"]), (EMULATOR, ["--version"])):
         if shutil.which(name) is None:
             raise GolfError(f"{name} is not installed: apt install gcc-arm-none-eabi qemu-system-arm")
-        told = subprocess.run([name, *words], capture_output=True, text=True, check=True).stdout
+        told = subprocess.run(
+            [name, *words], capture_output=True, text=True, encoding="utf-8", errors="replace", check=True
+        ).stdout
         version = re.search(r"\d+(\.\d+)+", told)
         found.append(f"{name} {version[0] if version else 'of an unknown version'}")
     return found[0], found[1]
@@ -190,7 +192,14 @@ def _ran(command: Sequence[str], folder: str) -> subprocess.CompletedProcess[str
     """A command that has ended well. Raises _Unfit if not, with its last words."""
     try:
         ran = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise _Unfit(f"{command[0]} did not end within {SECONDS} seconds") from None

@@ -32,6 +32,21 @@ register restrict return short signed sizeof static struct switch typedef union 
 main cell sum small stage stages taps weights biases slopes memory root power ink measure pixel normalise row
 image logits low share scaled
 """
+# Functions of C's library, which compilers know: those of numbers, of which there are three each, and others.
+MATHS = """
+acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor
+fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf
+nan nearbyint nextafter nexttoward pow remainder remquo rint round scalbln scalbn sin sinh sqrt tan tanh
+tgamma trunc cabs carg cimag conj cproj creal cacos casin catan ccos cexp clog cpow csin csqrt ctan cacosh
+casinh catanh ccosh csinh ctanh
+"""
+LIBRARY = """
+abort abs atexit calloc exit fprintf fputc fputs free fscanf fwrite imaxabs isalnum isalpha isblank iscntrl
+isdigit isgraph islower isprint ispunct isspace isupper isxdigit labs llabs malloc memchr memcmp memcpy
+memmove memset printf putchar puts realloc scanf snprintf sprintf sscanf strcat strchr strcmp strcpy strcspn
+strlen strncat strncmp strncpy strpbrk strrchr strspn strstr tolower toupper vfprintf vfscanf vprintf vscanf
+vsnprintf vsprintf vsscanf
+"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,9 @@ def write_source(
     """
     if not name.isidentifier() or not name.isascii():
         raise GolfError(f"--name {name!r} should be letters, digits and _, as C wants it")
-    if name in RESERVED.split():
+    maths = MATHS.split()
+    three = {*maths, *(f"{one}f" for one in maths), *(f"{one}l" for one in maths)}
+    if name in {*RESERVED.split(), *LIBRARY.split(), *three}:
         raise GolfError(f"--name {name} means something else in C, or in this file")
     given, shape = given or Given(), network.in_shape
     network = upright(network)

@@ -38,7 +38,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        keep = torch.rand(x.shape, generator=self.random) >= self.rate
+        keep = torch.rand(x.shape, generator=self.random, device=x.device) >= self.rate
         return x * keep / (1 - self.rate)
 
 

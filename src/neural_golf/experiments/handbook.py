@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,10 @@ from neural_golf.compress import technique
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
-from neural_golf.config.recipe import Recipe
 from neural_golf.experiments import judges, pages, rounding
 from neural_golf.experiments.teacher import probabilities
 
-__all__ = ["fold", "run", "size_needed"]
+__all__ = ["fold", "pieces", "run", "size_needed"]
 
 Curve = Sequence[tuple[int, float]]  # (size, accuracy)
 
@@ -59,18 +59,31 @@ def run(config: Config) -> None:
     technique.check(config)
     rounded = rounding.tables(config)  # first, because results that cannot be read should be told at once
     section = config.needed("handbook")
+    made = [record for _, record in longwork.computed(pieces(config)).values()]
+    records = {name: made[at :: len(section.arms)] for at, name in enumerate(section.arms)}
+    lines = [
+        (name, seed, size, accuracy)
+        for name, runs in records.items()
+        for seed, record in enumerate(runs)
+        for size, accuracy in record["curve"]
+    ]
+    write_csv(Path("results/plots/handbook.csv"), ("arm", "seed", "nonzero", "accuracy"), lines)
+    first = next(iter(records.values()))
+    found = {name: summary(runs, first, section.accuracies, section.at) for name, runs in records.items()}
+    write_json(Path("results/metrics/handbook.json"), found)
+    pages.update(found, section.accuracies, section.at, {**rounded, **judges.tables(config, found)})
+
+
+def pieces(config: Config) -> longwork.Pieces:
+    """The curve of each arm with each seed: seed by seed, so that a run that is stopped has some of all."""
+    section = config.needed("handbook")
     parts = [data.read("train"), data.read("heldout")]
     everything = data.Split(
         np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts])
     )
-    base = section.recipe.model_dump()
-    recipes = {name: Recipe(**{**base, **change}) for name, change in section.arms.items()}
-    # Seed by seed, so that a run that is stopped early has results of every arm.
-    jobs = [(name, seed) for seed in range(section.seeds) for name in recipes]
 
-    def one(job: tuple[str, int]) -> longwork.Piece:
-        name, seed = job
-        recipe = recipes[name]
+    def one(name: str, seed: int) -> longwork.Piece:
+        recipe = section.arm(name)
 
         def compute(state: Path) -> longwork.Piece:
             train, judged = fold(everything, seed, section.seeds)
@@ -91,21 +104,11 @@ def run(config: Config) -> None:
         key = longwork.folder("handbook", recipe=recipe.model_dump(), seed=seed, data=data.digest())
         return longwork.finished(key, compute)
 
-    results = longwork.in_parallel(jobs, one)
-    records: dict[str, list[dict[str, Any]]] = {name: [] for name in recipes}
-    for (name, _), (_, record) in zip(jobs, results, strict=True):
-        records[name].append(record)
-    lines = [
-        (name, seed, size, accuracy)
-        for name, runs in records.items()
-        for seed, record in enumerate(runs)
-        for size, accuracy in record["curve"]
-    ]
-    write_csv(Path("results/plots/handbook.csv"), ("arm", "seed", "nonzero", "accuracy"), lines)
-    first = next(iter(records.values()))
-    found = {name: summary(runs, first, section.accuracies, section.at) for name, runs in records.items()}
-    write_json(Path("results/metrics/handbook.json"), found)
-    pages.update(found, section.accuracies, section.at, {**rounded, **judges.tables(config, found)})
+    return {
+        f"{name}-seed-{seed}": partial(one, name, seed)
+        for seed in range(section.seeds)
+        for name in section.arms
+    }
 
 
 def summary(

@@ -7,80 +7,87 @@ chosen by hand. It is not part of the default run: `snakemake search`.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.errors import GolfError
+from neural_golf.base.errors import GolfError, NoResult
 from neural_golf.base.files import write_csv, write_json
+from neural_golf.base.study import Report, Study
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
+from neural_golf.config.pieces import waves
 from neural_golf.config.recipe import Recipe
 from neural_golf.config.sections import Search
 from neural_golf.net.orbits import POSITIONS
+from neural_golf.net.spec import Network
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["recipe_of", "run"]
+__all__ = ["pieces", "recipe_of", "run"]
 
 NAMES = ("first", "second", "third", "kernel", "activation", "sharing", "rate", "penalty", "size")
 
 
 def run(config: Config) -> None:
     """Go on with the study until it has `search.trials` finished trials; write its table and front."""
+    report(_study(config))
+
+
+def pieces(config: Config) -> longwork.Pieces:
+    """The study's trials, each of which computes what it learns from where that is not there."""
+
+    def trial(number: int) -> longwork.Piece:
+        _study(config, number)
+        return {}, {}
+
+    return {
+        key: partial(trial, int(key.removeprefix("trial-")))
+        for wave in waves(config, "search")
+        for key in wave
+    }
+
+
+def _study(config: Config, only: int | None = None) -> Study:
+    """The study, run to its end or as far as the trial of the number `only`."""
     import optuna
-    from optuna.storages.journal import JournalFileBackend
 
     section = config.needed("search")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     train, heldout = data.read("train"), data.read("heldout")
     state = longwork.folder("search", settings=section.model_dump(exclude={"trials"}), data=data.digest())
-    state.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(state / "journal.log")))
-    study = optuna.create_study(
-        study_name="search", storage=storage, directions=["maximize", "minimize"], load_if_exists=True
-    )
-    for frozen in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # of a killed run
-        study.tell(frozen.number, state=optuna.trial.TrialState.FAIL)
+    study = Study(state, ["maximize", "minimize"])
 
-    def evaluate(trial: optuna.Trial) -> tuple[float, int] | None:
+    def evaluate(trial: optuna.Trial, _: Report) -> tuple[float, int]:
         recipe = recipe_of(trial.params, section)
+        try:
+            Network.parse(recipe.network, train.pixels.shape[1:], recipe.seen_in)
+        except GolfError as error:  # these images are too small for it
+            raise NoResult(str(error)) from None
 
         def each_epoch(step: Epoch, epoch: int, loss: float) -> None:
             if epoch % 10 == 0:
                 longwork.say("search", f"trial {trial.number}", f"epoch {epoch}, {step.size} left")
 
-        try:
-            descent = Descent(recipe, train, section.seed)
-            last = descent.run(each_epoch)[-1]
-        except GolfError:  # an impossible network, or one that diverged
-            return None
+        descent = Descent(recipe, train, section.seed)
+        last = descent.run(each_epoch)[-1]
         return descent.core.correct(last.parameters, heldout.pixels, heldout.labels) / len(heldout), last.size
 
-    while (done := len(study.get_trials(deepcopy=False, states=_finished()))) < section.trials:
-        study.sampler = optuna.samplers.TPESampler(
+    def sampler(done: int) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.TPESampler(
             seed=(section.seed + done) % 2**32, n_startup_trials=section.startup_trials
         )
-        batch = [_suggest(study.ask(), section) for _ in range(min(section.parallel, section.trials - done))]
-        values = longwork.in_parallel(batch, evaluate, workers=min(len(batch), longwork.cores()))
-        for trial, value in zip(batch, values, strict=True):
-            if value is None:
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-            else:
-                study.tell(trial, value)
-    report(study)
+
+    study.run(
+        section.trials, section.parallel, sampler, lambda trial: _suggest(trial, section), evaluate, only
+    )
+    return study
 
 
-def _finished() -> tuple[optuna.trial.TrialState, ...]:
-    import optuna
-
-    return optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
-
-
-def _suggest(trial: optuna.Trial, section: Search) -> optuna.Trial:
+def _suggest(trial: optuna.Trial, section: Search) -> None:
     for name in ("first", "second", "third"):
         trial.suggest_int(name, *section.channels, step=8)
     trial.suggest_int("kernel", *section.kernel)
@@ -89,7 +96,6 @@ def _suggest(trial: optuna.Trial, section: Search) -> optuna.Trial:
     trial.suggest_float("rate", *section.rate, log=True)
     trial.suggest_float("penalty", *section.penalty, log=True)
     trial.suggest_int("size", *section.size, log=True)
-    return trial
 
 
 def recipe_of(params: dict[str, Any], section: Search) -> Recipe:
@@ -114,10 +120,10 @@ def recipe_of(params: dict[str, Any], section: Search) -> Recipe:
     return Recipe(**{**section.recipe.model_dump(), **change})
 
 
-def report(study: optuna.Study) -> None:
+def report(study: Study) -> None:
     """The study's table and its front's settings."""
-    complete = [t for t in study.get_trials(deepcopy=False, states=_finished()) if t.values]
-    front = {t.number for t in study.best_trials}
+    complete = study.complete()
+    front = {t.number for t in study.optuna.best_trials} if complete else set()
     rows = [(t.number, *t.values, t.number in front, *(t.params[n] for n in NAMES)) for t in complete]
     write_csv(Path("results/plots/search.csv"), ("trial", "accuracy", "nonzero", "front", *NAMES), rows)
     best = sorted((t for t in complete if t.number in front), key=lambda t: t.values[1])

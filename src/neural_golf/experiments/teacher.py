@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from neural_golf import data
 from neural_golf.base import longwork
-from neural_golf.base.files import read_tensors, write_tensors
 from neural_golf.compress.augmentation import augmented
 from neural_golf.config.sections import Teacher
 from neural_golf.engine import engine
@@ -31,8 +30,8 @@ def probabilities(section: Teacher, images: data.Split) -> NDArray[np.float32]:
         vector = initialise(network, np.random.default_rng(section.seed))
         arrays = {"p": vector, "m": np.zeros_like(vector), "v": np.zeros_like(vector)}
         first, path = 0, state / "epoch.safetensors"
-        if path.exists():
-            saved, metadata = read_tensors(path)
+        if found := longwork.kept(path):
+            saved, metadata = found
             arrays, first = {name: array.copy() for name, array in saved.items()}, int(metadata["epochs"])
         steps = -(-len(train) // section.batch)
         for epoch in range(first, section.epochs):
@@ -44,7 +43,7 @@ def probabilities(section: Teacher, images: data.Split) -> NDArray[np.float32]:
                 arrays["p"], arrays["m"], arrays["v"], epoch * steps, pixels, train.labels[order],
                 np.arange(len(order)), section.batch, section.rate * (1 - done),
             )  # fmt: skip
-            write_tensors(path, arrays, {"epochs": str(epoch + 1)})
+            longwork.keep(path, arrays, {"epochs": str(epoch + 1)})
             longwork.say("teacher", "", f"epoch {epoch + 1}/{section.epochs}, loss {loss:.4f}")
         return {"parameters": arrays["p"]}, {}
 

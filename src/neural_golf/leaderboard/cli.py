@@ -14,6 +14,7 @@ from neural_golf.leaderboard.entries import (
     submit,
     verified_entries,
 )
+from neural_golf.leaderboard.history import write_history
 from neural_golf.leaderboard.tables import outdated, write_tables
 from neural_golf.referee.challenge import Challenge, load_challenge, load_test_set
 from neural_golf.referee.cli import add_challenge, add_data, folders, verdict_table
@@ -81,6 +82,10 @@ def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if the written tables are not these"
     )
+    parser.add_argument(
+        "--history", action="store_true",
+        help="verify nothing; write history.json, how the records fell, from the versions that Git has",
+    )  # fmt: skip
     add_data(parser)
     add_leaderboard(parser)
 
@@ -92,6 +97,10 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     Raises GolfError where a challenge's data are not there, and NoVerdict where the referee cannot tell about
     an entry; then nothing is written.
     """
+    if args.history:
+        for name, steps in write_history(args.leaderboard).items():
+            print(f"{name}: {', '.join(f'{step.score} since {step.day}' for step in steps)}")
+        return 0
 
     def test_set(challenge: Challenge) -> TestSet:
         return load_test_set(challenge, *folders(args))

@@ -10,18 +10,28 @@ command that makes the network again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
-from neural_golf.leaderboard.entries import Card, Failed, submit
-from neural_golf.referee.challenge import challenge_names, load_challenge, load_test_set, own_challenges
+from neural_golf.leaderboard.entries import Card, Failed
+from neural_golf.leaderboard.entries import enter as submitted
+from neural_golf.leaderboard.judged import Case, judged
+from neural_golf.referee.challenge import (
+    Challenge,
+    challenge_names,
+    load_challenge,
+    load_test_set,
+    own_challenges,
+)
 from neural_golf.results.model_cards import method
 from neural_golf.results.result import (
     VERIFIED,
     Result,
+    Variant,
     by_variant,
     chosen_on,
     golf_file,
@@ -37,7 +47,10 @@ CODE, SETTINGS = "src/neural_golf", "params.yaml"
 
 
 def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
-    """Enter a workspace's networks under root; yields a line on each row and challenge."""
+    """Enter a workspace's networks under root; yields a line on each row and challenge.
+
+    A file is judged once for all challenges on its images, and all files side by side.
+    """
     settings = config.load(workspace / "params.yaml")
     known = _workspaces(Path("params.yaml"))
     variants = by_variant(read_results(workspace / VERIFIED))
@@ -45,33 +58,63 @@ def enter(workspace: Path, root: Path, data: Sequence[Path]) -> Iterator[str]:
     challenges = [one for one in known_challenges if one.dataset == settings.data.dataset]
     if not challenges:
         yield f"nothing of {workspace} is entered: there is no challenge on {settings.data.dataset}"
-    for challenge in challenges:
-        packed = challenge.score == "bytes"
-        groups = {v: group for v, group in variants.items() if (group[0].bytes is not None) == packed}
-        test_set = load_test_set(challenge, *data) if groups else None
-        for variant, group in groups.items():
-            best = representative(group)
-            entry = f"{challenge.name}/{variant.name}"
-            onnx = workspace / "results/onnx" / f"{best.name}.onnx"
-            path = workspace / golf_file(best.name) if packed else onnx
-            if best.correct < challenge.threshold:
-                what = f"{best.name} has {best.correct:,} right, {challenge.threshold:,} needed"
-            elif not onnx.exists():
-                what = f"{onnx} is not there, because it is larger than the referee's limit"
+    rows = [
+        _row(workspace, challenge, v, group)
+        for challenge in challenges
+        for v, group in _of(challenge, variants)
+    ]
+    cases = [row.case for row in rows if row.case]
+    told = iter(judged("enter", cases, lambda challenge: load_test_set(challenge, *data)))
+    for row in rows:
+        entry, what = f"{row.challenge.name}/{row.variant.name}", row.why_not
+        if row.case:
+            card = _card(settings, row.group, command(row.variant.row, workspace, known))
+            try:
+                made = submitted(row.case.file, row.variant.name, card, row.challenge, next(told), root)
+            except Failed as failed:  # such as by rounding, which the stage `verify` does not try
+                what = failed.verdict.reason
             else:
-                assert test_set is not None
-                _check(best, onnx, path)
-                card = _card(settings, group, command(variant.row, workspace, known))
-                try:
-                    made = submit(path, variant.name, card, challenge, test_set, root, replace=True)
-                except Failed as failed:  # such as by rounding, which the stage `verify` does not try
-                    what = failed.verdict.reason
-                else:
-                    size = f"{made.verdict.bytes} bytes" if packed else f"{made.verdict.nonzero} non-zero"
-                    yield f"entered {entry}: {size}, {made.verdict.reason}"
-                    continue
-            stays = root / challenge.name / variant.name
-            yield f"no entry {entry}: {what}" + (f"; {stays} is of an earlier run" if stays.exists() else "")
+                packed = row.challenge.score == "bytes"
+                size = f"{made.verdict.bytes} bytes" if packed else f"{made.verdict.nonzero} non-zero"
+                yield f"entered {entry}: {size}, {made.verdict.reason}"
+                continue
+        stays = root / entry
+        yield f"no entry {entry}: {what}" + (f"; {stays} is of an earlier run" if stays.exists() else "")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row and variant in one challenge, and the file that stands for it, or why there is none."""
+
+    challenge: Challenge
+    variant: Variant
+    group: Sequence[Result]
+    case: Case | None
+    why_not: str
+
+
+def _of(
+    challenge: Challenge, variants: Mapping[Variant, Sequence[Result]]
+) -> Iterator[tuple[Variant, Sequence[Result]]]:
+    """The variants that a challenge ranks: those with .golf files where it ranks bytes, and the others."""
+    packed = challenge.score == "bytes"
+    return ((v, group) for v, group in variants.items() if (group[0].bytes is not None) == packed)
+
+
+def _row(workspace: Path, challenge: Challenge, variant: Variant, group: Sequence[Result]) -> _Row:
+    """Raises GolfError as `_check` does."""
+    best = representative(group)
+    onnx = workspace / "results/onnx" / f"{best.name}.onnx"
+    path = workspace / golf_file(best.name) if challenge.score == "bytes" else onnx
+    why = ""
+    if best.correct < challenge.threshold:
+        why = f"{best.name} has {best.correct:,} right, {challenge.threshold:,} needed"
+    elif not onnx.exists():
+        why = f"{onnx} is not there, because it is larger than the referee's limit"
+    else:
+        _check(best, onnx, path)
+    case = None if why else Case(challenge, path, variant.name)
+    return _Row(challenge, variant, group, case, why)
 
 
 def command(row: str, workspace: Path, known: Collection[str]) -> str:

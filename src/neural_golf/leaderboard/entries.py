@@ -8,7 +8,6 @@ What is no entry, or does not pass, is shown with the reason; the other entries 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -16,20 +15,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
-import yaml
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
+from neural_golf.base.yaml12 import yaml_text
 from neural_golf.config.sections import Commit
+from neural_golf.leaderboard.history import HISTORY
+from neural_golf.leaderboard.judged import Case, TestSet, judged
 from neural_golf.leaderboard.words import suspicions
 from neural_golf.referee.challenge import Challenge, load_challenge
 from neural_golf.referee.exits import NoVerdict
-from neural_golf.referee.sandbox import open_untrusted
+from neural_golf.referee.sandbox import read_untrusted
 from neural_golf.referee.strict import read_strict
 from neural_golf.referee.unpacking import is_packed
 from neural_golf.referee.verdict import LIMITS, Limits, Verdict, verify
@@ -45,12 +43,11 @@ __all__ = [
     "Failed",
     "TestSet",
     "card_text",
+    "enter",
     "load_card",
     "submit",
     "verified_entries",
 ]
-
-TestSet = tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]
 
 _Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
 _PATH = r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*"  # one step of it; `..` is none
@@ -226,11 +223,27 @@ def submit(
         raise GolfError(f"submit: {folder} exists already; choose another name, or add --replace")
     if is_packed(file) and challenge.score != "bytes":
         raise GolfError(f"submit: {challenge.name} takes ONNX files; `golf unpack` makes one of this file")
-    verdict = verify(file, *test_set, challenge, limits=limits)
+    return enter(file, name, card, challenge, verify(file, *test_set, challenge, limits=limits), root, limits)
+
+
+def enter(
+    file: Path,
+    name: str,
+    card: Card,
+    challenge: Challenge,
+    verdict: Verdict,
+    root: Path,
+    limits: Limits = LIMITS,
+) -> Entry:
+    """Write the entry of a file on which there is this verdict, in place of one of that name.
+
+    Raises Failed if it does not pass, and GolfError where the file is no longer the one that was judged.
+    """
+    folder = root / challenge.name / name
     if verdict.verdict != "PASS":
         why = f"submit: {verdict.path} is not an entry of {challenge.name}: {verdict.reason}"
         raise Failed(why, verdict)
-    data = _read(file, limits)
+    data = read_untrusted(file, limits)
     if hashlib.sha256(data).hexdigest() != verdict.sha256:
         raise GolfError(f"submit: {verdict.path} changed while it was judged; try again")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -247,15 +260,9 @@ def submit(
     return Entry(challenge.name, name, card, verdict, challenge.score)
 
 
-def _read(path: Path, limits: Limits) -> bytes:
-    descriptor = open_untrusted(path, limits)
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(limits.file_bytes + 1)
-
-
 def card_text(card: Card) -> str:
     """A card.yaml, without what it does not say."""
-    return yaml.safe_dump(card.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
+    return yaml_text(card.model_dump(exclude_none=True))
 
 
 def verified_entries(
@@ -263,28 +270,26 @@ def verified_entries(
 ) -> list[Entry | Broken]:
     """Every entry under `root`, verified now, by challenge and rank; what is no entry follows, by its name.
 
-    Says a line on each as it is judged. Each has a child process of its own: a file that takes over its fork
-    can reach no verdict but its own. Raises GolfError where `root` is no folder, and NoVerdict where the
-    referee cannot tell about one file: then there is no table.
+    Says a line on each as it is judged (`leaderboard/judged.py`). Raises GolfError where `root` is no
+    folder, and NoVerdict where the referee cannot tell about one file: then there is no table.
     """
     challenges, lost = _challenges(root)
     read = [(challenge, *_read_entries(challenge, folders)) for challenge, folders in challenges]
-    number = sum(len(whole) for _, whole, _ in read)
+    cases = [
+        Case(challenge, folder / MODELS[challenge.score], folder.name)
+        for challenge, whole, _ in read
+        for folder in whole
+    ]
+    told = iter(judged("leaderboard", cases, test_set, limits))
     found: list[Entry | Broken] = []
-    done = 0
     for challenge, whole, broken in read:
-        images, labels = test_set(challenge)
         passed = []
         for folder, card in whole.items():
-            model = folder / MODELS[challenge.score]
-            verdict = verify(model, images, labels, challenge, limits=limits)
+            verdict = next(told)
             if verdict.verdict == "PASS":
                 passed.append(Entry(challenge.name, folder.name, card, verdict, challenge.score))
             else:
                 broken.append(Broken(challenge.name, folder.name, verdict.verdict, verdict.reason))
-            done += 1
-            place = f"{challenge.name}/{folder.name}"
-            longwork.say("leaderboard", place, f"{verdict.verdict}, {done} of {number} entries judged")
         passed.sort(key=Entry.order)
         broken.sort(key=lambda one: one.name)
         found += [*passed, *broken]
@@ -299,7 +304,7 @@ def _challenges(root: Path) -> tuple[list[tuple[Challenge, list[Path]]], list[Br
     except GolfError as error:
         raise GolfError(f"leaderboard: {ascii(str(root))[1:-1]}: {error}") from error
     for path in paths:
-        if path.name in (*TABLES, DEVICE.name):
+        if path.name in (*TABLES, DEVICE.name, HISTORY):
             continue
         try:
             challenge = load_challenge(path.name)

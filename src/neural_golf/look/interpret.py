@@ -3,7 +3,7 @@
     golf interpret
 
 It reads verified ONNX files and writes results/figures/interpret/. A list (`drawings`) says what is
-drawn of which network; Snakemake's report and the page take their captions from it.
+drawn of which network; Snakemake's report and the site take their captions from it.
 """
 
 from __future__ import annotations

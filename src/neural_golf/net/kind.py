@@ -176,7 +176,7 @@ class Kind:
     """
 
     usage: str  # how a spec writes it
-    title: str  # what the page calls it
+    title: str  # what the site calls it
     parse: Callable[[Reading], Layer]
     forward: Forward
     backward: Backward

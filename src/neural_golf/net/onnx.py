@@ -125,7 +125,10 @@ def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
     model = onnx.load_from_string(content)
     props = {prop.key: prop.value for prop in model.metadata_props}
     if "network" not in props:
-        raise GolfError(f"{name} has no `network` in its metadata, so its layers cannot be named")
+        raise GolfError(
+            f"{name} has no `network` in its metadata, so its layers cannot be named; `golf prune` makes "
+            "such a file of a network from elsewhere"
+        )
     _, channels, height, width = (size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim)
     spec = [words.strip() for words in props["network"].split(",")]
     form = Form(**json.loads(props["form"])) if "form" in props else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
-from neural_golf.base.files import write_bytes
 from neural_golf.base.statistics import needed
 from neural_golf.data.given import Given, given
 from neural_golf.engine import Engine, engine
@@ -28,6 +28,7 @@ from neural_golf.results.export import of_classes
 __all__ = ["run_prune"]
 
 Vector = NDArray[np.float32]
+FEW = 100  # images, below which what comes out is told to be doubtful
 AGREE = 0.995  # of the images: what the engine and onnxruntime must answer alike
 
 
@@ -49,12 +50,20 @@ def run_prune(args: argparse.Namespace) -> int:
     """Run `golf prune`; returns 0. Raises GolfError in one line for what cannot be pruned."""
     if not 0 < args.keep < 1:
         raise GolfError(f"--keep {args.keep:g} should be a share between 0 and 1, such as 0.98")
+    if args.seed < 0:
+        raise GolfError(f"--seed {args.seed} should be 0 or more")
     if args.output.suffix != ".onnx":
-        raise GolfError(f"{args.output} should end in .onnx")
+        raise GolfError(f"-o {args.output} should end in .onnx")
+    if args.output.resolve() == args.file.resolve():
+        raise GolfError(f"-o {args.output} is the network itself, which would be lost; choose another name")
+    if args.output.is_dir():
+        raise GolfError(f"-o {args.output} is a folder; choose another name")
     name = str(args.file)
     model, parts = load_model(args.file), given(args.data)
     runtime, right, of = found(model, parts, name)
     print(f"{name}: pixels {runtime.feed.name}, {right} of {of} training images right", flush=True)
+    for few in _few(args, parts):
+        print(few, flush=True)
     made = _made(args, _read(args, runtime, parts), runtime, parts)
     # What is told of the file is what onnxruntime makes of it, as anybody would run it.
     file = Runtime(
@@ -68,12 +77,25 @@ def run_prune(args: argparse.Namespace) -> int:
         test=len(test) if test else 0, test_right=file.right(test.pixels, test.labels) if test else None,
         sha256=hashlib.sha256(made.content).hexdigest(),
     )  # fmt: skip
-    paths = write_report(args.output, report, made.curve)
-    write_bytes(args.output, made.content)  # last: where it is, the rest is too
+    paths = write_report(args.output, report, made.curve, made.content)
     shape = ", ".join(map(str, made.feed.shape))
     print(f"{args.output}: {report.nonzero:,} of {report.size:,} {made.counted} are left, {report.told}")
     print(f"it wants pixels {made.feed.name} as [batch, {shape}]; see also {', '.join(map(str, paths))}")
     return 0
+
+
+def _few(args: argparse.Namespace, parts: Given) -> Iterator[str]:
+    """What is to be said where there are too few images to believe what comes out."""
+    if len(parts.heldout) < FEW:
+        yield (
+            f"{parts.name}: only {len(parts.heldout)} held-out images decide about every zero, so expect "
+            "clearly less on others"
+        )
+    if args.retrain and len(parts.train) < FEW:
+        yield (
+            f"{parts.name}: {len(parts.train)} training images are few for --retrain: it seldom leaves fewer "
+            "weights than zeroing"
+        )
 
 
 def _read(args: argparse.Namespace, runtime: Runtime, parts: Given) -> Foreign | None:

@@ -86,6 +86,8 @@ def descended(
     """The smallest network of a descent that begins with `parameters` [n] and still has `goal` held-out
     images right, zeroed once more weight by weight; or `least`, if that is smaller.
     """
+    if not least.any():  # fewer than none there are not
+        return least, []
     recipe = recipe_for(core.network.spec, parameters, least, len(parts.train))
     tensors, record = descend(
         "prune",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neural_golf.base.files import write_csv, write_json
+from neural_golf.base.files import write_bytes, write_csv, write_json
 from neural_golf.look.figures import save_figure
 from neural_golf.look.style import COLOURS, INK, MARKS, applied, canvas
 
@@ -49,11 +49,15 @@ class Report:
         return f"{self.heldout_right / self.heldout:.4f} of the held-out images right; {test}"
 
 
-def write_report(output: Path, report: Report, curve: Sequence[Point]) -> list[Path]:
-    """Write small.csv, small.json and small.svg for small.onnx; returns their paths."""
+def write_report(output: Path, report: Report, curve: Sequence[Point], content: bytes) -> list[Path]:
+    """Write the network small.onnx, with small.csv, small.json and small.svg beside it; returns these paths.
+
+    The picture comes last, because a result must not wait for it.
+    """
     table, told, drawn = (output.with_suffix(suffix) for suffix in (".csv", ".json", ".svg"))
     write_csv(table, ("step", "nonzero", "heldout_accuracy"), [(s, n, round(a, 6)) for s, n, a in curve])
     write_json(told, asdict(report))
+    write_bytes(output, content)
     with applied():
         save_figure(chart(report, curve), drawn)
     return [table, told, drawn]

@@ -6,7 +6,7 @@ weight stays removed, and none is added. Only training images are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import data
-from neural_golf.base.files import read_tensors, write_tensors
+from neural_golf.base import longwork
 from neural_golf.compress.augmentation import augmented
 from neural_golf.compress.optimiser import FullAdam
 from neural_golf.compress.surgeon import fisher, operate
@@ -88,8 +88,8 @@ class Search:
     def run(self, state: Path | None = None) -> Quantised:
         """All rounds and all steps, from the start or from where an earlier run was killed."""
         path = state / "search.safetensors" if state else None
-        if path and path.exists():
-            self._load(path)
+        if path and (found := longwork.kept(path)):
+            self._load(found[0])
         else:
             self.scales = self._scales()
         while not self.fixed.all():
@@ -255,10 +255,9 @@ class Search:
             "weights": self.weights, "fixed": self.fixed, "scales": self.scales,
             "round": np.array([self.round]),
         }  # fmt: skip
-        write_tensors(path, tensors)
+        longwork.keep(path, tensors, {})
 
-    def _load(self, path: Path) -> None:
-        t, _ = read_tensors(path)
+    def _load(self, t: Mapping[str, NDArray[Any]]) -> None:
         self.weights, self.scales, self.fixed = t["weights"].copy(), t["scales"], t["fixed"].astype(bool)
         self.round = int(t["round"][0])
 

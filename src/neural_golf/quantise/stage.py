@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from neural_golf.net.spec import Network
 from neural_golf.packed import decode
 from neural_golf.quantise.making import prepared, smallest, whole
 
-__all__ = ["pack", "run"]
+__all__ = ["pack", "pieces", "run"]
 
 Vector = NDArray[np.float32]
 
@@ -57,25 +58,8 @@ def pack(
 def run(config: Config, row: str) -> None:
     """Pack each of the row's sizes of every seed of its source, and write which of them are entered."""
     section: PackingSettings = config.settings(row)
-    settings = config.pack
-    if section.augment is not None:
-        settings = settings.model_copy(update={"augment": section.augment})
-    source = read_checkpoint(MODELS / f"{config.rows[row].of}.safetensors")
-    train, heldout = data.read("train"), data.read("heldout")
-    numbers = [number for number, made in enumerate(source.runs) if made.size in section.sizes]
-    absent = set(section.sizes) - {source.runs[number].size for number in numbers}
-    if absent:
-        raise GolfError(
-            f"{MODELS}/{config.rows[row].of}.safetensors has no network of size {max(absent)}, which "
-            f"params.yaml: {row}.sizes asks for (`snakemake` makes it anew)"
-        )
-    results = longwork.in_parallel(
-        numbers,
-        lambda number: pack(
-            row, source.runs[number], source.network, source.baked(number), train, heldout, settings,
-            section.levels,
-        ),
-    )  # fmt: skip
+    source, facts = read_checkpoint(MODELS / f"{config.rows[row].of}.safetensors"), data.facts()
+    results = [*longwork.computed(pieces(config, row)).values()]
     # params.yaml says which sizes are entered before anything is packed, so no score decides it.
     runs = tuple(
         Run(**{**record["run"], "entered": record["run"]["size"] in section.enter}) for _, record in results
@@ -86,13 +70,36 @@ def run(config: Config, row: str) -> None:
     found = pd.DataFrame([asdict(run) for run in runs])
     found["nonzero"] = (parameters != 0).sum(axis=1)
     found["bytes"] = [record["bytes"] for _, record in results]
-    found["train_accuracy"] = found.train_correct / len(train)
-    found["heldout_accuracy"] = found.heldout_correct / len(heldout)
+    found["train_accuracy"] = found.train_correct / facts.train
+    found["heldout_accuracy"] = found.heldout_correct / facts.heldout
     columns = ["seed", "size", "entered", "nonzero", "bytes", "train_accuracy", "heldout_accuracy"]
     write_bytes(PLOTS / f"{row}.csv", found[columns].to_csv(index=False, lineterminator="\n").encode())
     means = found.groupby("size")[["bytes", "heldout_accuracy"]].mean().round(6)
     told = {what: {str(size): float(means[what][size]) for size in section.sizes} for what in means}
     write_json(METRICS / f"{row}.json", {"parameters": source.network.size, "runs": len(results), **told})
+
+
+def pieces(config: Config, row: str) -> longwork.Pieces:
+    """The row's packings, one for each size and seed, in the order of the source; see `pack`."""
+    section: PackingSettings = config.settings(row)
+    settings = config.pack
+    if section.augment is not None:
+        settings = settings.model_copy(update={"augment": section.augment})
+    source = read_checkpoint(MODELS / f"{config.rows[row].of}.safetensors")
+    train, heldout = data.read("train"), data.read("heldout")
+    absent = set(section.sizes) - {made.size for made in source.runs}
+    if absent:
+        raise GolfError(
+            f"{MODELS}/{config.rows[row].of}.safetensors has no network of size {max(absent)}, which "
+            f"params.yaml: {row}.sizes asks for (`snakemake` makes it anew)"
+        )
+    return {
+        f"size-{made.size}-seed-{made.seed}": partial(
+            pack, row, made, source.network, source.baked(number), train, heldout, settings, section.levels
+        )
+        for number, made in enumerate(source.runs)
+        if made.size in section.sizes
+    }
 
 
 def _placed(network: Network, made: Network, values: Vector) -> Vector:

@@ -84,6 +84,11 @@ class Challenge(_Strict):
     score: Literal["nonzero", "bytes"]  # what is made small: the non-zero parameters, or the .golf file
     rules: Literal[2] = RULES_VERSION
 
+    @property
+    def data(self) -> tuple[Files, int, int]:
+        """What tells its images from those of other challenges: equal for challenges on the same ones."""
+        return self.files, self.images, self.classes
+
     @model_validator(mode="after")
     def _possible(self) -> Challenge:
         if self.threshold > self.images:

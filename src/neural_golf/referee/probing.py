@@ -7,7 +7,7 @@ answers stay, though they need it: a weight that trembles with the image is stil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -50,9 +50,12 @@ class Network:
         """Every tensor that depends on the image, for pixels [n, ...]; the network takes n at once."""
         return self._go(self.folded.nodes, {self.folded.model.input_name: pixels} | self._fixed)
 
-    def run_one(self, image: Array) -> dict[str, Array]:
-        """The same for one image [...]; a network with a fixed batch gets as many copies as it takes."""
-        return self.run(np.repeat(image[None], self.batch or 1, axis=0))
+    def run_one(self, image: Array, nodes: Sequence[onnx.NodeProto]) -> dict[str, Array]:
+        """What some nodes make of one image [...]; a network with a fixed batch gets as many copies as it
+        takes.
+        """
+        pixels = np.repeat(image[None], self.batch or 1, axis=0)
+        return self._go(nodes, {self.folded.model.input_name: pixels} | self._fixed)
 
     def again(self, values: Mapping[str, Array], changed: str, to: Array) -> Array:
         """The answers if one tensor is changed, for the values of a run."""
@@ -68,6 +71,15 @@ class Network:
                 found.append(node)
                 reached.update(n for n in node.output if n)
         return found
+
+    def before(self, names: Iterable[str]) -> list[onnx.NodeProto]:
+        """The nodes that are needed for some tensors, in order."""
+        needed, found = set(names), []
+        for node in reversed(self.folded.nodes):
+            if needed.intersection(n for n in node.output if n):
+                found.append(node)
+                needed.update(node.input)
+        return found[::-1]
 
     def _go(self, nodes: Sequence[onnx.NodeProto], values: dict[str, Array]) -> dict[str, Array]:
         for node in nodes:
@@ -200,8 +212,9 @@ def _worth_an_exchange(network: Network) -> list[str]:
 def _values(network: Network, pixels: Array, names: set[str]) -> dict[str, Array]:
     """Of some images, the value of each element that is farthest from zero; for one batch of images."""
     found: dict[str, Array] = {}
+    nodes = network.before(names)
     for image in pixels[:_EXTREMES]:
-        values = network.run_one(image)
+        values = network.run_one(image, nodes)
         for name in names:
             old = found.get(name, values[name])
             found[name] = np.where(np.abs(values[name]) > np.abs(old), values[name], old)
@@ -230,9 +243,10 @@ def standing_elements(network: Network, real: Array, noise: Array, known: set[st
     proportions = {name: _Proportions() for name in wanted}
     copies = network.batch or 1
     some = max(_EXTREMES, IMAGES * 10 // copies)  # a large batch of copies takes its time
+    nodes = network.before(wanted)
     for images, is_real in ((real[:some], True), (noise[:some], False)):
         for image in images:
-            values = network.run_one(image)
+            values = network.run_one(image, nodes)
             for name in wanted:
                 value = values[name].astype(np.float64)
                 low[name] = np.fmin(low.get(name, value), value)  # NaN on some images hides nothing

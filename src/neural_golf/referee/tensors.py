@@ -22,11 +22,13 @@ __all__ = [
     "coarse",
     "decode",
     "decode_constant",
+    "fit",
     "unsigned_zero",
 ]
 
 Array = NDArray[Any]
 
+_WHOLE = 7  # what 4 bits hold beside a sign
 SIGNIFICANT = 4  # bits that a number keeps when it is rounded
 NARROW = 8  # bits of a stored number that are not too many
 SHIFTS = (0.0, 0.4)  # of the grids to which numbers are rounded; no honest entry loses a point on either
@@ -148,15 +150,33 @@ def coarse(values: Array, shift: float, largest: float | None = None) -> Array:
 
     A number can hide in the exponents of others, hence the second. The grid is shifted by this part of a
     step, up and down in turn (dither): two numbers that are packed in one may lie on one grid, from which
-    steps take them apart, but not on two. 0 stays 0, and numbers that are all the same are not shifted: an
-    exponent of 2 must stay 2.
+    steps take them apart, but not on two. 0 stays 0. Numbers that `fit` into 4 bits are not shifted: two of
+    them are in none, an exponent of 2 must stay 2, and equal numbers must stay equal.
     """
     _, exponent = np.frexp(values)
     step = np.ldexp(1.0, exponent - SIGNIFICANT)
     if largest is not None:
         step = np.maximum(step, largest * 2.0**-NARROW)
-    if values.size and (values == values.flat[0]).all():
+    if fit(values):
         shift = 0.0
     shifts = np.where(np.arange(values.size).reshape(values.shape) % 2, shift, -shift)
     found: Array = np.where(values == 0, 0, (np.rint(values / step + shifts) - shifts) * step)
     return found
+
+
+def fit(values: Array) -> bool:
+    """Whether numbers [...] fit into 4 bits each: they are whole multiples of one number, of at most 7.
+
+    >>> fit(np.array([1.5, -3.5, 0, 2])), fit(np.array([1.0, 8]))
+    (True, False)
+    """
+    sizes = np.unique(np.abs(values[values != 0]))
+    if len(sizes) > _WHOLE:
+        return False
+    for k in range(1, _WHOLE + 1):
+        multiples = sizes * k / sizes[0] if sizes.size else sizes
+        if multiples.max(initial=0) < _WHOLE + 0.5 and np.allclose(
+            multiples, np.rint(multiples), rtol=1e-6, atol=0
+        ):
+            return True
+    return False

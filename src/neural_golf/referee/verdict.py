@@ -11,23 +11,22 @@ tells players what counts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
+from neural_golf.base.longwork import in_parallel
 from neural_golf.referee.challenge import Challenge
 from neural_golf.referee.exits import NoVerdict
 from neural_golf.referee.hints import hint, order_hint
+from neural_golf.referee.judging import Judges
 from neural_golf.referee.rules import LIMITS, RULES_VERSION, Limits, Probe, Refused, probing_order
-from neural_golf.referee.sandbox import Answer, Sandbox
+from neural_golf.referee.sandbox import Answer
 from neural_golf.referee.unpacking import SUFFIX, is_packed
 
 __all__ = [
@@ -37,6 +36,8 @@ __all__ = [
     "NoVerdict",
     "Refused",
     "Verdict",
+    "limits_of",
+    "verdicts",
     "verify",
     "verify_many",
 ]
@@ -74,7 +75,15 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {key: list(getattr(self, key)) for key in ("flags", "missing", "drawing")}
+        return asdict(self) | {key: list(getattr(self, key)) for key in _LISTS}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Verdict:
+        """The verdict of which `as_dict` made these."""
+        return cls(**{**values, **{key: tuple(values[key]) for key in _LISTS}})
+
+
+_LISTS = ("flags", "missing", "drawing")  # of a verdict
 
 
 def verify(
@@ -114,48 +123,58 @@ def verify_many(
 
     Raises GolfError and NoVerdict as `verify` does: with one file that has no verdict, none has.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
-        found = f"{images.dtype} {images.shape}"
-        raise GolfError(f"verify: images must be uint8 [n, channels, height, width], not {found}")
-    if labels.shape != (len(images),):
-        raise GolfError(f"verify: {len(images)} images need as many labels, not {labels.shape}")
-    if challenge is not None and challenge.images != len(images):
-        raise GolfError(f"verify: {challenge.name} is about {challenge.images} images, not {len(images)}")
-    if challenge is not None:
-        limits = replace(limits, classes=challenge.classes)
-    paths = list(paths)
-    with ExitStack() as stack:
-        idle: SimpleQueue[Sandbox] = SimpleQueue()
-        sandboxes = [
-            stack.enter_context(Sandbox(images, limits)) for _ in range(max(1, min(jobs, len(paths))))
-        ]
-        for made in sandboxes:
-            idle.put(made)
+    with Judges(images, limits_of(limits, challenge)) as judges:
+        return in_parallel(
+            list(paths),
+            lambda path: verdicts(judges, path, labels, [challenge], probes)[0],
+            workers=jobs,
+            stop=judges.kill,
+        )
 
-        def judge(path: str | os.PathLike[str]) -> Answer:
-            if challenge is not None and challenge.score == "bytes" and not is_packed(path):
-                why = f"{challenge.name} ranks {SUFFIX} files, and its name does not end so (`golf pack`)"
-                return Answer(refused=why)
-            sandbox = idle.get()
-            try:
-                answer = sandbox.judge(path, probes)
-                if probes and challenge is not None and _fails(answer, labels, challenge):
-                    answer = answer.model_copy(update={"hints": sandbox.hints(path).hints})
-                return answer
-            finally:
-                idle.put(sandbox)
 
-        with ThreadPoolExecutor(len(sandboxes)) as pool:
-            try:
-                answers = list(pool.map(judge, paths))
-            except BaseException:  # Ctrl-C too: nobody waits for the other files
-                pool.shutdown(wait=False, cancel_futures=True)
-                for made in sandboxes:
-                    made.kill(over=True)
-                raise
+def limits_of(limits: Limits, challenge: Challenge | None) -> Limits:
+    """The limits with as many classes as the challenge's images have."""
+    return limits if challenge is None else replace(limits, classes=challenge.classes)
+
+
+def verdicts(
+    judges: Judges,
+    path: str | os.PathLike[str],
+    labels: NDArray[np.integer[Any]],
+    challenges: Sequence[Challenge | None],
+    probes: bool = True,
+) -> list[Verdict]:
+    """The verdicts on one file in several challenges on the same images with labels [n]: it is run once.
+
+    Raises GolfError and NoVerdict as `verify` does.
+    """
+    n = len(judges.images)
+    if labels.shape != (n,):
+        raise GolfError(f"verify: {n} images need as many labels, not {labels.shape}")
+    for challenge in challenges:
+        if challenge is not None and challenge.images != n:
+            raise GolfError(f"verify: {challenge.name} is about {challenge.images} images, not {n}")
+
+    def fails(answer: Answer) -> bool:
+        return probes and any(_fails(answer, labels, challenge) for challenge in challenges)
+
+    answers = [_of_another_kind(path, challenge) for challenge in challenges]
+    if None in answers:
+        answer = judges.ask(path, probes, fails)
+        answers = [answer if other is None else other for other in answers]
     return [
-        _verdict(path, answer, labels, challenge, probes) for path, answer in zip(paths, answers, strict=True)
+        _verdict(path, answer or Answer(), labels, challenge, probes)
+        for answer, challenge in zip(answers, challenges, strict=True)
     ]
+
+
+def _of_another_kind(path: str | os.PathLike[str], challenge: Challenge | None) -> Answer | None:
+    """The refusal of a file that is not of the kind that a challenge ranks."""
+    if challenge is None or challenge.score != "bytes" or is_packed(path):
+        return None
+    return Answer(
+        refused=f"{challenge.name} ranks {SUFFIX} files, and its name does not end so (`golf pack`)"
+    )
 
 
 def _verdict(
@@ -238,9 +257,12 @@ def _losses(
     return {probe: max(map(points, grids)) for probe, grids in probes.items() if grids}
 
 
-def _fails(answer: Answer, labels: NDArray[np.integer[Any]], challenge: Challenge) -> bool:
+def _fails(answer: Answer, labels: NDArray[np.integer[Any]], challenge: Challenge | None) -> bool:
+    if challenge is None:
+        return False
     try:
-        return answer.refused is None and (answer.decode(len(labels)) == labels).sum() < challenge.threshold
+        right = (answer.decode(len(labels)) == labels).sum()
+        return answer.refused is None and bool(right < challenge.threshold)
     except Refused:
         return False
 

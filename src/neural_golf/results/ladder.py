@@ -89,9 +89,10 @@ def run(config: Config) -> None:
     )
     write_bytes(RESULTS / "ladder.md", text.encode())
     write_model_cards(RESULTS / "cards", config, facts, results, device)
-    if DOCUMENT.exists():  # not in a workspace
+    readme = Path("README.md")
+    if DOCUMENT.exists() and readme.exists():  # a workspace has the documents alone, and a task a README
         update_marked(DOCUMENT, "ladder", text)
-        update_marked(Path("README.md"), "ladder", short_table(config, rows, found))
+        update_marked(readme, "ladder", short_table(config, rows, found))
 
 
 def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
@@ -147,7 +148,7 @@ def full_table(rows: Sequence[LadderRow], device: DeviceTable | None = None) -> 
     it needs on a microcontroller, where some of them have been measured.
     """
     device = device or DeviceTable()
-    measured = device.knows(row.sha256 for row in rows)
+    measured, blog = device.knows(row.sha256 for row in rows), any(row.blog for row in rows)
     chosen = {"": "", "test": "**test** (blog's protocol)", "heldout": "held-out"}
     return _markdown(
         [
@@ -164,7 +165,7 @@ def full_table(rows: Sequence[LadderRow], device: DeviceTable | None = None) -> 
                 "p": shown_p(row.p),
                 "held": "yes" if row.holds else "",
                 **(device.cells(row.sha256) if measured else {}),
-                "the blog": _blog(row.blog),
+                **({"the blog": _blog(row.blog)} if blog else {}),
             }
             for row in rows
         ],
@@ -304,11 +305,15 @@ def _blog(blog: Blog | None) -> str:
 
 
 def update_marked(path: Path, block: str, content: str) -> None:
-    """Put a generated text between a document's markers of that block. Raises GolfError without markers."""
+    """Put a generated text between a document's markers of that block: into lines of its own, or into the
+    line that has both. Raises GolfError without markers.
+    """
     text = path.read_text(encoding="utf-8")
     begin, end = f"<!-- {block}: written by `golf {block}` -->", f"<!-- end of {block} -->"
-    pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
+    pattern = re.compile(f"({re.escape(begin)})(\n?).*?({re.escape(end)})", re.DOTALL)
     if not pattern.search(text):
         raise GolfError(f"{path} has no place for it: {begin} … {end}")
-    made = pattern.sub(lambda found: f"{found[1]}\n{content.strip()}\n\n{found[2]}", text)
+    made = pattern.sub(
+        lambda found: f"{found[1]}{found[2] * 2}{content.strip()}{found[2] * 2}{found[3]}", text
+    )
     write_bytes(path, made.encode())

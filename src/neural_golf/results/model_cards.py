@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from neural_golf.base.files import write_bytes
+from neural_golf.base.yaml12 import yaml_text
 from neural_golf.config import Config
 from neural_golf.data import Facts
 from neural_golf.results.on_device import DeviceTable
@@ -94,7 +94,7 @@ def model_card(
     stroke = f"{border}:-{border}" if border else ":"
     stroke += f", {max(0, width // 2 - 1)}:{width // 2 + 1}"
     needs = (device or DeviceTable()).cells(best.sha256)
-    front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
+    front = yaml_text(header, width=100)
     return f"""---
 {front}---
 # {variant.name}: {facts.title} with {best.nonzero:,} non-zero parameters

@@ -1,6 +1,6 @@
 """What networks need on a microcontroller, as `golf device` measured it: leaderboard/device.json.
 
-Ladder, model cards, leaderboard and page find a network there by the SHA-256 of its file.
+Ladder, model cards, leaderboard and site find a network there by the SHA-256 of its file.
 """
 
 from __future__ import annotations

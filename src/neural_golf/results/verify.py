@@ -6,7 +6,10 @@ A `.golf` file is scored too, and must say the same network as the ONNX file tha
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import itertools
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +19,13 @@ import pandas as pd
 from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import METRICS, write_json
-from neural_golf.base.longwork import cores
+from neural_golf.base.longwork import Piece, finished, folders, forget, in_parallel, say
 from neural_golf.config import Config
 from neural_golf.packed.graph import to_onnx
 from neural_golf.referee.challenge import load_challenge, load_test_set, own_challenges
-from neural_golf.referee.verdict import LIMITS, Verdict, verify_many
+from neural_golf.referee.judging import Judges
+from neural_golf.referee.sandbox import read_untrusted
+from neural_golf.referee.verdict import LIMITS, Limits, Refused, Verdict, verdicts
 from neural_golf.results.export import Exported, read_exported
 from neural_golf.results.result import Result, write_results
 
@@ -42,35 +47,79 @@ def run(config: Config) -> None:
     files = read_exported()
     test, heldout = data.read("test"), data.read("heldout")
     _are_those_of_the_challenge(config, test)
-    classes = len(data.facts().classes)
-    section = config.verify
-    small = dataclasses.replace(LIMITS, file_bytes=section.max_bytes, classes=classes)
-    large = dataclasses.replace(small, file_bytes=section.large_bytes, cpu_seconds=section.large_seconds)
-    verdicts: dict[str, list[Verdict]] = {file.name: [] for file in files}
-    for limits in (small, large):
-        group = [f for f in files if (f.bytes > section.max_bytes) == (limits is large)]
-        for part in (test, heldout) if group else ():
-            paths = [file.path for file in group]
-            found = verify_many(paths, part.pixels, part.labels, limits=limits, jobs=cores(), probes=False)
-            for file, verdict in zip(group, found, strict=True):
-                verdicts[file.name].append(verdict)
+    judged = _judged(config, files, (test, heldout))
+    problems = [problem for file in files for problem in compare(file, *judged[file.name][:2])]
     packed = [file for file in files if file.golf]
-    for part in (test, heldout) if packed else ():
-        paths = [file.golf or "" for file in packed]
-        found = verify_many(paths, part.pixels, part.labels, limits=small, jobs=cores(), probes=False)
-        for file, verdict in zip(packed, found, strict=True):
-            verdicts[file.name].append(verdict)
-    problems = [problem for file in files for problem in compare(file, *verdicts[file.name][:2])]
-    problems += [problem for file in packed for problem in compare_packed(file, verdicts[file.name])]
+    problems += [problem for file in packed for problem in compare_packed(file, judged[file.name])]
     if problems:
         raise GolfError(
             f"{len(problems)} exported file(s) are not what training recorded: {'; '.join(problems[:3])}"
         )
-    results = [_result(file, *verdicts[file.name]) for file in files]
+    results = [_result(file, *judged[file.name]) for file in files]
     write_results(results)
     write_json(METRICS / "verify.json", _means(results))
     told = f" and {len(packed)} .golf files" if packed else ""
     print(f"verify: {len(files)} ONNX files{told} scored, all as recorded")
+
+
+def _judged(
+    config: Config, files: Sequence[Exported], parts: Sequence[data.Split]
+) -> dict[str, list[Verdict]]:
+    """The verdicts on each file with test and held-out images, and on its .golf file with both, by its name.
+
+    All cores work. A file is a piece of its own, named by its bytes, the images and the referee's code: a run
+    that was killed goes on with the files that it had not judged. A refusal is not kept.
+    """
+    section = config.verify
+    small = dataclasses.replace(LIMITS, file_bytes=section.max_bytes, classes=len(data.facts().classes))
+    large = dataclasses.replace(small, file_bytes=section.large_bytes, cpu_seconds=section.large_seconds)
+    images = [hashlib.sha256(p.pixels.tobytes() + p.labels.tobytes()).hexdigest() for p in parts]
+    named, done = folders("verify"), itertools.count(1)
+    with ExitStack() as stack:
+        judges = {
+            limits: [stack.enter_context(Judges(part.pixels, limits)) for part in parts]
+            for limits in (small, large)
+        }
+
+        def one(file: Exported) -> list[Verdict]:
+            asked = {file.path: large if file.bytes > section.max_bytes else small}
+            asked |= {file.golf: small} if file.golf else {}
+            said = []
+
+            def compute(_: Path) -> Piece:
+                found = [
+                    verdicts(judge, path, part.labels, [None], probes=False)[0]
+                    for path, limits in asked.items()
+                    for judge, part in zip(judges[limits], parts, strict=True)
+                ]
+                said.append(f"{found[0].reason}, and of the held-out images {found[1].reason}")
+                return {}, {"verdicts": [verdict.as_dict() for verdict in found]}
+
+            content = {path: _digest(path, limits) for path, limits in asked.items()}
+            key = named(content=content, images=images, limits=list(map(dataclasses.asdict, asked.values())))
+            _, record = finished(key, compute, timed=False)
+            found = [Verdict.of(values) for values in record["verdicts"]]
+            if any(verdict.verdict == "REFUSED" for verdict in found):
+                forget(key)
+            number = next(done)
+            if said:
+                say("verify", file.name, f"{said[0]}; {number} of {len(files)} files judged")
+            return found
+
+        def stop() -> None:
+            for judge in itertools.chain(*judges.values()):
+                judge.kill()
+
+        found = in_parallel(files, one, stop=stop)
+    return {file.name: each for file, each in zip(files, found, strict=True)}
+
+
+def _digest(path: str, limits: Limits) -> str:
+    """What a file holds, or why it is not opened."""
+    try:
+        return hashlib.sha256(read_untrusted(Path(path), limits)).hexdigest()
+    except Refused as refusal:
+        return str(refusal)
 
 
 def _are_those_of_the_challenge(config: Config, test: data.Split) -> None:

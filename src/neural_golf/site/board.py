@@ -9,12 +9,14 @@ from typing import Any
 
 from neural_golf.base.files import read_json
 from neural_golf.base.statistics import Spread
+from neural_golf.config import Config
 from neural_golf.config.sections import Ladder, Record
 from neural_golf.leaderboard.words import plain
-from neural_golf.results.on_device import DeviceTable
+from neural_golf.referee.challenge import challenge_names, load_challenge, own_challenges
+from neural_golf.results.on_device import DeviceTable, read_device
 from neural_golf.results.result import Result, Variant, by_variant, holds, representative
 
-__all__ = ["Challenge", "Entry", "Holder", "Hole", "challenges", "holes", "record"]
+__all__ = ["Challenge", "Entry", "Holder", "Hole", "all_challenges", "challenges", "holes", "record"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ class Entry:
     needs: tuple[
         str, ...
     ] = ()  # on a microcontroller: `on_device.COLUMNS`, if some entry of its table is known
+    sha256: str = ""
+    bits: int | None = None
+    nodes: int | None = None
+    licence: str = ""
+    links: tuple[str, ...] = ()
+    code: str = ""
+    seed: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Challenge:
     ranked: tuple[Entry, ...]
     chosen_on_test: tuple[Entry, ...]
     score: str = "nonzero"  # what is made small: nonzero or bytes
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,18 +87,38 @@ class Hole:
     rival: Record | None
 
 
-def challenges(path: Path, dataset: str, device: DeviceTable | None = None) -> list[Challenge]:
-    """The challenges on a data set, as `golf leaderboard` wrote them, and what `golf device` measured."""
+def all_challenges(path: Path, config: Config) -> list[Challenge]:
+    """Every challenge with its entries, those about this run's data first, and those without an entry too.
+
+    Where the data are not those that the game is about, only the challenges about them are here.
+    """
+    own, everything = config.data.dataset, config.as_the_blog
+    told = challenges(path, None if everything else own, read_device())
+    names = [*own_challenges(), *challenge_names()]
+    known = {one.name for one in told}
+    without = [load_challenge(name) for name in names if name not in known]
+    told += [
+        Challenge(one.name, one.title, one.threshold, one.images, (), (), one.score, one.dataset)
+        for one in without
+        if one.dataset == own or everything
+    ]
+    return sorted(told, key=lambda one: (one.dataset != own, one.dataset, one.score != "nonzero"))
+
+
+def challenges(path: Path, dataset: str | None, device: DeviceTable | None = None) -> list[Challenge]:
+    """The challenges on a data set, or on any, as `golf leaderboard` wrote them, and what `golf device`
+    measured.
+    """
     device = device or DeviceTable()
     tables = read_json(path) if path.exists() else {}
     return [
         Challenge(
             name, table["title"], table["threshold"], table["images"],
             _entries(table["ranked"], device), _entries(table["chosen_on_test"], device),
-            table.get("score", "nonzero"),
+            table.get("score", "nonzero"), table["dataset"],
         )
         for name, table in tables.items()
-        if table["dataset"] == dataset
+        if dataset in (None, table["dataset"])
     ]  # fmt: skip
 
 
@@ -100,9 +131,18 @@ def _entries(rows: Sequence[dict[str, Any]], device: DeviceTable) -> tuple[Entry
             tuple(map(plain, row["flags"])), row.get("bytes"), row.get("reproducible", False),
             row.get("division", "plain"), row["card"].get("frozen"),
             tuple(map(plain, device.cells(row.get("sha256")).values())) if measured else (),
+            row.get("sha256") or "", row.get("bits"), row.get("nodes"),
+            plain(row["card"].get("licence") or ""),
+            tuple(map(plain, row["card"].get("links") or ())), plain(row["card"].get("code") or ""),
+            _seeds(row["card"].get("seed")), plain(row["card"].get("command") or ""),
         )
         for row in rows
     )  # fmt: skip
+
+
+def _seeds(told: object) -> str:
+    """What random numbers began with, as text; empty where a card does not tell."""
+    return ", ".join(map(str, told)) if isinstance(told, list) else "" if told is None else str(told)
 
 
 def record(results: Sequence[Result], goal: float, rule: Ladder) -> Result | None:

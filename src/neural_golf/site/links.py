@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import TypedDict
 
+import numpy as np
+
 from neural_golf.base.errors import GolfError
 from neural_golf.net.form import FAINT, Form
+from neural_golf.net.formed import form_numbers
 from neural_golf.net.layers import EPSILON, KINDS
 from neural_golf.packed import grammar
 from neural_golf.results.result import Result, by_variant, golf_file, representative
@@ -23,7 +26,8 @@ class Tables(TypedDict):
     after: how frequent a kind is after a group of kinds, beyond 1. groups: of the kinds that are in one.
     fields: of each kind, each field with the values that are usual and how frequent they are, beyond 1, and
     the first version that has it. form: the usual numbers of a form, in thousandths. faint: the ink that
-    every pixel is given when a form is found. epsilon: what `norm` adds to a variance.
+    every pixel is given when a form is found, and own: how many numbers the usual form adds to those that
+    count. epsilon: what `norm` adds to a variance.
     """
 
     kinds: Sequence[str]
@@ -34,6 +38,7 @@ class Tables(TypedDict):
     fields: Mapping[str, Sequence[tuple[str, Mapping[int, int], int]]]
     form: Sequence[int]
     faint: float
+    own: int
     epsilon: float
 
 
@@ -51,6 +56,7 @@ def tables() -> Tables:
         },
         form=[round(number * 1000) for number in astuple(Form())],
         faint=FAINT,
+        own=int(np.count_nonzero(form_numbers(Form()))),
         epsilon=EPSILON,
     )
 

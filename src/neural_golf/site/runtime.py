@@ -1,4 +1,4 @@
-"""onnxruntime-web for the page: found in node_modules or brought by npm, as text to embed."""
+"""onnxruntime-web for the site: found in node_modules or brought by npm, as a plain script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGE = "onnxruntime-web"
 
 @dataclass(frozen=True)
 class Runtime:
-    """onnxruntime-web as text for the page; empty where it cannot be had, and then `why` says why."""
+    """onnxruntime-web as a script and its wasm; empty where it cannot be had, and then `why` says why."""
 
     script: str = ""
     wasm: bytes = b""
@@ -26,7 +26,7 @@ class Runtime:
 def find_runtime() -> Runtime:
     """onnxruntime-web at the version of package.json, from a node_modules folder or from npm."""
     try:
-        wanted = json.loads(Path("package.json").read_text())["dependencies"][PACKAGE]
+        wanted = json.loads(Path("package.json").read_text(encoding="utf-8"))["dependencies"][PACKAGE]
     except (OSError, KeyError, ValueError):
         return Runtime(why="there is no package.json beside params.yaml")
     folder = installed(wanted)
@@ -34,7 +34,7 @@ def find_runtime() -> Runtime:
         npm = shutil.which("npm")
         if npm is None:
             return Runtime(
-                why="npm was not there when it was built (`golf page` with node and npm installed mends it)"
+                why="npm was not there when it was built (`golf site` with node and npm installed mends it)"
             )
         command = [
             npm,
@@ -46,7 +46,15 @@ def find_runtime() -> Runtime:
             "--fetch-retries=1",
         ]
         try:
-            made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+            made = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=300,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired):
             return Runtime(why="npm did not answer when it was built")
         folder = installed(wanted)
@@ -54,7 +62,7 @@ def find_runtime() -> Runtime:
             said = [line for line in made.stderr.splitlines() if "error" in line.lower()]
             return Runtime(why=f"npm could not bring {PACKAGE} when it was built: {' '.join(said[:1])[:150]}")
     script = (folder / "dist/ort.wasm.bundle.min.mjs").read_text(encoding="utf-8")
-    return Runtime(as_inline_script(script), (folder / "dist/ort-wasm-simd-threaded.wasm").read_bytes())
+    return Runtime(as_script(script), (folder / "dist/ort-wasm-simd-threaded.wasm").read_bytes())
 
 
 def installed(version: str) -> Path | None:
@@ -63,16 +71,17 @@ def installed(version: str) -> Path | None:
     for place in (here, *here.parents):
         folder = place / "node_modules" / PACKAGE
         manifest = folder / "package.json"
-        if manifest.is_file() and json.loads(manifest.read_text())["version"] == version:
+        if manifest.is_file() and json.loads(manifest.read_text(encoding="utf-8"))["version"] == version:
             return folder
     return None
 
 
-def as_inline_script(module: str) -> str:
-    """An ES module as text for a script element: its exports become the global object `ort`.
+def as_script(module: str) -> str:
+    """An ES module as a plain script, which a page may read from a file system too: its exports become the
+    global object `ort`, and its own address that of the page, since it looks for no file beside it.
 
-    >>> as_inline_script("var a=1;export{a as Tensor,a as env};\\n//# sourceMappingURL=x.map")
-    'var a=1;globalThis.ort={Tensor:a,env:a};'
+    >>> as_script("var a=import.meta.url;export{a as Tensor,a as env};\\n//# sourceMappingURL=x.map")
+    '(()=>{var a=document.baseURI;globalThis.ort={Tensor:a,env:a};})();'
     """
     module = re.sub(r"\n//# sourceMappingURL=.*", "", module.rstrip())
 
@@ -80,4 +89,5 @@ def as_inline_script(module: str) -> str:
         pairs = [part.split(" as ") for part in found[1].split(",")]
         return "globalThis.ort={" + ",".join(f"{outside}:{inside}" for inside, outside in pairs) + "};"
 
-    return re.sub(r"export\{([^}]*)\};?$", named, module).replace("</script", "<\\/script")
+    plain = re.sub(r"export\{([^}]*)\};?$", named, module).replace("import.meta.url", "document.baseURI")
+    return f"(()=>{{{plain}}})();"

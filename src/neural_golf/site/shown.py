@@ -1,49 +1,31 @@
-"""The networks as the page shows them: in numbers, in words, as marks of the chart, and to run."""
+"""The networks as the site shows them: in numbers, in words, and as marks of the chart."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neural_golf.config.sections import Record
-from neural_golf.look.findings import Findings
-from neural_golf.look.subject import Subject
 from neural_golf.net.formed import form_numbers
-from neural_golf.net.layers import KINDS
+from neural_golf.net.spec import Network
 from neural_golf.results.result import Result, by_variant, representative
 from neural_golf.results.sizes import Point
+from neural_golf.site.entered import Entered
 
-__all__ = ["Mark", "Runnable", "Shown", "marks", "runnable"]
+__all__ = ["Lit", "Mark", "chart_data", "marks", "numbers_of"]
 
 
-@dataclass(frozen=True)
-class Shown:
-    """One network with what was measured of it."""
-
-    subject: Subject
-    findings: Findings
-
-    @property
-    def variant(self) -> str:
-        return self.subject.variant
-
-    @property
-    def result(self) -> Result:
-        return self.subject.result
-
-    @property
-    def numbers(self) -> list[tuple[str, str]]:
-        """The non-zero parameters of each tensor that has any, and of the form, as text."""
-        found = []
-        for tensor in self.subject.network.tensors:
-            values = self.subject.parameters[tensor.slice]
-            found.append((tensor.name, " ".join(short(value) for value in values[values != 0])))
-        if self.subject.network.form:
-            values = form_numbers(self.subject.network.form)
-            found.append(("form", " ".join(short(value) for value in values[values != 0])))
-        return [(name, text) for name, text in found if text]
+def numbers_of(network: Network, weights: NDArray[np.float32]) -> list[tuple[str, str]]:
+    """The non-zero parameters of each tensor that has any, and of the form, as text."""
+    found = [(tensor.name, weights[tensor.slice]) for tensor in network.tensors]
+    if network.form:
+        found.append(("form", form_numbers(network.form)))
+    texts = [(name, " ".join(short(value) for value in values[values != 0])) for name, values in found]
+    return [(name, text) for name, text in texts if text]
 
 
 def short(value: float) -> str:
@@ -57,37 +39,12 @@ def short(value: float) -> str:
 
 
 class Lit(TypedDict):
-    """A layer as the page's script lights it. `name`: the output of the ONNX file that it reads."""
+    """A layer as a page's script lights it. `name`: the output of the ONNX file that it reads."""
 
     name: str
     label: str
     title: str
     shape: tuple[int, int, int]
-
-
-class Runnable(TypedDict):
-    """What becomes JSON in the page, so that its script can run a network. `onnx`: the file, in base64."""
-
-    variant: str
-    layers: list[Lit]
-    onnx: str
-
-
-def runnable(subject: Subject) -> Runnable:
-    """What the page's script needs in order to run a network and to light its layers."""
-    network = subject.network
-    layers = [layer for layer in network.layers if not KINDS[layer.kind].training]
-    told = [Lit(name=x.name, label=x.name, title=KINDS[x.kind].title, shape=x.out_shape) for x in layers]
-    if network.form:  # the graph's first nodes make it of the drawing, here as anywhere
-        told.insert(
-            0, Lit(name="form", label="form", title="the image brought into form", shape=network.in_shape)
-        )
-    # The scores are the file's output, and one strip rather than one square per class.
-    told[-1] = Lit(
-        name="logits", label=told[-1]["label"], title=told[-1]["title"], shape=(1, 1, subject.network.classes)
-    )
-    content = base64.b64encode(subject.path.read_bytes()).decode()
-    return Runnable(variant=subject.variant, layers=told, onnx=content)
 
 
 @dataclass(frozen=True)
@@ -117,3 +74,56 @@ def marks(results: Sequence[Result], public: Sequence[Record], points: Sequence[
     found = [Mark(r, r in entries, sizes.get((r.row, r.size or 0))) for r in results]
     found += [Mark(other) for other in public]
     return sorted(found, key=lambda mark: (mark.of.nonzero, mark.of.name))
+
+
+def chart_data(
+    marks: Sequence[Mark], points: Sequence[Point], known: Mapping[str, Entered]
+) -> dict[str, object]:
+    """What the script draws the chart from. known: the networks that have a page, by their names."""
+    shown = []
+    for mark in marks:
+        of = mark.of
+        page = known.get(of.variant.name) if isinstance(of, Result) and mark.entry else None
+        shown.append(
+            {"name": of.name, "size": of.nonzero, "accuracy": of.accuracy, "ours": mark.ours,
+             "hollow": mark.hollow, "text": _said(mark), "href": f"entry/{page.slug}.html" if page else ""}
+        )  # fmt: skip
+    sizes = [
+        {
+            "size": one.nonzero,
+            "mean": one.test_mean,
+            "low": one.test_low,
+            "high": one.test_high,
+            "held": one.holds,
+        }
+        for one in points
+        if one.test_low is not None
+    ]
+    return {"marks": shown, "sizes": sizes, "unit": "non-zero parameters"}
+
+
+CHOSEN = {
+    "test": "its zeros were chosen on the test images themselves",
+    "heldout": "held-out images chose it, and the test images chose nothing",
+    "": "nothing about it was chosen on test images",
+}
+
+
+def _said(mark: Mark) -> str:
+    """A mark in words."""
+    of = mark.of
+    if not isinstance(of, Result):
+        source = "" if of.source in of.name else f" ({of.source})"
+        right = f"{100 * of.accuracy:.2f}\u00a0% right"
+        return f"{of.name}{source}: {of.nonzero:,} non-zero parameters, {right}, as its author states it."
+    said = (
+        f"{of.name}: {of.nonzero:,} non-zero of {of.parameters:,} parameters, {of.correct:,} of "
+        f"{of.images:,} test images right ({100 * of.accuracy:.2f}\u00a0%); {CHOSEN[of.judge]}."
+    )
+    if of.bytes:
+        said += f" Its .golf file has {of.bytes:,} bytes."
+    if not of.entered:
+        said += " It is a size on the way that is not an entry."
+    elif not mark.entry:
+        said += " It is another seed of an entered row."
+    return f"{said} All seeds: {mark.size.words}" if mark.size else said

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
+from neural_golf.base.yaml12 import read_yaml, yaml_text
 from neural_golf.config.dataset import Dataset
 from neural_golf.data import Loaded, Split
-from neural_golf.data.loaders import LOADERS
+from neural_golf.data.loaders import load
 from neural_golf.data.stage import split
 from neural_golf.leaderboard.tables import write_tables
 from neural_golf.referee.challenge import OWN
@@ -68,7 +68,7 @@ def add_new_arguments(parser: argparse.ArgumentParser) -> None:
         help="what arrays [n, a, b] are; without it, series where one side is more than twice the other",
     )  # fmt: skip
     parser.add_argument(
-        "--title", default="", help="what tables and the page call the data (default: its name)"
+        "--title", default="", help="what tables and the site call the data (default: its name)"
     )
 
 
@@ -136,9 +136,9 @@ def _write(folder: Path, source: Path, entry: dict[str, Any], reach: float, titl
     if "torchvision" in entry:  # what is fetched stays, for the stage `data`
         there = _from(folder, entry)
         with contextlib.chdir(folder):
-            whole = _load(name, there)
+            whole = load(name, Dataset(**there))
     else:
-        whole = _load(name, entry)
+        whole = load(name, Dataset(**entry))
     known = Known(
         shape=tuple(whole.train.pixels.shape[1:]),
         classes=len(whole.classes),
@@ -162,11 +162,11 @@ def _write(folder: Path, source: Path, entry: dict[str, Any], reach: float, titl
     )
     settings = config.load(folder / "params.yaml")
     stages = stages_for(
-        yaml.safe_load((source / "dvc.yaml").read_text(encoding="utf-8")),
+        read_yaml(source / "dvc.yaml"),
         config.load(source / "params.yaml"),
         settings,
     )
-    text = yaml.safe_dump(stages, sort_keys=False, allow_unicode=True, width=110)
+    text = yaml_text(stages, width=110)
     write_bytes(folder / "dvc.yaml", text.encode())
     for file in ("Snakefile", "package.json", "package-lock.json", "profiles/default/config.yaml"):
         write_bytes(folder / file, (source / file).read_bytes())
@@ -188,17 +188,8 @@ IGNORED = b"""\
 /data/*.safetensors
 /results/models/
 /results/onnx-large/
-/results/report/
+/results/site/
 """
-
-
-def _load(name: str, entry: dict[str, Any]) -> Loaded:
-    dataset = Dataset(**entry)
-    try:
-        return LOADERS[dataset.source](name, dataset)
-    except GolfError as error:
-        told = str(error).removeprefix("params.yaml: ")
-        raise GolfError(re.sub(rf"^datasets\.{name}\.\w+: ", "", told)) from None
 
 
 def _from(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
@@ -246,6 +237,7 @@ def _words(
     told = "" if known.test else " (the data have no test part, so these were split off)"
     trained = known.left - known.heldout
     yield f"{trained:,} examples to train on, {known.heldout:,} held out, {len(test):,} to test{told}"
+    yield from _doubts(known, whole, test, reach)
     if known.series and whole.low != (0.0,) * channels:
         yield "numbers are kept in 256 levels of each channel's range"
     counts = np.bincount(whole.train.labels, minlength=known.classes)
@@ -255,6 +247,23 @@ def _words(
     yield f"smallest: {', '.join(chosen.smallest)}, down to {chosen.sizes[-1]} weights"
     yield f"challenge: {challenge}, at least {needed(reach, len(test)):,} of {len(test):,} test images right"
     yield f"next: cd {folder}; snakemake"
+
+
+def _doubts(known: Known, whole: Loaded, test: Split, reach: float) -> Iterator[str]:
+    """What may be meant otherwise, in lines that say what to do."""
+    channels, height, width = known.shape
+    if known.series and channels > width:
+        yield "are the two the other way round? arrays of series are [n, channels, length]"
+    elif channels > 4 >= width:
+        yield "are the channels the last axis? of 3 it is seen; else use x.transpose(0, 3, 1, 2)"
+    elif height > 1 == channels and max(height, width) > 2 * min(height, width):
+        yield "are they series, [n, channels, length]? then say --kind series"
+    counts = np.bincount(test.labels, minlength=known.classes)
+    if counts.max() >= needed(reach, len(test)):
+        yield (
+            f"who always answers {whole.classes[counts.argmax()]} has {counts.max():,} of {len(test):,} test "
+            "images right: a higher --reach says more"
+        )
 
 
 def needed(reach: float, images: int) -> int:

@@ -22,10 +22,13 @@ SHORT, PLACES = 24, 4
 PASSES = 4e6
 EPOCHS = (40, 240)  # the fewest and the most of them
 STEPS = 1000  # of Adam, before which no network of a few examples has learnt what it can
+# Of the descent's slow phase, whose weights are few, and the most epochs that this may take: with three times
+# as many steps, 32 series of a watch had one of 8 held-out ones more right at 64 and at 40 weights (5 seeds).
+SLOW_STEPS, MOST_SLOW = 2000, 480
 PART = 5  # one example of so many is split off for the test, and of what is left for the held-out part
 MOST_TEST, MOST_HELDOUT = 10_000, 5_000
 SIZES = 8  # snapshots of a descent
-MANY = 20  # classes from which the page shows fewer examples of each
+MANY = 20  # classes from which the site shows fewer examples of each
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,6 @@ class Plan:
     slow_epochs: int
     sizes: list[int]
     fisher_images: int
-    draws: bool  # whether visitors of the page can draw an image
     samples: int
     radius: float  # of the strokes that first-layer channels are shown
     width: float
@@ -87,6 +89,8 @@ def plan(known: Known) -> Plan:
     most = max(40, min(400, 20 * classes) if classes <= 100 else 8 * classes)
     least = max(16, 2 * classes)
     side = min(height, width)
+    slow = 0 if classes > 100 else SLOW_STEPS * batch / max(1, trained)
+    slow = int(min(slow, MOST_SLOW, PASSES * scale / max(1, trained)))
     return Plan(
         baseline=network(known, turned=False),
         smallest=network(known, turned=height == width >= SMALL),
@@ -94,10 +98,9 @@ def plan(known: Known) -> Plan:
         epochs=max(10, total // 4, enough),
         dense_epochs=max(5, total // 8, enough),
         fast_epochs=max(5, total // 5),
-        slow_epochs=max(10, total * 2 // 3),
+        slow_epochs=max(10, total * 2 // 3, slow),
         sizes=falling(most, least),
         fisher_images=min(8000, trained),
-        draws=known.shape == (1, 28, 28),
         samples=3 if classes <= MANY else 1,
         radius=round(0.4 * side, 1),
         width=max(1.0, round(side / 9, 1)),

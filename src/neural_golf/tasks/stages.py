@@ -7,16 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from neural_golf.base.yaml12 import parse_yaml, yaml_text
 from neural_golf.config import Config
 
 __all__ = ["stages_for"]
 
 # The stages that do not belong to a row and come after all that do.
-AFTER = ("export", "verify", "front", "ladder", "interpret", "page")
+AFTER = ("export", "verify", "front", "ladder", "interpret", "site")
 # What only the project itself has, or copies.
-AT_HOME = ("src/", "docs/", "package-lock.json")
+AT_HOME = ("src/", "docs", "package-lock.json")
 CODE = "src/"
 
 
@@ -33,8 +32,8 @@ def stages_for(home: Mapping[str, Any], at_home: Config, config: Config) -> dict
     for name, row in config.rows.items():
         model = at_home.rows_by(row.by)[0]
         of = at_home.rows[model].of
-        text = re.sub(rf"\b{model}\b", name, yaml.safe_dump(home["stages"][model], sort_keys=False))
-        stages[name] = yaml.safe_load(re.sub(rf"\b{of}\b", str(row.of), text) if of else text)
+        text = re.sub(rf"\b{model}\b", name, yaml_text(home["stages"][model]))
+        stages[name] = parse_yaml(re.sub(rf"\b{of}\b", str(row.of), text) if of else text)
         stages[name]["desc"] = row.title or name
         stages[name]["meta"]["threads"] = len(row.seeds or config.rows[str(row.of)].seeds)
         path = f"results/models/{name}.safetensors"

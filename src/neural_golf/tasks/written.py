@@ -6,8 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-import yaml
-
+from neural_golf.base.yaml12 import parse_yaml, yaml_text
 from neural_golf.referee.rules import RULES_VERSION
 from neural_golf.tasks.rules import Known, Plan
 
@@ -23,7 +22,7 @@ def flow(value: object) -> str:
     >>> flow(["conv 8 k3", "relu"]), flow("a: b"), flow(0.5)
     ('[conv 8 k3, relu]', "'a: b'", '0.5')
     """
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf, sort_keys=False)
+    text = yaml_text(value, default_flow_style=True, width=math.inf)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
@@ -45,7 +44,7 @@ def params_text(
     classes: Sequence[str],
 ) -> str:
     """A task's params.yaml. home: the project's own, as text."""
-    default = yaml.safe_load(home)
+    default = parse_yaml(home)
     lines = "\n".join(f"    {key}: {flow(value)}" for key, value in entry.items())
     drawn = [plan.sizes[0], plan.sizes[len(plan.sizes) // 2], plan.sizes[-1]]
     networks = ["baseline", *dict.fromkeys(f"smallest-heldout-{size}" for size in drawn)]
@@ -123,10 +122,10 @@ interpret:
   strokes: {flow(strokes)}
   excite: {flow(excite)}
 
-page:
-  inference: {flow(plan.draws)} # whether visitors can draw; that is for grey images of 28x28
+site:
+  inference: true # onnxruntime-web is part of the site, which then answers to drawings and runs files; npm brings it
   goals: [{reach}]
-  samples: {plan.samples} # test examples of each class that can be tried
+  samples: {plan.samples} # held-out examples of each class that can be shown to a network
 
 # What follows is as in the project's own params.yaml.
 {copied}"""
@@ -163,12 +162,12 @@ def readme(name: str, title: str, reach: float, challenge: str) -> str:
     return f"""\
 # {title}: {100 * reach:g} % with the fewest numbers
 
-    snakemake                     # everything, from the data to the page; `dvc repro` does the same
+    snakemake                     # everything, from the data to the web site; `dvc repro` does the same
     cat results/ladder.md         # every network, and which sizes hold {100 * reach:g} %
     golf verify FILE.onnx         # score any file under the challenge {challenge}
     golf enter && golf leaderboard    # enter what passes, and bring leaderboard/ up to date
 
 Every setting stands in params.yaml, and each stage in dvc.yaml. The networks are results/onnx/*.onnx, their model cards
-results/cards/*.md, and the page is results/report/index.html. A newer version of Neural Golf runs nothing again by itself:
+results/cards/*.md, and the web site begins with results/site/index.html. A newer version of Neural Golf runs nothing again by itself:
 `dvc repro --force` does.
 """

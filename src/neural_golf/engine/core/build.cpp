@@ -95,6 +95,8 @@ void Core::build(const std::vector<Layer>& layers) {
     if (flatten[i]) flat(s.in);
     place(s.out, to.out[0], height, width, zeros(i + 1), zeros(i + 1));
     s.rows = height * s.window.y, s.cols = width * s.window.x;
+    s.channel = plan_.channels;
+    plan_.channels += to.out[0];
     if (s.kind != Stage::convolution) continue;
     const size_t weights = size_t(to.out[0]) * s.taps();
     s.packed = plan_.packed_floats;
@@ -135,6 +137,8 @@ void Core::build(const std::vector<Layer>& layers) {
       place(s.gz, channels, (s.rows - 1) * s.stride.y + 1, cols, left, s.in.width + s.reach().x - cols - left);
     }
   }
+  unread_.assign(size_t(plan_.channels), 0);
+  plan_.unread = unread_.data();
   plan_.stages = stages_.data();
   plan_.count = int(stages_.size());
   plan_.classes = stages_.back().out.channels;

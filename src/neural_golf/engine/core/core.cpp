@@ -43,7 +43,6 @@ Core::Core(const std::vector<Layer>& layers, int parameters, std::vector<int> so
       source_(std::move(source)),
       stored_(stored),
       unrolled_(source_.size()),
-      slot_(size_t(parameters)),
       team_(threads) {
   if (!kernels_) throw Error("engine: no instruction set '" + instructions + "' here; known: avx512 avx2 plain");
   plan_.parameters = parameters;
@@ -69,7 +68,7 @@ int Core::gather(const Images& images, int64_t first, float* workspace) const {
 
 void Core::logits(const float* parameters, const Images& images, float* out) {
   std::lock_guard<std::mutex> hold(busy_);
-  parameters = take(parameters);
+  parameters = take(parameters, false);
   team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
     Worker& worker = workers_[w];
     float* ws = worker.workspace.data();
@@ -91,7 +90,7 @@ int Core::right(const float* workspace, const int64_t* labels, int valid) const 
 
 int64_t Core::correct(const float* parameters, const Images& images, const int64_t* labels) {
   std::lock_guard<std::mutex> hold(busy_);
-  parameters = take(parameters);
+  parameters = take(parameters, false);
   std::atomic<int64_t> total{0};
   team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
     Worker& worker = workers_[w];
@@ -139,7 +138,7 @@ double Core::batch_gradient(const float* parameters, const Images& images, const
   const float scale = float(1.0 / double(images.count));
   team_.run(chunks, [&](int64_t k, int w) {
     Worker& worker = workers_[w];
-    std::memset(worker.sums.data(), 0, size_t(plan_.parameters) * L * sizeof(float));
+    clear(worker);
     double loss = 0;
     const int64_t end = std::min(images.count, (k + 1) * chunk);
     for (int64_t first = k * chunk; first < end; first += L)
@@ -166,21 +165,20 @@ double Core::loss_gradient(const float* parameters, const Images& images, const 
                            float* gradient) {
   std::lock_guard<std::mutex> hold(busy_);
   want(mask);
-  return batch_gradient(take(parameters), images, targets, gradient) / double(images.count);
+  return batch_gradient(take(parameters, true), images, targets, gradient) / double(images.count);
 }
 
 void Core::micro_gradients(const float* parameters, const Images& images, const Targets& targets, int64_t micro_batch,
                            const bool* mask, float* out) {
   std::lock_guard<std::mutex> hold(busy_);
   want(mask);
-  parameters = take(parameters);
-  const size_t n = size_t(stored_), wide = size_t(plan_.parameters);
+  parameters = take(parameters, true);
+  const size_t n = size_t(stored_);
   const float scale = float(1.0 / double(micro_batch));
-  const auto zero = [&](Worker& worker) { std::memset(worker.sums.data(), 0, wide * L * sizeof(float)); };
   if (L % micro_batch == 0 && micro_batch < L) {  // several in one group: each is some of the lanes
     team_.run((images.count + L - 1) / L, [&](int64_t group, int w) {
       Worker& worker = workers_[w];
-      zero(worker);
+      clear(worker);
       const int64_t first = group * L, end = std::min(images.count, first + L);
       group_gradient(parameters, images, targets, first, end, scale, worker);
       const float* sums = fold(worker);
@@ -197,7 +195,7 @@ void Core::micro_gradients(const float* parameters, const Images& images, const 
   }
   team_.run(images.count / micro_batch, [&](int64_t k, int w) {
     Worker& worker = workers_[w];
-    zero(worker);
+    clear(worker);
     for (int64_t first = k * micro_batch; first < (k + 1) * micro_batch; first += L)
       group_gradient(parameters, images, targets, first, (k + 1) * micro_batch, scale, worker);
     const float* sums = fold(worker);
@@ -220,7 +218,7 @@ double Core::adam_epoch(float* parameters, float* m, float* v, const Adam& adam,
       rows.labels += first;
     else
       rows.soft += first * classes();
-    total += batch_gradient(take(parameters), part, rows, gradient.data());
+    total += batch_gradient(take(parameters, true), part, rows, gradient.data());
     const double t = double(step + 1);
     kernels_->adam(stored_, adam.mask, gradient.data(), parameters, m, v, float(1 - adam.beta1),
                    float(adam.beta2), float(1 - adam.beta2),

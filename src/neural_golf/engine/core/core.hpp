@@ -116,9 +116,12 @@ class Core {
 
   void build(const std::vector<Layer>&);
   void place(Map&, int channels, int height, int width, int left, int right);
-  void pack(const float* parameters, Packed&) const;
-  const float* take(const float* parameters);  // packed and as the kernels number them, unrolled
+  void pack(const float* parameters, Packed&);  // all of them, whatever reads what
+  // Packed and as the kernels number them, unrolled; `training`: for gradients that are wanted.
+  const float* take(const float* parameters, bool training);
+  void drop(const float* parameters, bool training);  // from packed_: channels that nothing reads
   void want(const bool* mask);                 // which gradients the next ones are
+  void clear(Worker&) const;                   // worker.sums, as far as anything is added to them
   const float* fold(Worker&) const;            // worker.sums of what is wanted: [slots][L]
   int classes() const { return plan_.classes; }
 
@@ -138,8 +141,13 @@ class Core {
   std::vector<int> source_;  // empty: nothing is shared
   int stored_;
   std::vector<float> unrolled_;
+  std::vector<char> unread_;  // Plan::unread
   Packed packed_{plan_}, wanted_{plan_};
-  std::vector<int> slots_, slot_;  // parameters whose gradient is wanted; which of them stands where, or -1
+  std::vector<int> slots_;         // parameters whose gradient is wanted
+  std::vector<int> place_, slot_;  // where in the plan they stand, in order; which of the slots stands there
+  std::vector<std::pair<int, int>> dirty_;  // from … to: which of a worker's sums any gradient is added to
+  std::vector<char> asked_;        // the mask of the last `want`, and its sparse_below
+  double asked_below_ = 0;
   std::vector<Worker> workers_;
   std::vector<float> partial_;  // gradients of chunks
   std::vector<double> losses_;

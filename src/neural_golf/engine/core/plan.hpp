@@ -60,6 +60,7 @@ struct Stage {
   Map g_out, g_in;  // gradients of out and in
   size_t packed = 0, packed_back = 0;  // where its weights, or its taps, begin (Weights, TapLists)
   int live = 0, live_back = 0;         // where its channels begin in TapLists::live
+  int channel = 0;                     // where those of out begin in Plan::unread
 
   int inputs() const { return in.channels / groups; }    // per group
   int outputs() const { return out.channels / groups; }  // per group
@@ -83,6 +84,10 @@ struct Plan {
   size_t scratch;        // rows of a convolution before pooling (in the workspace)
   float scale, shift;    // a byte b is read as scale * b + shift
   size_t ink;            // in the workspace, two ints: the rows of the images that are not all 0
+  int channels;          // of all stages' outs
+  char* unread;          // [channels]: whether nothing reads a channel, which then is neither computed nor learns
+
+  bool drops(const Stage& s, int c) const { return unread[s.channel + c]; }
 };
 
 // A weight that is not zero, or whose gradient is wanted.
@@ -131,8 +136,8 @@ struct Kernels {
   // Adds the gradient, one number per lane, to sums[parameters][L]; of weights, that of `wanted`.
   void (*backward)(const Plan&, const float* parameters, const Weights&, const TapLists& wanted, float* workspace,
                    float* sums);
-  // folded[slot[i]] += sums[i], [L] each, where the slot is not -1.
-  void (*fold)(const float* sums, const int* slot, int parameters, float* folded);
+  // folded[slot[i]] += sums[place[i]], [L] each, for n of them.
+  void (*fold)(const float* sums, const int* place, const int* slot, int n, float* folded);
   // Lane sums: out[parameters].
   void (*reduce)(const float* sums, int parameters, float* out);
   // One update; rest is 1 - beta, rate is lr / (1 - beta1^t), root_correction sqrt(1 - beta2^t).

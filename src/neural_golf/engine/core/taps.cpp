@@ -48,37 +48,105 @@ void list(const Plan& plan, const T* what, double below, bool back, const TapLis
 
 }  // namespace
 
-void Core::pack(const float* parameters, Packed& packed) const {
+void Core::pack(const float* parameters, Packed& packed) {
+  std::fill(unread_.begin(), unread_.end(), 0);
   list(plan_, parameters, sparse_below, true, packed.weights().sparse);
   kernels_->pack(plan_, parameters, packed.weights());
 }
 
-const float* Core::take(const float* parameters) {
+// Backwards from the scores: a channel is read by taps of channels that are read, be it that their weight is not 0 or
+// that its gradient is wanted. Dense stages read all and drop nothing, since they would multiply what is not there by 0.
+void Core::drop(const float* parameters, bool training) {
+  const TapLists &weights = packed_.weights().sparse, &wanted = wanted_.weights().sparse;
+  std::vector<char> read(unread_.size());
+  std::fill_n(read.end() - plan_.classes, plan_.classes, 1);
+  for (size_t i = stages_.size(); i-- > 0;) {
+    const Stage& s = stages_[i];
+    char* const own = &read[size_t(s.channel)];
+    const bool lists =
+        s.kind == Stage::convolution && weights.live[s.live] >= 0 && (!training || wanted.live[s.live] >= 0);
+    if (s.kind == Stage::convolution && !lists) std::fill_n(own, s.out.channels, 1);
+    bool some = false;
+    for (int o = 0; o < s.out.channels; ++o) some |= unread_[size_t(s.channel + o)] = !own[o];
+    if (some && lists) {  // what they would send back is left out
+      std::vector<float> left(parameters, parameters + plan_.parameters);
+      for (int o = 0; o < s.out.channels; ++o)
+        if (!own[o]) std::fill_n(&left[size_t(s.weight + o * s.taps())], s.taps(), 0.0f);
+      list(s, false, left.data(), weights.taps + s.packed, weights.live + s.live);
+      if (s.needs_input_gradient) list(s, true, left.data(), weights.taps + s.packed_back, weights.live + s.live_back);
+    }
+    if (s.kind == Stage::sum)
+      for (int o = 0; o < s.out.channels; ++o) read[size_t(stages_[size_t(s.other)].channel + o)] |= own[o];
+    if (i == 0) continue;
+    const int channels = stages_[i - 1].out.channels;
+    char* const before = &read[size_t(stages_[i - 1].channel)];
+    if (s.kind != Stage::convolution) {
+      for (int o = 0; o < channels; ++o) before[o] |= own[o];
+      continue;
+    }
+    if (!lists) std::fill_n(before, channels, 1);
+    const int flat = s.in.channels / channels;  // of a linear layer: its inputs per channel
+    const auto reads = [&](const TapLists& from, int o) {
+      const Tap* tap = from.taps + s.packed + size_t(o) * size_t(s.taps());
+      for (int k = 0; k < from.live[s.live + o]; ++k)
+        before[(o / s.outputs() * s.inputs() + (tap[k].at - s.weight) % s.taps() / s.kernel.area()) / flat] = 1;
+    };
+    for (int o = 0; lists && o < s.out.channels; ++o) {
+      if (!own[o]) continue;
+      reads(weights, o);
+      if (training) reads(wanted, o);
+    }
+  }
+}
+
+const float* Core::take(const float* parameters, bool training) {
   if (!source_.empty()) {
     for (size_t i = 0; i < source_.size(); ++i) unrolled_[i] = parameters[source_[i]];
     parameters = unrolled_.data();
   }
   pack(parameters, packed_);
+  drop(parameters, training);
   return parameters;
 }
 
 void Core::want(const bool* mask) {
+  std::vector<char> now(size_t(stored_), 1);
+  if (mask) std::copy_n(mask, stored_, now.begin());
+  if (now == asked_ && sparse_below == asked_below_) return;  // as in most steps of a descent
   std::vector<int> slot_of(size_t(stored_), -1);
-  slots_.clear();
+  slots_.clear(), place_.clear(), slot_.clear(), dirty_.clear();
   for (int q = 0; q < stored_; ++q)
-    if (!mask || mask[q]) slot_of[size_t(q)] = int(slots_.size()), slots_.push_back(q);
-  std::vector<char> wanted(size_t(plan_.parameters));
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    slot_[i] = slot_of[source_.empty() ? i : size_t(source_[i])];
-    wanted[i] = slot_[i] >= 0;
+    if (now[size_t(q)]) slot_of[size_t(q)] = int(slots_.size()), slots_.push_back(q);
+  std::vector<char> gets(size_t(plan_.parameters));  // a gradient, wanted or not
+  for (int i = 0; i < plan_.parameters; ++i) {
+    const int slot = slot_of[size_t(source_.empty() ? i : source_[size_t(i)])];
+    if (slot >= 0) place_.push_back(i), slot_.push_back(slot), gets[size_t(i)] = 1;
   }
-  list(plan_, wanted.data(), sparse_below, false, wanted_.weights().sparse);
+  const TapLists& to = wanted_.weights().sparse;
+  list(plan_, gets.data(), sparse_below, false, to);
+  for (const Stage& s : stages_) {  // biases, slopes and dense stages get all of theirs
+    if (s.bias >= 0) std::fill_n(gets.begin() + s.bias, s.out.channels, 1);
+    if (s.slope >= 0) std::fill_n(gets.begin() + s.slope, s.out.channels, 1);
+    if (s.kind == Stage::convolution && to.live[s.live] < 0)
+      std::fill_n(gets.begin() + s.weight, s.out.channels * s.taps(), 1);
+  }
+  for (int i = 0; i < plan_.parameters; ++i) {
+    if (!gets[size_t(i)]) continue;
+    if (dirty_.empty() || dirty_.back().second != i) dirty_.push_back({i, i});
+    dirty_.back().second = i + 1;
+  }
+  asked_ = std::move(now), asked_below_ = sparse_below;
+}
+
+void Core::clear(Worker& worker) const {
+  for (const auto& [from, to] : dirty_)
+    std::fill_n(worker.sums.data() + size_t(from) * L, size_t(to - from) * L, 0.0f);
 }
 
 const float* Core::fold(Worker& worker) const {
-  if (slots_.size() == slot_.size()) return worker.sums.data();  // one slot each, in order
+  if (int(slots_.size()) == plan_.parameters) return worker.sums.data();  // one slot each, in order
   std::fill_n(worker.folded.data(), slots_.size() * L, 0.0f);
-  kernels_->fold(worker.sums.data(), slot_.data(), plan_.parameters, worker.folded.data());
+  kernels_->fold(worker.sums.data(), place_.data(), slot_.data(), int(place_.size()), worker.folded.data());
   return worker.folded.data();
 }
 

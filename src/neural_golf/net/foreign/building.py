@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,7 @@ class Building:
     def __init__(self, in_shape: Shape, batch: int) -> None:
         self.in_shape, self.batch = in_shape, batch
         self.parts: list[_Part] = []
+        self.kept: set[int] = set()  # parts, from 1, that two read: nothing more is folded into them
         self._tensors: list[Tensor] = []
 
     @property
@@ -70,7 +72,9 @@ class Building:
         if x.squashed:
             raise UnknownLayer(f"{x.squashed} is known only at the end of a network")
         if x.source != len(self.parts):
-            raise UnknownLayer(f"{what} reads from a branch, which a network here does not have")
+            raise UnknownLayer(
+                f"{what} reads an earlier map, which a network here can only add to a later one"
+            )
         found = x.whole(self.shape)
         if found is None:
             raise UnknownLayer(f"{what} mixes images, or elements of maps in more than one way")
@@ -88,13 +92,33 @@ class Building:
             return plain
         factor, term = self.by_channel(scale, shift, what)
         last = self.parts[-1] if self.parts else None
-        if last and KINDS[last.layer.kind].weighted and last.weight is not None:
+        free = len(self.parts) not in self.kept
+        if last and free and KINDS[last.layer.kind].weighted and last.weight is not None:
             last.weight = last.weight * factor.reshape(-1, *[1] * (last.weight.ndim - 1))
             if last.bias is not None or term.any():
                 last.bias = (0.0 if last.bias is None else last.bias) * factor + term
             return plain
         channels = self.shape[0]
         self.add(f"conv {channels} k1 g{channels}", factor.reshape(-1, 1, 1, 1), term)
+        return Seen(len(self.parts), x.ids)
+
+    def shared(self, x: Seen, what: str) -> Seen:
+        """x, which two layers read, without scale and shift if that can be: only so can it be added later."""
+        with contextlib.suppress(UnknownLayer):
+            x = x if x.squashed else self.settled(x, what)
+        self.kept.add(x.source)
+        return x
+
+    def summed(self, x: Seen, other: Seen, what: str) -> Seen:
+        """The sum of the last layer's output and an earlier one's. Raises UnknownLayer for any other sum."""
+        x, other = (x, other) if x.source > other.source else (other, x)
+        x = self.settled(x, what)
+        self.taken(x, what)
+        if other.source in (0, x.source) or other.scale is not None or not np.array_equal(x.ids, other.ids):
+            raise UnknownLayer(
+                f"{what} adds something other than the plain maps of an earlier layer, of the same shape"
+            )
+        self.add(f"add {self.parts[other.source - 1].layer.name}")
         return Seen(len(self.parts), x.ids)
 
     def by_channel(self, scale: Floats, shift: Floats, what: str) -> tuple[Floats, Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,10 +45,10 @@ class Foreign:
 def read_foreign(model: Model, shape: tuple[int, int, int], feed: Feed) -> Foreign:
     """The graph as a network for images of `shape`, [channels, height, width], which it gets as `feed` says.
 
-    A graph that is exact for a network here is one whose layers stand in a row. Batch normalisation, scales
-    and shifts are folded into convolutions and linear layers; where there are none (behind an activation and
-    before padding, say), a 1x1 convolution of each channel takes them in. Raises UnknownLayer that names the
-    layer which a spec cannot say.
+    A graph that is exact for a network here is one whose layers stand in a row, but for sums with an
+    earlier map. Batch normalisation, scales and shifts are folded into convolutions and linear layers; where
+    there are none (behind an activation and before padding, say), a 1x1 convolution of each channel takes
+    them in. Raises UnknownLayer that names the layer which a spec cannot say.
     """
     found: UnknownLayer | None = None
     for batch in dict.fromkeys((model.batch or 2, 1)):
@@ -67,6 +68,9 @@ def _read(model: Model, shape: tuple[int, int, int], feed: Feed, batch: int) -> 
         np.broadcast_to(np.reshape(v, (-1, 1, 1)), first.ids.shape) for v in (feed.scale, feed.shift)
     )
     image = first.changed(scale, shift).moved(lambda a: a.transpose(axes).reshape(full))
+    readers = Counter(name for node in model.nodes if node.op_type != "Shape" for name in node.input)
+    if readers[model.input] > 1:
+        image = building.shared(image, "the image")
     values: dict[str, Seen | Array] = {**model.constants, model.input: image}
     for node in model.nodes:
         absent = next((name for name in node.input if name and name not in values), None)
@@ -75,6 +79,8 @@ def _read(model: Model, shape: tuple[int, int, int], feed: Feed, batch: int) -> 
         inputs = [values[name] if name else None for name in node.input]
         outputs = _node(model, building, node, inputs)
         for name, value in zip((n for n in node.output if n), outputs, strict=False):
+            if isinstance(value, Seen) and readers[name] > 1:
+                value = building.shared(value, described(node))
             values[name] = value
             size = value.ids.size if isinstance(value, Seen) else value.size
             if size > MOST:
@@ -105,7 +111,9 @@ def _node(
             raise UnknownLayer(f"{what} rounds what it gets")
         return [x]
     if len(data) > 1:
-        raise UnknownLayer(f"{what} joins two branches, which a network here does not have")
+        if operator not in ("Add", "Sum") or len(data) > 2 or len(inputs) > 2:
+            raise UnknownLayer(f"{what} joins two branches, and a network here can only add two")
+        return [building.summed(data[0], data[1], what)]
     if operator in MOVES and isinstance(inputs[0], Seen):
         return _moved(model, node, inputs, x)
     if operator in SQUASHES:

@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# cancel.sh JOB…
+exec kubectl delete job --ignore-not-found --wait=false "$@"

@@ -1,0 +1,1 @@
+"""The kinds of pages, one module each; `site.build` has the table of them."""
