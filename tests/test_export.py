@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from neural_golf.base.errors import GolfError
-from neural_golf.config import Config
+from neural_golf.config import Config, load
 from neural_golf.engine import engine
 from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
 from neural_golf.net.onnx import model_proto, unpack
@@ -20,6 +20,8 @@ from neural_golf.net.spec import Network
 from neural_golf.referee.counting import count
 from neural_golf.results import export
 from neural_golf.results.export import settings_digest
+
+ROOT = Path(__file__).parent.parent
 
 SPECS = {
     "blog": [
@@ -152,6 +154,15 @@ def test_the_source_in_a_card_depends_on_what_the_networks_come_from(settings: C
     assert with_change("search", trials=99) == same
     assert with_change("site", samples=9) == same
     assert with_change("ladder", author="me") == same
+    assert with_change("reference", device="gpu") != same
+    assert with_change("tune", storage="journal") != same
+
+
+def test_committed_files_name_the_committed_settings() -> None:
+    """A setting that is added later leaves the bytes of every file that it does not change as they were."""
+    config = load(ROOT / "params.yaml")
+    found = onnx.load(str(ROOT / "results/onnx/baseline-0.onnx"))
+    assert {p.key: p.value for p in found.metadata_props}["source"] == settings_digest(config)
 
 
 def test_what_is_exported_is_listed_with_its_record_and_the_rest_goes(

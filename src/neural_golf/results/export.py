@@ -31,6 +31,8 @@ __all__ = ["Exported", "read_exported", "run"]
 SMALL = Path("results/onnx")  # in Git
 LARGE = Path("results/onnx-large")  # over the referee's size limit: in DVC's cache
 LISTING = Path("results/exported.json")
+# Settings that came after files were made, each with the value that stands for what was done until then.
+_LATER = {"reference": ("device", "cpu"), "tune": ("storage", "pieces")}
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,15 @@ def of_classes(classes: Sequence[str], low: Sequence[float], high: Sequence[floa
 
 
 def settings_digest(config: Config) -> str:
-    """A digest of the settings that the networks come from, to tell two regenerations apart."""
+    """A digest of the settings that the networks come from, to tell two regenerations apart.
+
+    A setting of `_LATER` does not count while it stands for what was done before there was one: the networks
+    are the same, and so are the bytes of their files.
+    """
     tree = config.model_dump(mode="json")
+    for section, (key, as_before) in _LATER.items():
+        if (tree.get(section) or {}).get(key) == as_before:
+            del tree[section][key]
     packing = config.rows_by("packing")
     made = (*config.rows_by("reference", "training", "descent"), *packing, *(["pack"] if packing else []))
     kept = {key: tree[key] for key in ("data", "tune", "prune", *made)}
