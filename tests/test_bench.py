@@ -25,11 +25,15 @@ def test_multiply_adds_count_what_pooling_reads() -> None:
     assert multiply_adds(cut) == 2 * 24 * 24 * 16 + 3 * 12 * 12
 
 
-def test_a_quick_benchmark_writes_its_record_and_its_table(tmp_path: Path) -> None:
+def test_a_quick_benchmark_writes_its_record_and_its_table(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (256, 1, 28, 28)).astype(np.uint8)
     write_tensors(tmp_path / "train", {"images": images, "labels": rng.integers(0, 10, 256)})
     record = main(tmp_path / "train", tmp_path / "bench.json", quick=True)
+    progress = capfd.readouterr().err
+    assert "bench: training_128 on 1 thread\n" in progress and "bench: memory of sweep\n" in progress
     assert json.loads((tmp_path / "bench.json").read_text()) == record
     assert record["parameters"] == 820
     assert record["zeroing"]["candidates"] == 784

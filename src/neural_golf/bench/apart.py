@@ -68,6 +68,7 @@ def part(name: str, train: Path, quick: bool, threads: int = 1) -> Any:
     words = [name, str(train), "quick" if quick else "", str(threads)]
     flags = ["--xla_cpu_enable_fast_math=true"]  # JAX is a little faster with it
     flags += ["--xla_cpu_multi_thread_eigen=false"] if threads == 1 else []
+    print(f"bench: {name} on {threads} thread{'s' * (threads > 1)}", file=sys.stderr, flush=True)
     told = {"NPROC": str(threads), "OMP_NUM_THREADS": str(threads), "XLA_FLAGS": " ".join(flags)}
     done = subprocess.run(
         [sys.executable, "-c", code, *words], env=os.environ | told, capture_output=True, text=True,

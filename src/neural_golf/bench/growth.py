@@ -64,6 +64,7 @@ def memory(what: str, train: Path) -> float:
         "import sys; from pathlib import Path; from neural_golf.bench.growth import resident; "
         "resident(sys.argv[1], Path(sys.argv[2]))"
     )
+    print(f"bench: memory of {what}", file=sys.stderr, flush=True)
     command = [sys.executable, "-c", code, what, str(train)]
     done = subprocess.run(
         command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
