@@ -204,6 +204,26 @@ def test_what_is_exported_is_listed_with_its_record_and_the_rest_goes(
     assert not list(Path("results/onnx").iterdir())
 
 
+def test_a_folder_that_dvc_does_not_list_is_made_only_for_files(
+    workplace: Path, settings: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = settings.model_copy(update={"rows": {"baseline": settings.rows["baseline"]}})
+    network = Network.parse(SPECS["headless"])
+    vectors = np.arange(network.size, dtype=np.float32)[None]
+    write_checkpoint(
+        Path("results/models/baseline.safetensors"),
+        Checkpoint(network, vectors, vectors == vectors, (Run(0),)),
+    )
+    Path("dvc.yaml").write_text("stages: {export: {outs: [results/onnx: {cache: false}]}}")
+    export.run(config)
+    assert sorted(path.name for path in Path("results").glob("*/")) == ["metrics", "models", "onnx"]
+    assert capsys.readouterr().out == ""
+    small = settings.verify.model_copy(update={"max_bytes": 10})
+    export.run(config.model_copy(update={"verify": small}))
+    assert Path("results/onnx-large/baseline-0.onnx").exists()
+    assert capsys.readouterr().out.startswith("golf: results/onnx-large has files now: add it in dvc.yaml")
+
+
 @pytest.mark.parametrize("left", ['{"a": {"row": "tuned"}}', '[{"name": "a"}]', "[1]", "3"])
 def test_a_listing_of_another_version_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str

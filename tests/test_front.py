@@ -13,6 +13,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.base.statistics import Spread
 from neural_golf.results import front
 from neural_golf.results.front import held_table, markdown, price_of_honesty
+from neural_golf.results.ladder import snapshots
 from neural_golf.results.result import Result, write_results
 from neural_golf.results.sizes import points, read_points, sizes, write_points
 from test_cards import CONFIG, FACTS
@@ -53,6 +54,32 @@ def test_the_table_has_a_line_per_size_largest_first() -> None:
     assert [point.p for point in table] == [None, pytest.approx(0.25), None]
     assert table[0].test_low is None and table[1].test_low and table[1].test_high
     assert table[1].test_low < 0.99 < table[1].test_high and not table[1].holds
+
+
+def test_an_interval_ends_where_no_mean_can_be_and_says_so() -> None:
+    """In the front, the ladder, the table of points and the words of the site."""
+    high = [snapshot(seed, 200, correct, 99, True) for seed, correct in enumerate([100, 100, 99] * 4)]
+    low = [snapshot(seed, 100, correct, 0, True) for seed, correct in enumerate((0, 0, 1))]
+    for lines, shown in (
+        (high, "99.35 to 99.98 %"),
+        (high[:3], "98.23 to 100.00 % ‡"),
+        (low, "0.00 to 1.77 % ‡"),
+    ):
+        found = sizes(CONFIG, lines)
+        text = snapshots(lines, found)
+        assert f"| {shown} |" in " ".join(text.split())
+        assert text.count("\n\n‡ By Student's t the interval goes on beyond 0 or 100 %") == ("‡" in shown)
+        (point,) = points(found, 1000)
+        assert f"{point.test_low:.4f} {point.test_high:.4f}" in (
+            "0.9935 0.9998",
+            "0.9823 1.0000",
+            "0.0000 0.0177",
+        )
+        assert ("100.00 %, cut off there)" in point.words) == (lines == high[:3])
+    assert "‡" not in held_table(CONFIG, sizes(CONFIG, high))
+    wide = [replace(one, correct=95 if one.seed == 11 else 100) for one in high]
+    text = held_table(CONFIG, sizes(CONFIG, wide))
+    assert " to 100.00 % ‡ |" in text and text.endswith("covers the mean as often as the whole.")
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 
 import miniature
@@ -20,7 +21,7 @@ from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.config import Config
 from neural_golf.config.sections import Strokes
-from neural_golf.look import anatomy, ascent, interpret, measure
+from neural_golf.look import anatomy, ascent, interpret, measure, overview
 from neural_golf.look.findings import FINDINGS, read_findings, write_findings
 from neural_golf.look.subject import Subject, choose, read_subject
 from neural_golf.net.onnx import unpack
@@ -229,6 +230,20 @@ def test_a_figure_does_not_depend_on_a_persons_own_settings(tmp_path: Path) -> N
             assert drawn(suffix) == plain
         assert b"Matplotlib" not in plain and b"<dc:" not in plain
     assert all(word not in drawn("png") for word in (b"tEXt", b"tIME"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_network_without_an_error_has_a_place_in_the_figures() -> None:
+    """On their logarithmic scale it is at the top; also where all have none."""
+    some = [miniature.result(50, 10_000), miniature.result(60, 10_000)]
+    for results in (some, [*some, miniature.result(70, 9000)]):
+        axes = overview.front(results, []).axes[0]
+        assert axes.get_yticklabels()[-1].get_text() == "100 %"
+        ends = [float(y) for marks in axes.collections for _, y in marks.get_offsets()]
+        assert len(ends) == len(results) and min(ends) > axes.get_ylim()[1] > 0
+        assert max(ends) < axes.get_ylim()[0]
+    curves = pd.DataFrame({"seed": 0, "epoch": [1, 2], "heldout_accuracy": [0.9, 1.0]})
+    assert overview.training({"baseline": curves}).axes[0].get_ylim()[1] > 0
 
 
 def test_looking_at_networks_imports_no_torch() -> None:

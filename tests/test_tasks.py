@@ -288,10 +288,29 @@ def test_what_may_be_meant_otherwise_is_asked(
 def test_an_answer_that_is_always_the_same_does_not_reach_the_goal_unsaid(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    arrays = {"x_train": rng.integers(0, 250, (100, 8, 8), np.uint8), "y_train": np.arange(100) >= 97}
-    said = task(tmp_path, arrays, 0.8)[1]
+    arrays = {"x_train": rng.integers(0, 250, (100, 8, 8), np.uint8), "y_train": np.arange(100) >= 80}
+    said = task(tmp_path, arrays, 0.5)[1]
     assert any(
         re.match(r"who always answers 0 has \d+ of 20 test images right: a higher", line) for line in said
+    )
+    arrays["y_train"] = np.arange(100) >= 97
+    arrays |= {"x_test": arrays["x_train"][:9], "y_test": arrays["y_train"][:9]}
+    said = task(tmp_path, arrays, 0.8, "alike")[1]
+    assert any(line.endswith("has 9 of 9 test images right: only more test examples, of several classes, say more")
+               for line in said)  # fmt: skip
+    assert "unbalanced: class 1 has 3 examples, and class 0 has 97" in said
+
+
+def test_what_becomes_of_large_numbers_is_said(tmp_path: Path) -> None:
+    arrays = {"x_train": np.arange(50 * 64).reshape(50, 8, 8), "y_train": np.arange(50) % 2}
+    folder, said = task(tmp_path, arrays, 0.9)
+    assert "numbers from 0 to 3199 are kept in 256 levels" in said
+    dvc = (folder / "dvc.yaml").read_text()
+    assert "results/onnx" in dvc and "onnx-large" not in dvc and "results/golf" not in dvc
+    np.savez(tmp_path / "one.npz", x_train=np.arange(50)[:, None], y_train=np.arange(50) % 2)
+    said = make_task(tmp_path / "one", str(tmp_path / "one.npz"), 0.9)
+    assert "series of 1 channel and 1 step, 2 classes" in said[0] and said[-2].endswith(
+        "of 10 test series right"
     )
 
 

@@ -21,6 +21,7 @@ import yaml
 from neural_golf import cli, config, workflow
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
+from neural_golf.results import export
 from test_house import imports, room
 
 ROOT = Path(__file__).parent.parent
@@ -396,6 +397,21 @@ def project(tmp_path: Path, raw: dict[str, Any]) -> Callable[..., Path]:
         return workflow.make_workspace(target, root, workspace)
 
     return made
+
+
+def test_a_folder_that_no_row_fills_is_nobodys(tmp_path: Path, raw: dict[str, Any]) -> None:
+    """DVC warns of every output that is empty. These are the folders of the stage that writes them."""
+    assert set(workflow.FILLED_BY) == {folder.as_posix() for folder in (export.GOLF, export.LARGE)}
+    stages = {"stages": STAGES, "artifacts": {}, "plots": []}
+    for by, folder in (("packing", "results/golf"), ("reference", "results/onnx-large")):
+        tree, left = json.loads(json.dumps(raw)), json.loads(json.dumps(stages))
+        assert yaml.safe_dump(left).count(f"- {folder}\n") + yaml.safe_dump(left).count(f"- {folder}:") > 1
+        rows = [row for row, line in raw["rows"].items() if line["by"] == by]
+        for row in rows:
+            assert folder in yaml.safe_dump(left)
+            workflow._leave_out(row, tree, left)
+        assert not re.search(rf"\b{folder}\b(?!-)", yaml.safe_dump(left))
+        assert {*workflow.FILLED_BY} - {folder} <= {*re.findall(r"results/[a-z-]+", yaml.safe_dump(left))}
 
 
 def test_a_workspace_sees_the_places_of_the_data_from_where_it_lies(

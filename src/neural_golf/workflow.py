@@ -31,8 +31,10 @@ from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
 from neural_golf.base.yaml12 import read_yaml, yaml_text
 
-__all__ = ["Stages", "init_dvc", "make_workspace", "run_stage", "seen_from"]
+__all__ = ["Stages", "init_dvc", "make_workspace", "run_stage", "seen_from", "without_empty_folders"]
 
+# The folders of the stage `export` that are empty unless there is a row made in this way.
+FILLED_BY = {"results/golf": "packing", "results/onnx-large": "reference"}
 STAMPS = Path(".golf/stamps")
 BUSY_SECONDS = 3600  # how long another run in this folder is waited for
 LOCK_FILE = Path("dvc.lock")
@@ -374,6 +376,18 @@ def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
     stages["artifacts"] = {k: v for k, v in stages["artifacts"].items() if v["path"] not in gone}
     for plot in (plot for plots in stages["plots"] for plot in plots.values()):
         plot["y"] = {path: column for path, column in plot["y"].items() if path not in gone}
+    without_empty_folders(stages, {line["by"] for line in raw["rows"].values()})
+
+
+def without_empty_folders(stages: dict[str, Any], made_by: set[str]) -> None:
+    """Take the folders that stay empty out of what stages make and depend on: DVC warns of such folders at
+    every run. made_by: how the rows are made.
+    """
+    empty = {folder for folder, kind in FILLED_BY.items() if kind not in made_by}
+    for stage in stages["stages"].values():
+        for key in ("deps", "outs"):
+            if key in stage:
+                stage[key] = [one for one in stage[key] if _name(one) not in empty]
 
 
 def _any_network(raw: dict[str, Any]) -> list[str]:

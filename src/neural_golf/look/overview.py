@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,19 +36,26 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
+def _errors(accuracies: Any) -> Any:
+    """Where accuracies are drawn: at their errors, and without an error at that of BEST."""
+    return 1 - np.minimum(accuracies, BEST)
+
+
 def _accuracy_axis(axes: Axes, accuracies: Sequence[float]) -> None:
     """Accuracy upwards, drawn as the logarithm of the error: 98 → 99 is as far as 96 → 98."""
     axes.set_yscale("log")
-    least = max(min(accuracies), 0.5)
+    best = min(max(accuracies), BEST)
+    least = min(max(min(accuracies), 0.5), BEST)
     ticks = [
         t
         for t in (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993)
         if t >= least - 0.15 * (1 - least)
     ]
-    top, bottom = (1 - max(accuracies)) * 0.9, (1 - least) * 1.08
+    top, bottom = (1 - best) * 0.9, (1 - least) * 1.08
     axes.set_ylim(bottom, top)
     ticks = [t for t in ticks if top <= 1 - t <= bottom]
-    axes.set_yticks([1 - t for t in ticks], [f"{100 * t:g} %" for t in ticks])
+    ticks += [BEST] if best == BEST else []
+    axes.set_yticks([1 - t for t in ticks], ["100 %" if t == BEST else f"{100 * t:g} %" for t in ticks])
     axes.minorticks_off()
 
 
@@ -83,11 +90,11 @@ def front(results: Sequence[Result], records: Sequence[Record], sizes: Sequence[
         _marks(place, results)
         for size in sizes:
             if size.test_low is not None and size.test_high is not None:
-                ends = [1 - size.test_low, 1 - min(size.test_high, BEST)]
+                ends = _errors([size.test_low, size.test_high])
                 place.plot([size.nonzero] * 2, ends, color=INK, lw=3 if size.holds else 1, zorder=4.5)
         for nonzero, accuracy in others:
             place.scatter(
-                [nonzero], [1 - accuracy], s=64, marker="*", facecolor="white", edgecolor=INK, zorder=5
+                [nonzero], [_errors(accuracy)], s=64, marker="*", facecolor="white", edgecolor=INK, zorder=5
             )
         _count_axis(place, [n for n, _ in points], "")
         place.grid()
@@ -114,13 +121,13 @@ def _name(axes: Axes, points: Sequence[tuple[int, float]], names: Mapping[tuple[
     """Write names beside marks, each where it covers the fewest marks and no other name."""
     size = 7.0
     unit = 72 / axes.figure.dpi
-    marks = axes.transData.transform([(n, 1 - accuracy) for n, accuracy in points]) * unit  # in points
+    marks = axes.transData.transform([(n, _errors(accuracy)) for n, accuracy in points]) * unit  # in points
     frame = axes.bbox.get_points() * unit
     taken: list[NDArray[np.float64]] = []
     for (nonzero, accuracy), name in sorted(names.items()):
         lines = name.split("\n")
         half = np.array([0.29 * size * max(map(len, lines)), 0.6 * size * len(lines)])
-        spot = axes.transData.transform((nonzero, 1 - accuracy)) * unit
+        spot = axes.transData.transform((nonzero, _errors(accuracy))) * unit
         best, chosen = np.inf, spot
         for far in (4, 12, 22, 34, 48, 64):
             for turn in range(16):
@@ -135,7 +142,7 @@ def _name(axes: Axes, points: Sequence[tuple[int, float]], names: Mapping[tuple[
                     best, chosen = cost, centre
         taken.append(np.stack([chosen - half, chosen + half]))
         axes.annotate(
-            name, (nonzero, 1 - accuracy), xytext=tuple(np.round(chosen - spot)), textcoords="offset points",
+            name, (nonzero, _errors(accuracy)), xytext=tuple(np.round(chosen - spot)), textcoords="offset points",
             fontsize=size, ha="center", va="center", zorder=6, in_layout=False,
             arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.5, "shrinkA": 0, "shrinkB": 4},
         )  # fmt: skip
@@ -160,7 +167,7 @@ def _marks(axes: Axes, results: Sequence[Result]) -> None:
             points = [_point(r) for r in some if (r.honest and r.entered) == solid]
             if points:
                 axes.scatter(
-                    [n for n, _ in points], [1 - a for _, a in points], s=30, marker=mark,
+                    [n for n, _ in points], _errors([a for _, a in points]), s=30, marker=mark,
                     facecolor=colour if solid else "none", edgecolor=colour, linewidth=1.1, zorder=3 + solid,
                     label=name if solid or not some[0].honest else None,
                 )  # fmt: skip
@@ -176,9 +183,11 @@ def training(curves: Mapping[str, pd.DataFrame]) -> Figure:
         everything += table["heldout_accuracy"].tolist()
         over = table.groupby("epoch")["heldout_accuracy"].agg(["mean", "min", "max"])
         colour = COLOURS[k % len(COLOURS)]
-        axes.fill_between(over.index, 1 - over["min"], 1 - over["max"], color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            over.index, _errors(over["min"]), _errors(over["max"]), color=colour, alpha=0.15, linewidth=0
+        )
         axes.plot(
-            over.index, 1 - over["mean"], color=colour, ls=DASHES[k % 4], marker=MARKS[k % len(MARKS)],
+            over.index, _errors(over["mean"]), color=colour, ls=DASHES[k % 4], marker=MARKS[k % len(MARKS)],
             ms=3.5, lw=1.4, label=f"{name} ({table['seed'].nunique()} seeds)",
         )  # fmt: skip
     _accuracy_axis(axes, everything)
@@ -223,7 +232,7 @@ def study(trials: pd.DataFrame, importances: Mapping[str, float]) -> Figure:
     """
     figure, (left, right) = canvas(8.6, 2.9, 2, width_ratios=(3, 2))
     _trials(left, trials, "trial")
-    left.step(trials["trial"], 1 - trials["best_accuracy"], where="post", color=MINUS, lw=1.6)
+    left.step(trials["trial"], _errors(trials["best_accuracy"]), where="post", color=MINUS, lw=1.6)
     _accuracy_axis(left, _complete(trials)["accuracy"].tolist())
     left.set_xlabel("trial")
     left.set_ylabel("right on the judging images")
@@ -252,7 +261,9 @@ def _trials(axes: Axes, trials: pd.DataFrame, setting: str) -> None:
     """A mark for each trial that has an accuracy, by one of its columns: hollow where stopped early."""
     for state, face, edge in (("pruned", "none", PALE), ("complete", PLUS, PLUS)):
         some = trials[(trials["state"] == state) & np.isfinite(trials["accuracy"])]
-        axes.scatter(some[setting], 1 - some["accuracy"], s=16, facecolor=face, edgecolor=edge, linewidth=0.9)
+        axes.scatter(
+            some[setting], _errors(some["accuracy"]), s=16, facecolor=face, edgecolor=edge, linewidth=0.9
+        )
 
 
 def slices(trials: pd.DataFrame) -> Figure:
@@ -266,7 +277,7 @@ def slices(trials: pd.DataFrame) -> Figure:
     for place, name in zip(axes, names, strict=True):
         _trials(place, trials, name)
         place.scatter(
-            [best[name]], [1 - best["accuracy"]], s=120, marker="*", color=MINUS, edgecolor=INK, lw=0.8
+            [best[name]], [_errors(best["accuracy"])], s=120, marker="*", color=MINUS, edgecolor=INK, lw=0.8
         )
         if name == "learning_rate":
             place.set_xscale("log")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import MODELS, read_json, write_bytes, write_json
+from neural_golf.base.yaml12 import read_yaml
 from neural_golf.config import Config
 from neural_golf.net.checkpoint import Checkpoint, Run, read_checkpoint
 from neural_golf.net.formed import form_numbers
@@ -76,13 +77,27 @@ def run(config: Config) -> None:
     for row in config.rows:
         checkpoint = read_checkpoint(MODELS / f"{row}.safetensors")
         files += [_export(config, row, checkpoint, number) for number in range(len(checkpoint.runs))]
-    wanted = {name for file in files for name in (file.path, file.golf)}
-    for folder in (SMALL, LARGE, GOLF):  # DVC wants all three; files of other rows and seeds must go
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.iterdir():
+    wanted = {name for file in files for name in (file.path, file.golf) if name}
+    listed = _listed()
+    for folder in (SMALL, LARGE, GOLF):
+        name, filled = folder.as_posix(), any(Path(path).parent == folder for path in wanted)
+        if filled and name not in listed:
+            print(
+                f"golf: {name} has files now: add it in dvc.yaml to the outs of export and the deps of verify"
+            )
+        if filled or name in listed:  # DVC wants what it lists
+            folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir() if folder.is_dir() else ():  # files of other rows and seeds must go
             if path.as_posix() not in wanted:
                 path.unlink()
     write_exported(files)
+
+
+def _listed() -> set[str]:
+    """What dvc.yaml says that the stage makes. The folders that no row of a task fills are not there."""
+    path = Path("dvc.yaml")
+    outs = read_yaml(path)["stages"]["export"]["outs"] if path.exists() else ()
+    return {out if isinstance(out, str) else next(iter(out)) for out in outs}
 
 
 def _export(config: Config, row: str, checkpoint: Checkpoint, number: int) -> Exported:

@@ -15,7 +15,17 @@ from neural_golf.base.files import METRICS, write_bytes, write_json
 from neural_golf.base.statistics import Spread, interval
 from neural_golf.config import Config
 from neural_golf.results.result import Result, by_variant, read_results, representative
-from neural_golf.results.sizes import Size, fewest, points, rule, shown_p, sizes, write_points
+from neural_golf.results.sizes import (
+    Size,
+    cut_off,
+    fewest,
+    points,
+    rule,
+    shown_interval,
+    shown_p,
+    sizes,
+    write_points,
+)
 
 __all__ = ["Price", "held_table", "price_of_honesty", "run"]
 
@@ -68,7 +78,7 @@ def run(config: Config) -> None:
 
 def held_table(config: Config, found: Sequence[Size]) -> str:
     """Of each row with sizes, the smallest that its recipe holds."""
-    rows = []
+    rows, shown = [], []
     for row in config.rows_by("descent", "packing"):
         mine, size = [s for s in found if s.row == row], fewest(found, row)
         if not mine:
@@ -79,14 +89,14 @@ def held_table(config: Config, found: Sequence[Size]) -> str:
             nothing = dict.fromkeys(("bytes", "right on test", "95 % interval"), "")
             rows.append({**told, "non-zero": "none", **nothing, "n": str(n), "p": "", "seed": ""})
             continue
-        low, high = size.accuracy.mean_interval or (0.0, 0.0)
+        shown.append(size.accuracy)
         rows.append(
             {
                 **told,
                 "non-zero": f"**{size.nonzero.text()}**",
                 "bytes": f"**{size.bytes.text()}**" if size.bytes else "",
                 "right on test": f"{size.accuracy.text(2, scale=100)} %",
-                "95 % interval": f"{100 * low:.2f} to {100 * high:.2f} %",
+                "95 % interval": shown_interval(size.accuracy),
                 "n": str(size.accuracy.n),
                 "p": shown_p(size.p),
                 "seed": size.chosen.name + ("" if size.entered else " (no entry)"),
@@ -102,7 +112,7 @@ def held_table(config: Config, found: Sequence[Size]) -> str:
 This is the smallest size that each row holds. Non-zero is what the referee counts. A network of the division
 "open" resamples the image, to bring it into a canonical form; one of "plain" does not.
 
-{text}"""
+{text}{cut_off(shown)}"""
 
 
 def price_of_honesty(

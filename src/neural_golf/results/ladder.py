@@ -26,7 +26,16 @@ from neural_golf.results.result import (
     read_results,
     representative,
 )
-from neural_golf.results.sizes import Size, fewest, rule, shown_p, sizes
+from neural_golf.results.sizes import (
+    Size,
+    cut_off,
+    fewest,
+    mean_within,
+    rule,
+    shown_interval,
+    shown_p,
+    sizes,
+)
 
 __all__ = ["LadderRow", "ladder", "run", "update_marked"]
 
@@ -38,8 +47,8 @@ DOCUMENT = Path("docs/ladder.md")
 class LadderRow:
     """One row and variant of the ladder: mean and spread over its seeds.
 
-    `low` and `high`: the 95 % interval of the mean accuracy on the test images. `goal`, `p` and `holds` are
-    those of the rows with a goal of their own (`result.holds`). `untouched` is the accuracy on images that
+    `low` and `high`: the 95 % interval of the mean accuracy on the test images (`mean_within`).
+    `goal`, `p` and `holds` are those of the rows with a goal of their own (`result.holds`). `untouched` is the accuracy on images that
     chose nothing about it: the test images, except where these judged the zeroing; there the held-out images,
     which then chose nothing. `sha256` is that of the file which stands for the row.
     """
@@ -114,7 +123,7 @@ def ladder(config: Config, results: Sequence[Result]) -> list[LadderRow]:
             f", {variant.order} order" if variant.order else f", size {variant.size}" if variant.size else ""
         )
         goal = config.settings(variant.row).goal if variant.size else None
-        low, high = test.mean_interval or (None, None)
+        low, high = mean_within(test) or (None, None)
         packed = [result.bytes for result in group if result.bytes is not None]
         as_the_blog = config.as_the_blog and variant.judge in ("", "test") and variant.order in ("", "index")
         rows.append(
@@ -244,7 +253,7 @@ def snapshots(results: Sequence[Result], found: Sequence[Size]) -> str:
                     f"{r.correct:,}" for r in sorted(_of(results, size), key=lambda r: r.seed)
                 ),
                 "mean on test": _percent(size.accuracy),
-                "95 % interval": _interval(size.accuracy),
+                "95 % interval": shown_interval(size.accuracy),
                 "n": str(size.accuracy.n),
                 "goal": f"{size.goal:.4g}",
                 "p": shown_p(size.p),
@@ -261,7 +270,7 @@ def snapshots(results: Sequence[Result], found: Sequence[Size]) -> str:
         "the weights at which the descent stopped; non-zero is what the referee counts, with the numbers of "
         "a form and without the biases that packing removes. p is that of a one-sided t test over seeds:"
     )
-    return f"{intro}\n\n{table}"
+    return f"{intro}\n\n{table}{cut_off(size.accuracy for size in found)}"
 
 
 def _of(results: Sequence[Result], size: Size) -> list[Result]:
@@ -281,11 +290,6 @@ def _bytes(one: LadderRow | Size, all_of_them: Sequence[LadderRow | Size]) -> di
     if not any(other.bytes for other in all_of_them):
         return {}
     return {"bytes": _least(one.bytes) if one.bytes else ""}
-
-
-def _interval(accuracy: Spread) -> str:
-    within = accuracy.mean_interval
-    return f"{100 * within[0]:.2f} to {100 * within[1]:.2f} %" if within else ""
 
 
 def _percent(accuracy: Spread) -> str:

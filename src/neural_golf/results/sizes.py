@@ -18,9 +18,26 @@ from neural_golf.config import Config
 from neural_golf.config.sections import Ladder
 from neural_golf.results.result import Result, certainty, holds, read_lines, representative
 
-__all__ = ["Point", "Size", "fewest", "points", "read_points", "rule", "shown_p", "sizes", "write_points"]
+__all__ = [
+    "Point",
+    "Size",
+    "cut_off",
+    "fewest",
+    "mean_within",
+    "points",
+    "read_points",
+    "rule",
+    "shown_interval",
+    "shown_p",
+    "sizes",
+    "write_points",
+]
 
 POINTS = PLOTS / "front.csv"
+CUT = (
+    "‡ By Student's t the interval goes on beyond 0 or 100 %, where no mean can be. It is cut off there, and "
+    "covers the mean as often as the whole."
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +111,7 @@ def fewest(found: Sequence[Size], row: str) -> Size | None:
 @dataclass(frozen=True)
 class Point:
     """A size as a line of results/plots/front.csv. Accuracies are shares of the images; `test_low` and
-    `test_high` are the 95 % interval of the mean.
+    `test_high` are the 95 % interval of the mean (`mean_within`).
     """
 
     row: str
@@ -124,6 +141,8 @@ class Point:
         if self.test_low is None or self.test_high is None:
             return f"{mean} % right, of one seed, which says nothing about others."
         within = f"95 % interval of the mean {100 * self.test_low:.2f} to {100 * self.test_high:.2f} %"
+        if _is_cut_off(self.test_low, self.test_mean, self.test_high):
+            within += ", cut off there"
         held = "holds" if self.holds else "does not hold"
         p = shown_p(self.p)
         return (
@@ -139,7 +158,7 @@ def points(found: Iterable[Size], train: int) -> list[Point]:
 
 def _point(size: Size, train: int) -> Point:
     test, heldout, trained = size.accuracy, size.heldout, size.train_correct
-    low, high = test.mean_interval or (None, None)
+    low, high = mean_within(test) or (None, None)
     return Point(
         row=size.row, size=size.size, division=size.division, nonzero=size.nonzero.mean,
         bytes=size.bytes.mean if size.bytes else None, n=test.n,
@@ -162,6 +181,40 @@ def read_points(path: Path = POINTS) -> list[Point]:
     Raises GolfError if it is of another form.
     """
     return read_lines(path, Point, "front") if path.exists() else []
+
+
+def mean_within(accuracy: Spread) -> tuple[float, float] | None:
+    """The 95 % interval of a mean accuracy; None for one seed.
+
+    Student's t knows no bounds, so its interval is cut off at 0 and 1. The true mean lies between these, and
+    what is left of the interval covers it as often as the whole.
+    """
+    within = accuracy.mean_interval
+    return (max(0.0, within[0]), min(1.0, within[1])) if within else None
+
+
+def shown_interval(accuracy: Spread) -> str:
+    """The interval for people, with a mark where it was cut off; empty where there is none.
+
+    >>> shown_interval(Spread.of([0.96, 0.97, 0.98])), shown_interval(Spread.of([0.97, 0.98, 0.99]))
+    ('94.52 to 99.48 %', '95.52 to 100.00 % ‡')
+    """
+    within = mean_within(accuracy)
+    if within is None:
+        return ""
+    mark = " ‡" if _is_cut_off(within[0], accuracy.mean, within[1]) else ""
+    return f"{100 * within[0]:.2f} to {100 * within[1]:.2f} %{mark}"
+
+
+def cut_off(accuracies: Iterable[Spread]) -> str:
+    """What the mark of `shown_interval` means, as a paragraph under a table; empty where none has it."""
+    marked = any(shown_interval(accuracy).endswith("‡") for accuracy in accuracies)
+    return f"\n\n{CUT}" if marked else ""
+
+
+def _is_cut_off(low: float, mean: float, high: float) -> bool:
+    """An interval of Student's t has the mean in its middle: it ends at a bound only if it was cut."""
+    return low <= 0 < mean or mean < 1 <= high
 
 
 def rule(ladder: Ladder) -> str:

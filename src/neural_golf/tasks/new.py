@@ -229,7 +229,7 @@ def _words(
 ) -> Iterator[str]:
     channels, height, width = known.shape
     what = (
-        f"series of {channels} channel{'s' * (channels > 1)} and {width} steps" if known.series else
+        f"series of {_several(channels, 'channel')} and {_several(width, 'step')}" if known.series else
         f"images of {channels}x{height}x{width}"
     )  # fmt: skip
     some = ", ".join(whole.classes[:10]) + (", …" if known.classes > 10 else "")
@@ -240,12 +240,17 @@ def _words(
     yield from _doubts(known, whole, test, reach)
     if known.series and whole.low != (0.0,) * channels:
         yield "numbers are kept in 256 levels of each channel's range"
+    elif not known.series and (set(whole.low), set(whole.high)) not in (({0.0}, {255.0}), ({0.0}, {1.0})):
+        yield f"numbers from {min(whole.low):g} to {max(whole.high):g} are kept in 256 levels"
     counts = np.bincount(whole.train.labels, minlength=known.classes)
     if counts.max() > 10 * counts.min():
-        yield f"unbalanced: a class has {int(counts.min()):,} examples and another {int(counts.max()):,}"
+        rare, common = (whole.classes[k] for k in (counts.argmin(), counts.argmax()))
+        few, many = _several(int(counts.min()), "example"), f"{int(counts.max()):,}"
+        yield f"unbalanced: class {rare} has {few}, and class {common} has {many}"
     yield f"baseline: {', '.join(chosen.baseline)}"
     yield f"smallest: {', '.join(chosen.smallest)}, down to {chosen.sizes[-1]} weights"
-    yield f"challenge: {challenge}, at least {needed(reach, len(test)):,} of {len(test):,} test images right"
+    right = f"{needed(reach, len(test)):,} of {len(test):,} test {_kind(known)} right"
+    yield f"challenge: {challenge}, at least {right}"
     yield f"next: cd {folder}; snakemake"
 
 
@@ -260,10 +265,22 @@ def _doubts(known: Known, whole: Loaded, test: Split, reach: float) -> Iterator[
         yield "are they series, [n, channels, length]? then say --kind series"
     counts = np.bincount(test.labels, minlength=known.classes)
     if counts.max() >= needed(reach, len(test)):
+        more = (
+            "a higher --reach says more" if counts.max() < len(test) else
+            "only more test examples, of several classes, say more"
+        )  # fmt: skip
         yield (
             f"who always answers {whole.classes[counts.argmax()]} has {counts.max():,} of {len(test):,} test "
-            "images right: a higher --reach says more"
+            f"{_kind(known)} right: {more}"
         )
+
+
+def _kind(known: Known) -> str:
+    return "series" if known.series else "images"
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def needed(reach: float, images: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from neural_golf.base.yaml12 import parse_yaml, yaml_text
 from neural_golf.config import Config
+from neural_golf.workflow import without_empty_folders
 
 __all__ = ["stages_for"]
 
@@ -57,6 +58,7 @@ def stages_for(home: Mapping[str, Any], at_home: Config, config: Config) -> dict
         stages[stage]["params"] = rest + (goals if stage in ("front", "ladder") else [])
     for stage in stages.values():
         stage["deps"] = [dep for dep in stage.get("deps", ()) if not dep.startswith(AT_HOME)]
+    without_empty_folders(tree, {row.by for row in config.rows.values()})
     files = (config.dataset.npz, config.dataset.csv, config.dataset.folder)
     stages["data"]["deps"] = [path for path in files if path]
     tree["plots"] = [

@@ -18,7 +18,7 @@ function makeChart(box, word, { marks: points, sizes, unit }, goals) {
     for (const n of [60, 80, 100, 150, 200, 300, 500, 1000, 2000, 10_000, 100_000, 1_000_000])
       if (Math.log10(n) >= x0 && Math.log10(n) <= x1 && (W > 600 || ![60, 80, 150, 200, 500, 2000].includes(n)))
         parts.push(`<line class="grid" x1="${X(n)}" x2="${X(n)}" y1="${pad.top}" y2="${H - pad.bottom}"/><text x="${X(n)}" y="${H - pad.bottom + 18}" text-anchor="middle">${n >= 1e6 ? "1 M" : n.toLocaleString("en")}</text>`);
-    for (const a of new Set([0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, ...goals]))
+    for (const a of new Set([0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.99999, ...goals]))
       if (Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1) {
         const goal = goals.includes(a);
         parts.push(`<line class="${goal ? "goal" : "grid"}" x1="${pad.left}" x2="${W - pad.right}" y1="${Y(a)}" y2="${Y(a)}"/><text ${goal ? 'class="goal-name"' : ""} x="${pad.left - 7}" y="${Y(a) + 4}" text-anchor="end">${+(100 * a).toFixed(1)} %</text>`);
