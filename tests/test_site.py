@@ -569,10 +569,10 @@ def test_the_first_screen_names_who_holds_each_record() -> None:
     shown = {"public_records": public, "examples": [], "records": [], "known": {}, "classes": 10, "images": 10_000,
              "first": None, "ladder": "", "sizes": []}  # fmt: skip
     screen = page_text("home.html.j2", holes=holes, public=True, **shown)
-    assert "held by this project.</b> golf-heldout-240: 9,835 of 10,000 right" in screen
-    assert "The recipe holds it: 98.35\xa0% is the mean over 10 seeds." in screen
-    assert "Before: the blog.</b> 98.00\xa0% by its author" in screen
-    assert "To beat: elsewhere.</b> a net, 99.04\xa0% by its author" in screen
+    assert "The reliable record, held by this project.</b> golf-heldout-240: 9,835 of 10,000 right" in screen
+    assert "Networks trained from 10 seeds get 98.35\xa0% right on average." in screen
+    assert "Before: the blog.</b> 98.00\xa0%, says its author" in screen
+    assert "To beat: elsewhere.</b> “a net”: 99.04\xa0%, says its author" in screen
 
 
 def page_text(template: str, **view: Any) -> str:
@@ -592,12 +592,12 @@ def test_strangers_words_are_escaped_on_every_page(run_folder: Path) -> None:
             (SITE / name).read_text()
             for name in ("index.html", "challenge/digits-50.html", "entry/tiny.html")
         )
-    assert "held by Ann &lt;Example&gt;.</b>" in home and "260 of 500 right" in home
+    assert "The record, held by Ann &lt;Example&gt;.</b>" in home and "260 of 500 right" in home
     assert (
         "by &lt;b&gt;hand&lt;/b&gt;; odd</td>" in challenge
         and '<a href="../entry/tiny.html">tiny</a>' in challenge
     )
-    assert "<td>not reproducible</td>" in challenge  # its card names no code, seed and command
+    assert "<td>no</td>" in challenge  # its card names no code, seed and command
     assert "Ann &lt;Example&gt;" in entry and "it is not reproducible" in entry
     for page in (home, challenge, entry):
         assert "<Example>" not in page and "<b>hand" not in page
@@ -641,6 +641,30 @@ def test_the_handbook_shows_every_seed(real_handbook: list[Page]) -> None:
     plot = str(pages["handbook/absolute-value.html"].view["plot"])
     assert plot.count('class="arm arm0"') == plot.count('class="arm arm1"') == 5
     assert str(pages["handbook/index.html"].view["text"]).count("<table>") == 1
+
+
+def test_an_arm_that_has_not_run_is_named_and_leaves_no_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each place has its table or a sentence, which names the arms that are missing and no other."""
+    monkeypatch.chdir(tmp_path)
+    handbook.FOLDER.mkdir(parents=True)
+    handbook.CURVES.parent.mkdir(parents=True)
+    handbook.CURVES.write_text("arm,seed,nonzero,accuracy\nbase,0,100,0.9\n")
+    place = "<!-- measured: {} -->\n{}<!-- end of measured -->\n"
+    (handbook.FOLDER / "README.md").write_text("# H\n" + place.format("all", "| arm |\n|---|\n| base |\n"))
+    (handbook.FOLDER / "new.md").write_text(
+        "# N\n" + place.format("base one two", "") + "\n" + place.format("three", "")
+    )
+    index, new = (str(page.view["text"]) for page in handbook.pages(SimpleNamespace(public=[1])))
+    assert "<table>" in index and "no figures" not in index
+    assert (
+        "no figures for <code>one</code> and <code>two</code> yet, because <code>snakemake handbook</code> has not measured them."
+        in new
+    )
+    assert (
+        "no figures for <code>three</code> yet" in new and "has not measured it." in new and "base" not in new
+    )
 
 
 @pytest.fixture

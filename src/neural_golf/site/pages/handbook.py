@@ -25,7 +25,8 @@ def pages(world: World) -> Iterator[Page]:
     """
     if not FOLDER.is_dir():
         return
-    curves = _curves() if world.public else {}
+    measured = _curves()
+    curves = measured if world.public else {}
     papers = sorted(FOLDER.glob("*.md"), key=lambda path: path.name != "README.md")
     order = re.findall(r"\]\(([a-z0-9-]+)\.md\)", (FOLDER / "README.md").read_text(encoding="utf-8"))
     listed = [
@@ -46,7 +47,7 @@ def pages(world: World) -> Iterator[Page]:
             description=_first_sentences(text),
             view={
                 "name": name,
-                "text": markdown(text, way=way_for(path, f"handbook/{name}.html"), paragraphs=""),
+                "text": markdown(_told(text, measured), way=way_for(path, f"handbook/{name}.html"), paragraphs=""),
                 "listed": listed,
                 "arms": list(shown),
                 "plot": seeds_chart(shown, label) if len(shown) > 1 else "",
@@ -54,6 +55,20 @@ def pages(world: World) -> Iterator[Page]:
             },
             scripts=("sort",),
         )  # fmt: skip
+
+
+def _told(text: str, measured: Curves) -> str:
+    """A page's text, in which a sentence stands where a table is still empty."""
+
+    def fill(place: re.Match[str]) -> str:
+        if "|" in place[0]:
+            return place[0]
+        names = place[2].split()
+        arms = [f"`{arm}`" for arm in names if arm not in measured] or [f"`{arm}`" for arm in names]
+        told = f"{', '.join(arms[:-1])} and {arms[-1]}" if len(arms) > 1 else arms[0]
+        return f"{place[1]}There are no figures for {told} yet, because `snakemake handbook` has not measured {'them' if len(arms) > 1 else 'it'}.\n{place[3]}"
+
+    return PLACE.sub(fill, text)
 
 
 def _curves() -> Curves:

@@ -5,6 +5,8 @@ const data = JSON.parse($("page-data")?.textContent ?? "{}");
 const root = document.body.dataset.root ?? ""; // the way up to the site's folder
 const carried = {}; // what the scripts of the folder data bring, by its name
 const dark = matchMedia("(prefers-color-scheme: dark)");
+// Where the list of pages is above the page and not beside it, it is closed, so that the page begins on the first screen.
+if (innerWidth < 900) for (const list of document.querySelectorAll(".side details")) list.open = false;
 const reading = new Map();
 
 function load(file) {

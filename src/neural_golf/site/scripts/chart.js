@@ -15,9 +15,13 @@ function makeChart(box, word, { marks: points, sizes, unit }, goals) {
     const X = (n) => pad.left + ((Math.log10(n) - x0) / (x1 - x0)) * (W - pad.left - pad.right);
     const Y = (a) => pad.top + ((y1 - Math.log10(1 - a)) / (y1 - y0)) * (H - pad.top - pad.bottom);
     const parts = [`<svg viewBox="0 0 ${W} ${H}" aria-hidden="true" focusable="false">`];
-    for (const n of [60, 80, 100, 150, 200, 300, 500, 1000, 2000, 10_000, 100_000, 1_000_000])
-      if (Math.log10(n) >= x0 && Math.log10(n) <= x1 && (W > 600 || ![60, 80, 150, 200, 500, 2000].includes(n)))
-        parts.push(`<line class="grid" x1="${X(n)}" x2="${X(n)}" y1="${pad.top}" y2="${H - pad.bottom}"/><text x="${X(n)}" y="${H - pad.bottom + 18}" text-anchor="middle">${n >= 1e6 ? "1 M" : n.toLocaleString("en")}</text>`);
+    const sized = []; // of each size that is written below: its place, and half of its width
+    for (const n of [100, 1000, 10_000, 100_000, 1_000_000, 200, 500, 2000, 300, 150, 60, 80]) { // the most telling first
+      const told = n >= 1e6 ? "1 M" : n.toLocaleString("en"), half = 4 * told.length;
+      if (Math.log10(n) < x0 || Math.log10(n) > x1 || sized.some(([x, other]) => Math.abs(x - X(n)) < half + other + 6)) continue;
+      sized.push([X(n), half]);
+      parts.push(`<line class="grid" x1="${X(n)}" x2="${X(n)}" y1="${pad.top}" y2="${H - pad.bottom}"/><text x="${X(n)}" y="${H - pad.bottom + 18}" text-anchor="middle">${told}</text>`);
+    }
     for (const a of new Set([0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.99999, ...goals]))
       if (Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1) {
         const goal = goals.includes(a);

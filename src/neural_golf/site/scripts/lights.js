@@ -12,7 +12,7 @@ function makeLights(names) {
     light(maps, layers);
   }
   function blank(why, layers = []) {
-    $("verdict").textContent = "·";
+    $("verdict").textContent = "";
     announce(why);
     bars(names.map(() => 0), names.map(() => ""), -1);
     light(null, layers);

@@ -52,7 +52,7 @@ function shown(network, name, answers, labels, loss, pixels) {
   Object.assign($("figures").dataset, { right, nonzero: network.nonzero });
   $("judged").textContent = n < data.of ? "" : data.goals.map((goal) => judged(goal, right, network)).filter(Boolean).join(" ");
   $("verify").textContent = `golf verify ${name}`;
-  const head = made("tr", {}, made("th", { scope: "col", textContent: "is \\ taken for" }), ...data.classes.map((one) => made("th", { scope: "col", className: "num", textContent: one })));
+  const head = made("tr", {}, made("th", { scope: "col", textContent: "is \\ answer" }), ...data.classes.map((one) => made("th", { scope: "col", className: "num", textContent: one })));
   const rows = table.map((row, k) => made("tr", {}, made("th", { scope: "row", textContent: data.classes[k] }),
     ...[...row].map((times, at) => made("td", { className: `num${at === k ? " right" : times ? " some" : ""}`, textContent: times || "·" }))));
   $("confusion").replaceChildren(made("thead", {}, head), made("tbody", {}, ...rows));
@@ -64,9 +64,9 @@ function shown(network, name, answers, labels, loss, pixels) {
 
 function judged({ title, threshold, record, score }, right, network) {
   if (score === "bytes" && network.kind !== "golf") return "";
-  if (right < threshold) return `${title}: ${count(threshold - right)} images are missing.`;
+  if (right < threshold) return `${title}: ${count(threshold - right)} more right ${threshold - right === 1 ? "answer is" : "answers are"} needed.`;
   const size = score === "bytes" ? network.bytes.length : network.nonzero;
-  if (record === null || size < record) return `${title}: this would be a new record${record === null ? "" : `, where ${count(record)} stands`}!`;
+  if (record === null || size < record) return `${title}: this would be a new record${record === null ? "" : `; the old one is ${count(record)}`}!`;
   return `${title}: reached, with ${count(size)}; the record is ${count(record)}.`;
 }
 dropped(tried);
