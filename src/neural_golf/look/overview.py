@@ -142,7 +142,8 @@ def _name(axes: Axes, points: Sequence[tuple[int, float]], names: Mapping[tuple[
                     best, chosen = cost, centre
         taken.append(np.stack([chosen - half, chosen + half]))
         axes.annotate(
-            name, (nonzero, _errors(accuracy)), xytext=tuple(np.round(chosen - spot)), textcoords="offset points",
+            name, (nonzero, _errors(accuracy)), xytext=tuple(np.round(chosen - spot)),
+            textcoords="offset points",
             fontsize=size, ha="center", va="center", zorder=6, in_layout=False,
             arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.5, "shrinkA": 0, "shrinkB": 4},
         )  # fmt: skip

@@ -48,9 +48,10 @@ class LadderRow:
     """One row and variant of the ladder: mean and spread over its seeds.
 
     `low` and `high`: the 95 % interval of the mean accuracy on the test images (`mean_within`).
-    `goal`, `p` and `holds` are those of the rows with a goal of their own (`result.holds`). `untouched` is the accuracy on images that
-    chose nothing about it: the test images, except where these judged the zeroing; there the held-out images,
-    which then chose nothing. `sha256` is that of the file which stands for the row.
+    `goal`, `p` and `holds` are those of the rows with a goal of their own (`result.holds`). `untouched` is
+    the accuracy on images that chose nothing about it: the test images, except where these judged the
+    zeroing; there the held-out images, which then chose nothing. `sha256` is that of the file which stands
+    for the row.
     """
 
     variant: Variant
