@@ -95,7 +95,7 @@ async function charted() {
 async function sorted(page) {
   const tab = await open(page);
   const found = [];
-  for (const name of ["non-zero", "entry", "right"])
+  for (const name of ["non-zero", "entry", "correct"])
     for (const order of ["ascending", "descending"]) {
       await tab.locator("table.sortable").first().getByRole("button", { name, exact: true }).click();
       found.push(await tab.evaluate(([name, order]) => {
