@@ -27,7 +27,7 @@ from pathlib import Path
 
 from neural_golf import config
 from neural_golf.base.yaml12 import read_yaml, yaml_text
-from neural_golf.workflow import _leave_out
+from neural_golf.workspace import _leave_out
 from test_pipeline import ENVIRONMENT, ROOT, onnx_files, workspace
 
 ROWS = ("tuned", "pruned", "golf98")  # a study, a training, a zeroing and a descent

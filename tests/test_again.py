@@ -11,7 +11,7 @@ import onnx
 import pytest
 import yaml
 
-from neural_golf import cli, config, data, workflow
+from neural_golf import cli, config, data
 from neural_golf.config.sections import Row
 from neural_golf.leaderboard import enter
 from neural_golf.leaderboard.entries import MODELS, load_card
@@ -19,6 +19,7 @@ from neural_golf.net.checkpoint import read_checkpoint
 from neural_golf.net.onnx import model_proto
 from neural_golf.referee.challenge import load_challenge
 from neural_golf.results.result import Variant, golf_file
+from neural_golf.workspace import _leave_out
 from test_pipeline import ENVIRONMENT, ROOT, snakemake, workspace
 
 ROWS = ("baseline", "tuned", "pruned", "golf98")
@@ -31,7 +32,7 @@ def small(folder: Path) -> Path:
     raw = yaml.safe_load((folder / "params.yaml").read_text())
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())
     for row in set(raw["rows"]) - set(ROWS):
-        workflow._leave_out(row, raw, stages)
+        _leave_out(row, raw, stages)
     raw["interpret"]["networks"] = ["tuned"]
     (folder / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     (folder / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False))

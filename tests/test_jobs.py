@@ -14,7 +14,8 @@ import yaml
 from neural_golf import config
 from neural_golf.base.errors import GolfError
 from neural_golf.jobs import Jobs
-from neural_golf.workflow import Needs, Stages, make_workspace
+from neural_golf.workflow import Needs, Stages
+from neural_golf.workspace import make_workspace
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

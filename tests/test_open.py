@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from neural_golf import config
-from neural_golf.workflow import _leave_out, make_workspace
+from neural_golf.workspace import _leave_out, make_workspace
 from open_house import ROOT, Copy, idx, md5, patterns
 
 # Rows that these runs leave out, and those that the demo leaves out already.

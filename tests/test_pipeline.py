@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from neural_golf import config
-from neural_golf.workflow import make_workspace
+from neural_golf.workspace import make_workspace
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -22,6 +22,7 @@ from neural_golf import cli, config, workflow
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.results import export
+from neural_golf.workspace import FILLED_BY, _leave_out, make_workspace
 from test_house import imports, room
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +88,7 @@ def test_the_rules_are_the_stages_and_the_two_experiments() -> None:
 
 def test_an_experiment_runs_whenever_it_is_asked_for(tmp_path: Path) -> None:
     """Also where its files are newer than all: what has changed is up to `golf`, which does nothing again."""
-    folder = workflow.make_workspace(tmp_path / "run", ROOT)
+    folder = make_workspace(tmp_path / "run", ROOT)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def snakemake(*words: str) -> str:
@@ -394,14 +395,14 @@ def project(tmp_path: Path, raw: dict[str, Any]) -> Callable[..., Path]:
     def made(workspace: str = "demo", target: Path = root / "results/demo") -> Path:
         (root / "params.yaml").write_text(yaml.safe_dump(raw))
         (target / ".dvc").mkdir(parents=True, exist_ok=True)  # so that `dvc init` is left out
-        return workflow.make_workspace(target, root, workspace)
+        return make_workspace(target, root, workspace)
 
     return made
 
 
 def test_a_folder_that_no_row_fills_is_nobodys(tmp_path: Path, raw: dict[str, Any]) -> None:
     """DVC warns of every output that is empty. These are the folders of the stage that writes them."""
-    assert set(workflow.FILLED_BY) == {folder.as_posix() for folder in (export.GOLF, export.LARGE)}
+    assert set(FILLED_BY) == {folder.as_posix() for folder in (export.GOLF, export.LARGE)}
     stages = {"stages": STAGES, "artifacts": {}, "plots": []}
     for by, folder in (("packing", "results/golf"), ("reference", "results/onnx-large")):
         tree, left = json.loads(json.dumps(raw)), json.loads(json.dumps(stages))
@@ -409,9 +410,9 @@ def test_a_folder_that_no_row_fills_is_nobodys(tmp_path: Path, raw: dict[str, An
         rows = [row for row, line in raw["rows"].items() if line["by"] == by]
         for row in rows:
             assert folder in yaml.safe_dump(left)
-            workflow._leave_out(row, tree, left)
+            _leave_out(row, tree, left)
         assert not re.search(rf"\b{folder}\b(?!-)", yaml.safe_dump(left))
-        assert {*workflow.FILLED_BY} - {folder} <= {*re.findall(r"results/[a-z-]+", yaml.safe_dump(left))}
+        assert {*FILLED_BY} - {folder} <= {*re.findall(r"results/[a-z-]+", yaml.safe_dump(left))}
 
 
 def test_a_workspace_sees_the_places_of_the_data_from_where_it_lies(

@@ -367,10 +367,10 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _workspace(name: str) -> int:
-    from neural_golf import workflow
+    from neural_golf.workspace import make_workspace
 
     _needs("dvc", "snakemake")
-    folder = workflow.make_workspace(Path("results", name), workspace=name)
+    folder = make_workspace(Path("results", name), workspace=name)
     code = subprocess.run([sys.executable, "-m", "snakemake"], cwd=folder, check=False).returncode
     if code == 0:
         print((folder / "results/ladder.md").read_text(encoding="utf-8"))

@@ -1,19 +1,17 @@
 """How Snakemake and DVC work together: dvc.yaml says what a stage is, DVC what is out of date, Snakemake when
 it runs.
 
-Used by the Snakefile (`Stages`) and by the command line (`run_stage`, `make_workspace`).
+Used by the Snakefile (`Stages`) and by the command line (`run_stage`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import math
 import os
 import platform
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -23,18 +21,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from neural_golf import config
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
-from neural_golf.base.yaml12 import read_yaml, yaml_text
+from neural_golf.base.yaml12 import read_yaml
 
-__all__ = ["Stages", "init_dvc", "make_workspace", "run_stage", "seen_from", "without_empty_folders"]
+__all__ = ["Stages", "dvc_init", "init_dvc", "name_of", "run_stage"]
 
-# The folders of the stage `export` that are empty unless there is a row made in this way.
-FILLED_BY = {"results/golf": "packing", "results/onnx-large": "reference"}
 STAMPS = Path(".golf/stamps")
 BUSY_SECONDS = 3600  # how long another run in this folder is waited for
 LOCK_FILE = Path("dvc.lock")
@@ -86,7 +80,7 @@ class Stages:
 
     def outputs(self, stage: str) -> list[str]:
         """The files a stage writes. A directory is DVC's alone: Snakemake would put a file into it."""
-        listed = (_name(o) for kind in ("outs", "metrics", "plots") for o in self.tree[stage].get(kind, ()))
+        listed = (name_of(o) for kind in ("outs", "metrics", "plots") for o in self.tree[stage].get(kind, ()))
         return [name for name in listed if Path(name).suffix]
 
     def inputs(self, stage: str) -> list[str]:
@@ -96,7 +90,7 @@ class Stages:
     def parents(self, stage: str) -> list[str]:
         deps = set(self.tree[stage].get("deps", ()))
         makes = {
-            other: {_name(o) for kind in ("outs", "metrics", "plots") for o in tree.get(kind, ())}
+            other: {name_of(o) for kind in ("outs", "metrics", "plots") for o in tree.get(kind, ())}
             for other, tree in self.tree.items()
         }
         return [other for other, made in makes.items() if made & deps]
@@ -147,7 +141,8 @@ class Stages:
                 yield stage
 
 
-def _name(out: str | dict[str, Any]) -> str:
+def name_of(out: str | dict[str, Any]) -> str:
+    """The path of an output, which dvc.yaml lists alone or with options."""
     return out if isinstance(out, str) else next(iter(out))
 
 
@@ -293,121 +288,19 @@ def run_stage(stage: str, force: bool = False) -> int:
     return _dvc("repro", "--single-item", *(["--force"] if force else []), stage).returncode
 
 
-def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -> Path:
-    """A folder in which the whole pipeline runs with other settings, apart from the real results.
-
-    Copies what a run depends on (only what has changed, so that a second run goes on), and lays the
-    workspace's section over params.yaml. The folders and files that data sets come from are given as seen
-    from the root, and the copy names them as seen from the workspace. Without torch, the rows that only it
-    can make are left out. Git sees nothing of the folder, whatever the workspace is called.
-    """
-    write_bytes(target / ".gitignore", b"*\n")
-    for pattern in (
-        "Snakefile",
-        ".dvcignore",
-        "package*.json",
-        "leaderboard/leaderboard.json",
-        "leaderboard/device.json",
-        "docs/**/*",
-        "profiles/**/*",
-        "src/neural_golf/**/*",
-    ):
-        for source in root.glob(pattern):
-            if source.is_dir() or source.suffix in (".so", ".pyc"):
-                continue
-            copy = target / source.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if not copy.exists() or copy.read_bytes() != source.read_bytes():
-                shutil.copyfile(source, copy)
-    whole = config.read(root / "params.yaml")
-    raw = config.merged(whole, workspace)
-    taken_out = [row for row in whole["rows"] if row not in raw["rows"]]
-    for dataset in raw["datasets"].values():
-        for key in ("npz", "folder"):
-            if key in dataset:
-                dataset[key] = seen_from(target, root, dataset[key])
-        if "places" in dataset:
-            dataset["places"] = [seen_from(target, root, place) for place in dataset["places"]]
-    stages = read_yaml(root / "dvc.yaml")
-    if importlib.util.find_spec("torch") is None:
-        for row in [name for name, row in raw["rows"].items() if row["by"] == "reference"]:
-            print(f"golf: without torch the row {row} is left out (pip install '.[torch]' brings it)")
-            _leave_out(row, raw, stages)
-    for row in taken_out:
-        _leave_out(row, raw, stages)
-    raw["interpret"]["networks"] = raw["interpret"]["networks"] or _any_network(raw)
-    write_bytes(target / "dvc.yaml", yaml_text(stages).encode())
-    write_bytes(target / "params.yaml", yaml_text(raw).encode())
-    if not (target / ".dvc").exists():
-        _dvc_init(target, "--no-scm")
-    settings = (root / ".dvc/config").read_text(encoding="utf-8")
-    write_bytes(target / ".dvc/config", settings.replace("[core]\n", "[core]\n    no_scm = true\n").encode())
-    return target
-
-
 def init_dvc(folder: Path) -> None:
     """Make a folder a DVC project of its own, of the Git repository that it lies in, if it does in one."""
     inside = any((place / ".git").exists() for place in folder.resolve().parents)
-    _dvc_init(folder, "--subdir" if inside else "--no-scm")
+    dvc_init(folder, "--subdir" if inside else "--no-scm")
     settings = "[core]\n    analytics = false\n    check_update = false\n"
     write_bytes(folder / ".dvc/config", (settings + ("" if inside else "    no_scm = true\n")).encode())
 
 
-def _dvc_init(folder: Path, how: str) -> None:
+def dvc_init(folder: Path, how: str) -> None:
+    """`dvc init`, with one option. Raises GolfError where DVC refuses."""
     command = [sys.executable, "-m", "dvc", "init", how, "-q"]
     made = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
     )
     if made.returncode:
         raise GolfError(f"dvc init in {folder} failed: {' '.join(made.stderr.split())}")
-
-
-def _leave_out(row: str, raw: dict[str, Any], stages: dict[str, Any]) -> None:
-    """Take a row out of the settings and the stages, and out of what other stages depend on."""
-    raw["rows"].pop(row, None)
-    raw.pop(row, None)
-    wanted = [name for name in raw["interpret"]["networks"] if name.partition("-")[0] != row]
-    raw["interpret"]["networks"] = wanted
-    own = stages["stages"].pop(row, {})
-    gone = {_name(o) for kind in ("outs", "metrics", "plots") for o in own.get(kind, ())}
-    for stage in stages["stages"].values():
-        stage["deps"] = [dep for dep in stage.get("deps", ()) if dep not in gone]
-        stage["params"] = [name for name in stage.get("params", ()) if name.partition(".")[0] != row]
-    stages["artifacts"] = {k: v for k, v in stages["artifacts"].items() if v["path"] not in gone}
-    for plot in (plot for plots in stages["plots"] for plot in plots.values()):
-        plot["y"] = {path: column for path, column in plot["y"].items() if path not in gone}
-    without_empty_folders(stages, {line["by"] for line in raw["rows"].values()})
-
-
-def without_empty_folders(stages: dict[str, Any], made_by: set[str]) -> None:
-    """Take the folders that stay empty out of what stages make and depend on: DVC warns of such folders at
-    every run. made_by: how the rows are made.
-    """
-    empty = {folder for folder, kind in FILLED_BY.items() if kind not in made_by}
-    for stage in stages["stages"].values():
-        for key in ("deps", "outs"):
-            if key in stage:
-                stage[key] = [one for one in stage[key] if _name(one) not in empty]
-
-
-def _any_network(raw: dict[str, Any]) -> list[str]:
-    """A network that is still made, where every one that was to be drawn is left out.
-
-    Rows that are made of others need no look: those that they are made from are there too.
-    """
-    for name, row in raw["rows"].items():
-        if row["by"] == "descent":
-            return [f"{name}-heldout-{min(raw[name]['enter'])}"]
-        if "of" not in row:
-            return [name]
-    return []
-
-
-def seen_from(target: Path, root: Path, place: str) -> str:
-    """A data set's place as seen from a workspace. Addresses and absolute folders stay as they are.
-
-    The path is the shortest between the real folders, so that a workspace may lie anywhere.
-    """
-    if urlsplit(place).scheme or Path(place).is_absolute() or place.startswith("~"):
-        return place
-    return Path(os.path.relpath((root / place).resolve(), target.resolve())).as_posix()

@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(Path(__file__).parent)]
 import yaml  # noqa: E402
 from slurm import Missing, Slurm, slurm  # noqa: E402
 
-from neural_golf import workflow  # noqa: E402
+from neural_golf import workspace as workspaces  # noqa: E402
 from test_pipeline import differing, workspace  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -78,12 +78,12 @@ def disturbed(cluster: Slurm, folder: Path, say: Callable[[str], None]) -> None:
 
 def real(cluster: Slurm, folder: Path) -> str:
     """The stage `baseline` with the project's own settings: what is said of it."""
-    workflow.make_workspace(folder, ROOT, "demo")
+    workspaces.make_workspace(folder, ROOT, "demo")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params.pop("workspaces")
     for dataset in params["datasets"].values():
         if "places" in dataset:
-            dataset["places"] = [workflow.seen_from(folder, ROOT, place) for place in dataset["places"]]
+            dataset["places"] = [workspaces.seen_from(folder, ROOT, place) for place in dataset["places"]]
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (folder / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
     if begin(folder, "neural_golf.cli", "data", "--check").wait():

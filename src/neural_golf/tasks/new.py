@@ -31,7 +31,8 @@ from neural_golf.tasks.home import home
 from neural_golf.tasks.rules import Known, Plan, plan
 from neural_golf.tasks.stages import stages_for
 from neural_golf.tasks.written import challenge_text, params_text, readme
-from neural_golf.workflow import init_dvc, seen_from
+from neural_golf.workflow import init_dvc
+from neural_golf.workspace import seen_from
 
 __all__ = ["add_new_arguments", "make_task", "run_new"]
 

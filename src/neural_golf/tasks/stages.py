@@ -9,7 +9,7 @@ from typing import Any
 
 from neural_golf.base.yaml12 import parse_yaml, yaml_text
 from neural_golf.config import Config
-from neural_golf.workflow import without_empty_folders
+from neural_golf.workspace import without_empty_folders
 
 __all__ = ["stages_for"]
 
