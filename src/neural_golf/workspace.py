@@ -1,4 +1,4 @@
-"""Workspaces: folders in which the whole pipeline runs with other settings or fewer rows, such as the demo."""
+"""Workspaces: folders where the whole pipeline runs with other settings or fewer rows, such as the demo."""
 
 from __future__ import annotations
 
