@@ -24,7 +24,7 @@ BY_NAME = {"cli.py", "compress/technique.py"}
 MOST_LINES = 400
 MARKER = re.compile(rb"^\s*(<{7}|>{7}|\|{7}) ", re.MULTILINE)  # of a merge
 # `results` and above, where a value has a type; and the modules whose values are still to be given one.
-TYPED = ("tasks", "workflow", "site", "leaderboard", "prune", "look", "results")
+TYPED = ("tasks", "workspace", "workflow", "site", "leaderboard", "prune", "look", "results")
 UNTYPED = {
     "tasks/new.py": "a line of the table of data sets, as it is written",
     "tasks/stages.py": "dvc.yaml, a tree that it rewrites key by key",
