@@ -459,7 +459,7 @@ def dangling(folder: Path) -> list[str]:
     raw = yaml.safe_load((folder / "params.yaml").read_text())
     stages = tree["stages"]
     kinds = ("outs", "metrics", "plots")
-    made = {workflow._name(o) for stage in stages.values() for kind in kinds for o in stage.get(kind, ())}
+    made = {workflow.name_of(o) for stage in stages.values() for kind in kinds for o in stage.get(kind, ())}
     found = [
         dep
         for stage in stages.values()
