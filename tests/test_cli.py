@@ -80,3 +80,10 @@ def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path: Path) -> None:
     os.utime(left, (0, 0))
     write_bytes(tmp_path / "a.json", b"{}")
     assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "a.json"]
+
+
+def test_a_write_may_find_that_another_has_just_renamed_its_temporary_file(tmp_path: Path) -> None:
+    gone = tmp_path / ".a.json.0123abcd"
+    gone.symlink_to("nowhere")  # listed, and not there any more when it is looked at
+    write_bytes(tmp_path / "a.json", b"{}")
+    assert (tmp_path / "a.json").read_bytes() == b"{}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import glob
 import io
@@ -42,8 +43,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
-        if time.time() - left.stat().st_mtime > KILLED_SECONDS:
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another writer has just renamed its own
+            if time.time() - left.stat().st_mtime > KILLED_SECONDS:
+                left.unlink()
     made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with made.open("xb") as file:  # with the person's umask, where tempfile's would be for the owner only

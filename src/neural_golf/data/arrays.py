@@ -74,6 +74,12 @@ def loaded(
     for raw, own in zip(images, labels, strict=True):
         if len(own) != raw.shape[0] if raw.shape and own.ndim else True:
             raise GolfError(_wrong_labels(name, own, raw.shape[:1]))
+        if not math.prod(raw.shape):
+            raise GolfError(f"data set {name}: images of shape {raw.shape} are none")
+        if raw.dtype.kind not in "biuf":
+            raise GolfError(
+                f"data set {name}: images of type {raw.dtype}; integers or floating-point numbers are needed"
+            )
     arranged = [_Arranged.of(name, raw, kind) for raw in images]
     if any(one.shape != arranged[0].shape for one in arranged):
         raise GolfError(f"data set {name}: its training and test images have different shapes")
@@ -129,12 +135,14 @@ def _labels(name: str, own: Array) -> Array:
         own = own.astype(np.uint8)
     if own.ndim == 1 and own.dtype.kind == "S":
         own = np.char.decode(own, "utf-8", "backslashreplace")  # so that no two become alike
-    if (
-        own.ndim == 1
-        and own.dtype.kind == "f"
-        and (own == np.round(own)).all()
-        and (np.abs(own) < 2**53).all()
-    ):
+    if own.ndim == 1 and own.dtype.kind == "f":
+        odd = ~((own == np.round(own)) & (np.abs(own) < 2**53))
+        if odd.any():
+            first = int(odd.argmax())
+            raise GolfError(
+                f"data set {name}: the label {own[first]} (of number {first}, the first is 0) is not a whole "
+                "number"
+            )
         own = own.astype(np.int64)
     if own.ndim != 1 or own.dtype.kind not in "iuU":
         raise GolfError(_wrong_labels(name, own, own.shape[:1]))
@@ -172,7 +180,7 @@ class _Arranged:
             case (first, second, third) if kind != "series":
                 last = third in LAST and first not in LAST
                 shape = (third, first, second) if last else (first, second, third)
-        if shape is None or not math.prod(raw.shape):
+        if shape is None:
             what = "series" if kind == "series" else "images"
             need = "[n, channels, length]" if kind == "series" else "[n, height, width]"
             raise GolfError(f"data set {name}: {what} of shape {raw.shape}; {need} is needed")
@@ -184,17 +192,14 @@ class _Arranged:
         for piece in self.raw.pieces():
             if piece.dtype.kind == "b":
                 piece = piece.astype(np.float32)
-            numbers = piece.dtype.kind in "iuf"
             flat = piece.reshape(len(piece), -1)
-            finite: Array = np.zeros(0, bool)
-            if numbers:
-                finite = np.asarray(np.isfinite(flat).all(axis=1))
+            finite: Array = np.asarray(np.isfinite(flat).all(axis=1))
             if piece.dtype.kind == "f" and piece.itemsize > 4:
                 finite = np.asarray(finite & (np.abs(flat) < MOST).all(axis=1))
-            if not numbers or not finite.all():
-                where = f" (the first is number {seen + int(np.argmin(finite))})" if numbers else ""
+            if not finite.all():
                 raise GolfError(
-                    f"data set {name}: an image holds something that is not a finite number{where}"
+                    f"data set {name}: an image holds something that is not a finite number (the first is "
+                    f"number {seen + int(np.argmin(finite))})"
                 )
             seen += len(piece)
             if self.last:

@@ -217,10 +217,11 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
     root = at_home(str(dataset.folder))
     if not root.is_dir():
         raise GolfError(f"params.yaml: datasets.{name}.folder: there is no folder {root}")
-    both = (root / "train").is_dir() and (root / "test").is_dir()
+    named = {part.name.lower(): part for part in sorted(root.iterdir()) if part.is_dir()}
+    both = {"train", "test"} <= named.keys()
     images: list[NDArray[np.uint8]] = []
     labels = []
-    for part in (root / "train", root / "test") if both else (root,):
+    for part in (named["train"], named["test"]) if both else (root,):
         files = [f for f in sorted(part.glob("[!.]*/[!.]*")) if f.is_file() and f.name not in LEFT_BEHIND]
         if not files:
             raise GolfError(
@@ -237,7 +238,8 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
                         )
                     one = np.asarray(image.convert("RGB"))
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                raise GolfError(f"{file} is not an image: {' '.join(str(error).split())}") from None
+                told = " ".join(str(error).split())
+                raise GolfError(f"{file} is not an image; take it out ({told})") from None
             if pixels is None:
                 pixels = np.empty((len(files), *one.shape), np.uint8)
             if one.shape != pixels.shape[1:]:

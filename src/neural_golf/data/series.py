@@ -17,6 +17,7 @@ from neural_golf.data.arrays import Raw, loaded
 __all__ = ["from_csv"]
 
 LABEL, EXAMPLE, TIME, PART = "label", "example", "time", "part"
+COUNTING = ("id", "index", "idx", "row", "line")  # names that say which line it is
 
 
 def from_csv(name: str, dataset: Dataset) -> Loaded:
@@ -47,6 +48,12 @@ def from_csv(name: str, dataset: Dataset) -> Loaded:
             f"{key}: the first column of {path} has no name, as an index of pandas: take it out, or write "
             "the table with index=False"
         )
+    for column in columns:
+        if column.lower() in COUNTING:
+            raise GolfError(
+                f"{key}: the column {column!r} of {path} would be taken for a part of the series; take it "
+                "out, or give it another name if it is one"
+            )
     texts = [column for column in columns if not pd.api.types.is_numeric_dtype(table[column])]
     if texts:
         raise GolfError(f"{key}: the column {texts[0]!r} of {path} holds something that is not a number")

@@ -81,7 +81,8 @@ def read_network(path: Path) -> tuple[Network, Vector, dict[str, str]]:
     except GolfError as error:
         raise GolfError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except Exception as error:  # protobuf and onnx have errors of their own
-        raise GolfError(f"{path} is no ONNX file of this project ({type(error).__name__})") from None
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise GolfError(f"{path} is no ONNX file of this project: {told}") from None
     return network, parameters, {prop.key: prop.value for prop in props}
 
 

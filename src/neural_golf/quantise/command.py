@@ -95,7 +95,8 @@ def _read(path: Path, run: str | None) -> tuple[Network, Vector]:
     except GolfError:
         raise
     except Exception as error:  # protobuf and onnx have errors of their own
-        raise GolfError(f"{path} is no ONNX file of this project ({type(error).__name__})") from None
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise GolfError(f"{path} is no ONNX file of this project: {told}") from None
     return network, parameters
 
 
