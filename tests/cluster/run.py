@@ -137,7 +137,7 @@ def main() -> int:
     except ModuleNotFoundError:
         say("skipped: snakemake-executor-plugin-slurm is not installed (pip install '.[cluster]')")
         return 0
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:  # as of jobs that still end
         scratch = Path(temporary)
         try:
             with slurm(scratch / "slurm") as cluster:
