@@ -400,6 +400,10 @@ LONG = "example,time,label,x,y\n" + "".join(
     [
         (WIDE, "series of 1 channel and 4 steps, 2 classes (down, up)"),
         (LONG, "series of 2 channels and 5 steps, 3 classes (0, 1, 2)"),
+        (
+            WIDE.replace("up,", "NA,").replace("label,", "label ,"),
+            "series of 1 channel and 4 steps, 2 classes (NA, down)",
+        ),
     ],
 )
 def test_series_come_from_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, what: str) -> None:
@@ -476,6 +480,13 @@ def test_images_of_truth_values_are_black_and_white(tmp_path: Path) -> None:
         (LONG + "0,5,0,1,1\n", "the lines of an example must stand together"),
         (LONG.replace("0,1,0,0,-1", "0,1,1,0,-1"), "example 0 has lines with different labels"),
         ("", "cannot be read"),
+        (re.sub(r"(?m)^up.*\n", "", WIDE), "data set mine: it has 1 class"),
+        (
+            re.sub(
+                r"(?m)^\d+,([34])?.*$", lambda line: f"{line[0]},{'test' if line[1] else 'train'}", LONG
+            ).replace("x,y", "x,y,part"),
+            "example 0 has lines of both parts",
+        ),
     ],
 )
 def test_a_wrong_csv_is_one_line(tmp_path: Path, text: str, why: str) -> None:

@@ -80,6 +80,18 @@ def test_the_names_that_no_row_may_have_are_the_commands_without_a_section() -> 
     assert {*chosen} - sections - {*CONFIG.rows, *CONFIG.workspaces} - {"demo", "fashion"} == config.COMMANDS
 
 
+@pytest.mark.parametrize("text", ["garbage {", "[1]", "text", "stages: [1]", "stages: {baseline: 1}", ""])
+def test_a_dvc_yaml_that_lists_no_stages_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "dvc.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GolfError, match=r"^dvc\.yaml "):
+        longwork.folder("baseline")
+    with pytest.raises(GolfError, match=r"^dvc\.yaml "):
+        workflow.Stages()
+
+
 def test_the_rules_are_the_stages_and_the_two_experiments() -> None:
     command = [sys.executable, "-m", "snakemake", "--list-rules"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()

@@ -25,7 +25,7 @@ from typing import Any
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
-from neural_golf.base.yaml12 import read_yaml
+from neural_golf.base.yaml12 import read_stages
 
 __all__ = ["Stages", "dvc_init", "init_dvc", "name_of", "run_stage"]
 
@@ -60,7 +60,7 @@ class Stages:
     """
 
     def __init__(self, path: Path = Path("dvc.yaml"), main: bool = True) -> None:
-        self.tree: dict[str, dict[str, Any]] = read_yaml(path)["stages"]
+        self.tree = read_stages(path)
         self._main = main
 
     def __iter__(self) -> Iterator[str]:

@@ -50,7 +50,7 @@ def make_workspace(target: Path, root: Path = Path(), workspace: str = "demo") -
     raw = config.merged(whole, workspace)
     taken_out = [row for row in whole["rows"] if row not in raw["rows"]]
     for dataset in raw["datasets"].values():
-        for key in ("npz", "folder"):
+        for key in ("npz", "csv", "folder"):
             if key in dataset:
                 dataset[key] = seen_from(target, root, dataset[key])
         if "places" in dataset:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_tensors
-from neural_golf.base.yaml12 import read_yaml
+from neural_golf.base.yaml12 import read_stages
 
 __all__ = [
     "Elsewhere",
@@ -108,9 +108,9 @@ def folders(stage: str) -> Callable[..., Path]:
 def _modules(stage: str) -> list[Path]:
     listed = [Path(__file__).parents[1]]
     if Path("dvc.yaml").exists():
-        stages = read_yaml(Path("dvc.yaml"))["stages"]
+        stages = read_stages(Path("dvc.yaml"))
         if stage in stages:
-            listed = [Path(dep) for dep in stages[stage]["deps"] if dep.startswith("src/")]
+            listed = [Path(dep) for dep in stages[stage].get("deps", []) if dep.startswith("src/")]
     files = {f for path in listed for f in (path.rglob("*") if path.is_dir() else [path])}
     return sorted(f for f in files if f.suffix in (".py", ".cpp", ".hpp", ".inc"))
 

@@ -15,7 +15,7 @@ import yaml
 
 from neural_golf.base.errors import GolfError
 
-__all__ = ["parse_yaml", "read_yaml", "yaml_text"]
+__all__ = ["parse_yaml", "read_stages", "read_yaml", "yaml_text"]
 
 _PLAIN = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -52,6 +52,17 @@ def read_yaml(path: Path) -> Any:
         raise GolfError(f"{path} is missing: run this in the project's folder") from None
     except (OSError, UnicodeDecodeError, GolfError) as error:
         raise GolfError(f"{path} cannot be read: {error}") from None
+
+
+def read_stages(path: Path) -> dict[str, dict[str, Any]]:
+    """The stages of a dvc.yaml by name. Raises GolfError as `read_yaml` does, and where it has none."""
+    tree = read_yaml(path)
+    stages = tree.get("stages") if isinstance(tree, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        raise GolfError(
+            f"{path} has no `stages` with a section for each; `git checkout {path}` brings it back"
+        )
+    return stages
 
 
 def yaml_text(value: Any, **style: Any) -> str:

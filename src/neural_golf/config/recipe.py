@@ -20,10 +20,11 @@ from neural_golf.base.errors import GolfError
 from neural_golf.net.form import Form
 from neural_golf.net.spec import Network
 
-__all__ = ["Augment", "Canonical", "Formed", "Recipe", "readable"]
+__all__ = ["MOST", "Augment", "Canonical", "Count", "Formed", "Recipe", "Zero", "readable"]
 
-Count = Annotated[int, Field(ge=1)]
-Zero = Annotated[int, Field(ge=0)]
+MOST = 10**9  # of anything that is counted; larger numbers are slips, and some of them no machine can hold
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Zero = Annotated[int, Field(ge=0, le=MOST)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 

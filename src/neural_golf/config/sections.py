@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from neural_golf.config.plain import typed
-from neural_golf.config.recipe import Augment, Formed, Recipe, readable
+from neural_golf.config.recipe import MOST, Augment, Count, Formed, Recipe, Zero, readable
 
 __all__ = [
     "Blog",
@@ -36,7 +36,6 @@ __all__ = [
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Range = tuple[Positive, Positive]
 Level = Annotated[int, Field(ge=1, le=255)]
@@ -172,8 +171,8 @@ class Tune(Section):
     learning_rate: Range
     step: tuple[Count, Count]
     gamma: tuple[Fraction, Fraction]
-    startup_trials: Annotated[int, Field(ge=0)]
-    warmup_epochs: Annotated[int, Field(ge=0)]
+    startup_trials: Zero
+    warmup_epochs: Zero
     finalists: Count
     finalist_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     seed: Seed
@@ -245,7 +244,7 @@ class Handbook(Section):
 
     accuracies: Annotated[tuple[Fraction, ...], Field(min_length=1)]  # the sizes needed for these are told
     at: Count  # size at which accuracies are compared too; one of the recipe's
-    seeds: Annotated[int, Field(ge=2)]
+    seeds: Annotated[int, Field(ge=2, le=MOST)]
     teacher: Teacher
     recipe: Recipe
     arms: dict[str, dict[str, Any]]
@@ -271,7 +270,7 @@ class Search(Section):
 
     trials: Count
     parallel: Count
-    startup_trials: Annotated[int, Field(ge=0)]
+    startup_trials: Zero
     channels: tuple[Count, Count]  # multiples of 8, so that kernels can be turned and mirrored
     kernel: tuple[Count, Count]  # of the first convolution
     rate: Range
@@ -313,7 +312,7 @@ class Ladder(Section):
     links: tuple[str, ...]
     blog_dataset: str  # the data set that the blog's figures are about, and the public records
     # The rule of a record: over so many seeds the mean is above the goal, with a p below this.
-    record_seeds: Annotated[int, Field(ge=2)]
+    record_seeds: Annotated[int, Field(ge=2, le=MOST)]
     record_p: Annotated[float, Field(gt=0, le=0.5)]
     records: tuple[Record, ...]
 
@@ -321,10 +320,10 @@ class Ladder(Section):
 class Strokes(Section):
     """The strokes that first-layer channels are shown, to see which angle they answer to."""
 
-    angles: Count
+    angles: Annotated[int, Field(ge=1, le=3600)]
     width: Positive
     radius: Positive
-    shift: Annotated[int, Field(ge=0)]
+    shift: Zero
     selective: Fraction
 
 
@@ -335,7 +334,7 @@ class Excite(Section):
     rate: Positive
     ink: Annotated[float, Field(ge=0)]
     smooth: Annotated[float, Field(ge=0)]
-    jitter: Annotated[int, Field(ge=0)]
+    jitter: Zero
     seed: Seed
 
 
@@ -353,16 +352,16 @@ class Pack(Section):
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]
     biases: Literal["drop", "keep"]
     rounds: Count
-    epochs: Annotated[int, Field(ge=0)]
+    epochs: Zero
     rate: Positive
     batch: Count
     augment: Augment = Augment()
     fisher_images: Count
     step_images: Count
     price: Annotated[float, Field(ge=0)]
-    sweeps: Annotated[int, Field(ge=0)]
+    sweeps: Zero
     tries: Count
-    twins: Annotated[int, Field(ge=0)]
+    twins: Zero
     seed: Seed
 
     @field_validator("levels")

@@ -233,7 +233,7 @@ class _Arranged:
             mean = total / count
             spread = SPREADS * np.sqrt(np.maximum(squares / count - mean * mean, 0))
             low, high = np.maximum(low, mean - spread), np.minimum(high, mean + spread)
-        high = np.where(high > low, high, low + 1)  # of a channel that never changes
+        high = np.where(high - low > 1 / MOST, high, low + 1)  # of a channel that never changes
         return [float(f"{number:.6g}") for number in low], [float(f"{number:.6g}") for number in high]
 
     def levels(self, name: str, low: Sequence[float], high: Sequence[float]) -> NDArray[np.uint8]:

@@ -17,6 +17,17 @@ from neural_golf.data.arrays import Raw, loaded
 __all__ = ["from_csv"]
 
 LABEL, EXAMPLE, TIME, PART = "label", "example", "time", "part"
+NOTHING = [
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "nan",
+    "NaN",
+    "null",
+    "NULL",
+    "None",
+]  # as a number; a label may be called so
 COUNTING = ("id", "index", "idx", "row", "line")  # names that say which line it is
 
 
@@ -59,10 +70,10 @@ def from_csv(name: str, dataset: Dataset) -> Loaded:
         raise GolfError(f"{key}: the column {texts[0]!r} of {path} holds something that is not a number")
     if table[LABEL].isna().any():
         raise GolfError(f"{key}: line {int(table[LABEL].isna().argmax()) + 2} of {path} has no label")
-    for name in (*columns, EXAMPLE):
-        if name in table.columns and table[name].isna().any():
-            line = int(table[name].isna().argmax()) + 2
-            raise GolfError(f"{key}: line {line} of {path} has nothing in the column {name!r}")
+    for column in (*columns, EXAMPLE):
+        if column in table.columns and table[column].isna().any():
+            line = int(table[column].isna().argmax()) + 2
+            raise GolfError(f"{key}: line {line} of {path} has nothing in the column {column!r}")
     long = EXAMPLE in table.columns
     parts = ["train"]
     if PART in table.columns:
@@ -72,6 +83,9 @@ def from_csv(name: str, dataset: Dataset) -> Loaded:
         parts = [part for part in ("train", "test") if (table[PART] == part).any()]
         if parts[0] != "train":
             raise GolfError(f"{key}: no line of {path} is of the part train")
+        both = table.groupby(EXAMPLE, sort=False)[PART].nunique() if long else pd.Series(dtype=int)
+        if (both > 1).any():
+            raise GolfError(f"{key}: example {both.index[int((both > 1).argmax())]} has lines of both parts")
     images, labels = [], []
     for part in parts:
         some = table[table[PART] == part] if PART in table.columns else table
@@ -101,10 +115,12 @@ def _table(path: Path) -> pd.DataFrame:
         header, second = file.readline(), file.readline()
     comma = next((one for one in ",;\t" if one in header), ",")
     decimal = "," if comma == ";" and "," in second else "."
-    words = dict.fromkeys(
-        (LABEL, PART, *(name for name in header.split(comma) if name.strip() in (LABEL, PART))), str
-    )
-    table = pd.read_csv(path, sep=comma, decimal=decimal, dtype=words, skipinitialspace=True)
+    names = [name.lstrip().strip('"') for name in header.rstrip("\r\n").split(comma)]  # as pandas has them
+    words = [name for name in names if name.strip() in (LABEL, PART)]
+    table = pd.read_csv(
+        path, sep=comma, decimal=decimal, skipinitialspace=True, keep_default_na=False,
+        dtype=dict.fromkeys(words, str), na_values={n: [""] if n in words else NOTHING for n in names},
+    )  # fmt: skip
     table.columns = table.columns.str.strip()
     for name in table.columns.intersection([LABEL, PART]):
         table[name] = table[name].str.strip()

@@ -17,6 +17,7 @@ __all__ = ["Kind", "Layer", "Maps", "Node", "Reading", "Sides", "Tensor", "in_wo
 Maps = NDArray[Any]
 Weights = NDArray[Any] | None
 Sides = tuple[int, int]  # down and across: rows and columns
+MOST = 65_535  # of any number in a layer: what is larger is a slip, and no core could hold its maps
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,12 @@ class Reading:
         return found
 
     def number(self, word: str, prefix: str = "") -> int:
-        """A positive whole number, after a prefix. Raises GolfError for anything else."""
+        """A positive whole number up to MOST, after a prefix. Raises GolfError for anything else."""
         digits = word.removeprefix(prefix)
-        if not word.startswith(prefix) or not digits.isdecimal() or int(digits) < 1:
-            raise self.fail(f"{word!r} should be {prefix and f'{prefix} and '}a positive whole number")
+        if not word.startswith(prefix) or not digits.isdecimal() or not 1 <= float(digits) <= MOST:
+            raise self.fail(
+                f"{word!r} should be {prefix and f'{prefix} and '}a positive whole number, at most {MOST:,}"
+            )
         return int(digits)
 
     def sides(self, word: str, prefix: str = "", least: int = 1) -> Sides:
@@ -106,9 +109,11 @@ class Reading:
         down, x, across = word.removeprefix(prefix).partition("x")
         if not x:
             return (self.number(word, prefix),) * 2
-        pair = [int(digits) if digits.isdecimal() else -1 for digits in (down, across)]
-        if not word.startswith(prefix) or min(pair) < least or max(pair) < 1:
-            raise self.fail(f"{word!r} should be {prefix}N or {prefix}NxN, with positive whole numbers")
+        pair = [int(digits) if digits.isdecimal() and len(digits) < 9 else -1 for digits in (down, across)]
+        if not word.startswith(prefix) or min(pair) < least or not 1 <= max(pair) <= MOST:
+            raise self.fail(
+                f"{word!r} should be {prefix}N or {prefix}NxN, with positive whole numbers up to {MOST:,}"
+            )
         return pair[0], pair[1]
 
     def options(self, words: Sequence[str], **defaults: Sides) -> dict[str, Sides]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neural_golf import data
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import MODELS, read_json, write_bytes, write_json
-from neural_golf.base.yaml12 import read_yaml
+from neural_golf.base.yaml12 import read_stages
 from neural_golf.config import Config
 from neural_golf.net.checkpoint import Checkpoint, Run, read_checkpoint
 from neural_golf.net.formed import form_numbers
@@ -96,7 +96,7 @@ def run(config: Config) -> None:
 def _listed() -> set[str]:
     """What dvc.yaml says that the stage makes. The folders that no row of a task fills are not there."""
     path = Path("dvc.yaml")
-    outs = read_yaml(path)["stages"]["export"]["outs"] if path.exists() else ()
+    outs = read_stages(path)["export"]["outs"] if path.exists() else ()
     return {out if isinstance(out, str) else next(iter(out)) for out in outs}
 
 

@@ -27,8 +27,8 @@ class Regrowth(Technique):
     """
 
     share: Annotated[float, Field(gt=0, lt=1)]
-    every: Annotated[int, Field(ge=1)] = 4  # epochs
-    images: Annotated[int, Field(ge=8)] = 20000  # of the training part, which say what comes back
+    every: Annotated[int, Field(ge=1, le=10**9)] = 4  # epochs
+    images: Annotated[int, Field(ge=8, le=10**9)] = 20000  # of the training part, which say what comes back
 
     def before_epoch(self, state: State, step: Epoch) -> None:
         count = int(self.share * step.size)
