@@ -125,7 +125,7 @@ def read_network(path: Path) -> tuple[Network, Vector, dict[str, str]]:
 
 
 def read_data(source: str) -> Parts:
-    """As `data.given.given`; without a params.yaml, what could be a name of its table is told to be no file."""
+    """As `data.given.given`; without a params.yaml, what could be a name of its table counts as no file."""
     named = not source or not (Path(source).exists() or Path(source).suffix.lower() in (".npz", ".csv"))
     if named and not Path("params.yaml").exists():
         raise GolfError(f"--data {source}: there is no such file or folder")
@@ -195,7 +195,7 @@ def _whole(args: argparse.Namespace, network: Network, parameters: Vector) -> Wh
             raise GolfError(
                 f"{args.file} is for images of {network.in_shape}, not {images.shape[1:]} as in {source}"
             )
-        classes = max(classes, 1 + int(tensors["labels"].max(initial=-1)))
+        classes = max(classes, 1 + int(tensors["labels"].astype(np.int64).max(initial=-1)))
     if classes != network.classes:
         raise GolfError(f"{args.file} has {network.classes} outputs, but the data have {classes} classes")
     whole = calibrated(network, parameters, parts["train"]["images"][:CALIBRATION])

@@ -62,10 +62,11 @@ wmemcpy wmemmove wmemset wprintf wscanf
 """
 # Macros and types of its headers. Others have capitals only, begin with _, PRI or SCN, or end in _t.
 MACROS = """
-and and_eq assert bitand bitor bool compl complex errno false fpclassify imaginary isfinite isgreater
-isgreaterequal isinf isless islessequal islessgreater isnan isnormal isunordered jmp_buf linux
-math_errhandling not not_eq offsetof or or_eq setjmp signbit stderr stdin stdout true unix va_arg va_copy
-va_end va_list va_start xor xor_eq
+L_tmpnam P_tmpdir alignas alignof alloca and and_eq asm assert bitand bitor bool compl complex constexpr
+errno false fpclassify imaginary isfinite isgreater isgreaterequal isinf isless islessequal islessgreater
+isnan isnormal isunordered jmp_buf linux math_errhandling noreturn not not_eq nullptr offsetof or or_eq
+setjmp signbit static_assert stderr stdin stdout thread_local true typeof unix va_arg va_copy va_end va_list
+va_start xor xor_eq
 """
 HEADERS = re.compile(r"_.*|[^a-z]*|(PRI|SCN)[diouxX].*|.*_t")
 
