@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from conftest import Digits
 from nets import mean_net
@@ -399,24 +401,108 @@ def test_the_command_writes_a_file_and_its_header(tmp_path: Path, capsys: pytest
 
 
 def test_a_golf_file_is_written_too_and_with_bits_the_command_tells_the_accuracy(
-    tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    rng: np.random.Generator,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network = Network.parse(["conv 4 k3 turns nobias", "abs", "maxpool 3", "linear 5 nobias"], (1, 8, 8))
     parameters = rng.integers(-4, 5, network.size).astype(np.float32)
     (tmp_path / "small.golf").write_bytes(encode(network, parameters))
     images = odd_images(network.in_shape, rng)
     labels = expected(network, parameters, images).argmax(axis=1)
+    images, labels = np.concatenate([images, images[:5]]), np.concatenate([labels, np.arange(5)])
     for part in ("train", "heldout"):
         write_tensors(tmp_path / f"{part}.safetensors", {"images": images, "labels": labels})
     command = ["c", str(tmp_path / "small.golf"), "-o", str(tmp_path / "a.c")]
     assert cli.main(command) == 0
     assert cli.main([*command, "--bits", "8", "--data", str(tmp_path)]) == 0
-    assert "8 held-out images: 1.0000 right as it is, " in capsys.readouterr().out
-    assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / "none")]) == 1
-    assert "train.safetensors is missing" in capsys.readouterr().err
-    np.savez(tmp_path / "own.npz", x_train=np.tile(images, (5, 1, 1, 1)), y_train=np.arange(40) % 5)
-    assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / "own.npz")]) == 0
-    assert capsys.readouterr().out.startswith("8 held-out images: ")
+    assert "13 held-out images: " in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*command, "--bits", "8"]) == 1
+    assert "data/train.safetensors is missing" in capsys.readouterr().err
+    assert cli.main([*command, "--bits", "8", "--data", "none"]) == 1
+    assert capsys.readouterr().err == "golf c: --data none: there is no such file or folder\n"
+    np.savez(tmp_path / "own.npz", x_train=np.tile(images, (5, 1, 1, 1)), y_train=np.arange(65) % 5)
+    for number, image in enumerate(odd_images((5, 8, 8), rng).reshape(40, 8, 8)):
+        (tmp_path / f"pictures/{number % 5}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / f"pictures/{number % 5}/{number}.png")
+    for data, held in (("own.npz", 13), ("pictures", 8)):
+        assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / data)]) == 0
+        assert capsys.readouterr().out.startswith(f"{held} held-out images: ")
+    np.savez(tmp_path / "two.npz", x_train=np.tile(images, (5, 1, 1, 1)), y_train=np.arange(65) % 2)
+    assert cli.main([*command, "--bits", "8", "--data", str(tmp_path / "two.npz")]) == 1
+    assert "small.golf has 5 outputs, but the data have 2 classes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+@pytest.mark.parametrize("command", [["c"], ["c", "--bits", "8"], ["export", "--plain"]])
+def test_numbers_that_are_not_finite_are_told_by_file_and_tensor(
+    command: list[str], number: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = Network.parse(SERIES, (3, 1, 20))
+    parameters = np.ones(network.size, np.float32)
+    parameters[1] = number
+    path = onnx_file(tmp_path / "a.onnx", network, parameters)
+    assert cli.main([*command, str(path), "-o", str(tmp_path / "b.c")]) == 1
+    assert (
+        capsys.readouterr().err == f"golf {command[0]}: {path}: tensor 'conv1.weight' holds NaN or infinity\n"
+    )
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "said"),
+    [
+        (1e38, 0.0, "the maps of layer 1 are too large for whole numbers"),
+        (1e-30, 1e38, "tensor 'conv1.bias' does not fit in 32 bits"),
+    ],
+)
+def test_huge_numbers_are_too_large_for_whole_ones(weight: float, bias: float, said: str) -> None:
+    network = Network.parse(["conv 2 k3", "linear 2"], (3, 9, 9))
+    parameters = np.full(network.size, weight, np.float32)
+    named = {tensor.name: tensor for tensor in network.tensors}
+    parameters[named["conv1.bias"].slice] = bias
+    parameters[named["conv1.weight"].slice][::2] /= 3.3
+    with pytest.raises(GolfError, match=said):
+        calibrated(network, parameters, np.full((2, 3, 9, 9), 255, np.uint8))
+
+
+@pytest.mark.parametrize("folder", ["net.c", "net.h"])
+def test_both_files_are_written_or_none(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = onnx_file(tmp_path / "a.onnx", Network.parse(SERIES, (3, 1, 20)))
+    made = tmp_path / "made"
+    (made / folder).mkdir(parents=True)
+    command = ["c", str(path), "-o", str(made / "net.c")]
+    assert cli.main(command) == 1
+    assert f"{made / folder} is a folder" in capsys.readouterr().err
+    assert [one.name for one in made.iterdir()] == [folder]
+    (made / folder).rmdir()
+    write = Path.write_text
+
+    def full(self: Path, *text: Any, **how: Any) -> int:
+        if self.name == folder:
+            raise OSError(28, "No space left on device")
+        return write(self, *text, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        assert cli.main(command) != 0
+    assert f"{made / folder}" in capsys.readouterr().err
+    assert not list(made.iterdir())
+
+
+@pytest.mark.parametrize("command", [["c"], ["export", "--plain"]])
+def test_the_network_itself_is_not_written_over(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = onnx_file(tmp_path / "a.c", Network.parse(SERIES, (3, 1, 20)))
+    content = path.read_bytes()
+    assert cli.main([*command, str(path), "-o", str(tmp_path / "no/../a.c")]) == 1
+    assert "is the network itself, which would be lost" in capsys.readouterr().err
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(
@@ -427,6 +513,22 @@ def test_a_golf_file_is_written_too_and_with_bits_the_command_tells_the_accuracy
         (["-o", "net.c", "--name", "logf"], "--name logf means something else in C"),
         (["-o", "net.c", "--name", "memcpy"], "--name memcpy means something else in C"),
         (["-o", "net.c", "--name", "int"], "--name int means something else in C"),
+        *(
+            (["-o", "net.c", "--name", name], f"--name {name} means something else in C")
+            for name in (
+                "EOF",
+                "HUGE_VAL",
+                "INT_MAX",
+                "PRIx32",
+                "stdin",
+                "errno",
+                "assert",
+                "qsort",
+                "size_t",
+                "_x",
+            )
+        ),
+        (["-o", "net.c", "--data", "data"], "--data goes with --bits 8"),
     ],
 )
 def test_what_cannot_be_written_is_told_in_one_line(
@@ -452,6 +554,7 @@ def test_a_file_without_layers_is_told(
         assert cli.main([*command, str(tmp_path / "a.onnx"), "-o", str(tmp_path / "a.c")]) == 1
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1 and "a.onnx" in lines[0]
+        assert bool(content) or lines[0].endswith("a.onnx is empty")
 
 
 @pytest.mark.parametrize("entry", ["mnist-98/golf98-heldout-200", "mnist-99/golf99-heldout-450"])

@@ -16,6 +16,8 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
+import nets
+from nets import mean_net
 from neural_golf import cli
 from neural_golf.base.files import read_tensors
 from neural_golf.compress import zeroing
@@ -197,7 +199,8 @@ def test_what_the_engine_does_not_know_onnxruntime_prunes(
         (0.9, "digits.npz", "again/../same.onnx", "same.onnx is the network itself, which would be lost"),
         (0.9, "text.csv", "small.onnx", "golf prune: text.csv needs a header with a column `label`"),
         (0.9, "none.npz", "small.onnx", "there is no file"),
-        (0.9, "none", "small.onnx", "params.yaml is missing"),
+        (0.9, "none", "small.onnx", "golf prune: --data none: there is no such file or folder"),
+        (0.9, "digits.npz", "beside.onnx", "-o beside.onnx: beside.csv, which stands beside it, is a folder"),
     ],
 )
 def test_what_cannot_be_pruned_is_said_in_one_line(
@@ -206,12 +209,64 @@ def test_what_cannot_be_pruned_is_said_in_one_line(
     source = here / data if data.endswith(".npz") else Path(data)
     Path("text.csv").write_text("class,one,two\n0,1,2\n")
     Path("folder.onnx").mkdir()
+    Path("beside.csv").mkdir()
     Path("again").mkdir()
     shutil.copyfile(here / "net.onnx", "same.onnx")
     assert prune(Path("same.onnx"), source, keep, output=output) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and said[0].startswith("golf prune: ") and message in said[0]
-    assert sorted(path.name for path in Path().iterdir()) == ["again", "folder.onnx", "same.onnx", "text.csv"]
+    have = ["again", "beside.csv", "folder.onnx", "same.onnx", "text.csv"]
+    assert sorted(path.name for path in Path().iterdir()) == have
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("nan.onnx", "nan.onnx: tensor 'linear1.weight' holds NaN or infinity"),
+        ("small.golf", "small.golf is no ONNX file: `golf unpack small.golf -o small.onnx` makes one of it"),
+        ("empty.onnx", "empty.onnx is empty"),
+    ],
+)
+def test_a_file_that_holds_no_usable_network_is_told(
+    file: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = Network.parse(["linear 10"])
+    made = model_proto(network, np.full(network.size, np.inf, F), {}).SerializeToString()
+    Path(file).write_bytes(made if file == "nan.onnx" else b"")
+    assert prune(Path(file), here / "digits.npz", 0.5, output="made.onnx") == 1
+    assert capsys.readouterr() == ("", f"golf prune: {message}\n")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    ["RandomNormalLike", "RandomUniformLike", "RandomNormal", "RandomUniform", "Multinomial", "Bernoulli",
+     "Dropout"],
+)  # fmt: skip
+def test_a_network_that_answers_otherwise_every_time_is_refused(
+    operator: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = "" if operator in ("RandomNormal", "RandomUniform") else "f"
+    more = {"shape": [1, 1]} if not inputs else {"dtype": 1} if operator == "Multinomial" else {}
+    if operator == "Dropout":
+        inputs = "f half yes"
+    made = mean_net(
+        nets.node(operator, inputs, "n", **more), nets.node("Add", "f n", "g"),
+        constants={"half": np.array(0.5, F), "yes": np.array(True)},
+    )  # fmt: skip
+    Path("noise.onnx").write_bytes(made.SerializeToString())
+    assert prune(Path("noise.onnx"), here / "digits.npz", 0.05) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"golf prune: noise.onnx: the layer {operator} (n)") and "every time" in said
+    assert not Path("small.onnx").exists()
+
+
+def test_only_the_picture_may_fail_when_the_network_is_written(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("small.svg").mkdir()
+    assert prune(here / "net.onnx", here / "digits.npz", 0.5) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("golf prune: small.onnx is written")
+    assert all(Path(f"small.{suffix}").is_file() for suffix in ("onnx", "csv", "json"))
 
 
 def test_few_images_are_told_to_be_few(

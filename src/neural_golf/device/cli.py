@@ -35,9 +35,9 @@ def add_c_arguments(parser: argparse.ArgumentParser) -> None:
         "it names some, else uint8)",
     )  # fmt: skip
     parser.add_argument(
-        "--data", type=Path, default=Path("data"), metavar="D",
-        help="with --bits: an .npz or .csv file as `golf prune` takes it, or the folder in which the stage "
-        "`data` wrote train.safetensors and heldout.safetensors (data)",
+        "--data", type=Path, metavar="D",
+        help="with --bits: data as `golf prune` takes them, or the folder in which the stage `data` wrote "
+        "train.safetensors and heldout.safetensors (data)",
     )  # fmt: skip
 
 

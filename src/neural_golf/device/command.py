@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_bytes
-from neural_golf.data.given import given as read_data
+from neural_golf.data import FOLDER
+from neural_golf.data.given import Given as Parts
+from neural_golf.data.given import given as data_of
 from neural_golf.device.source import Given, write_source
 from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine import engine
@@ -23,7 +26,7 @@ from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.spec import Network
 from neural_golf.packed import SUFFIX, decode
 
-__all__ = ["of_data", "read_network", "run_c", "run_plain"]
+__all__ = ["of_data", "read_data", "read_network", "run_c", "run_plain"]
 
 Vector = NDArray[np.float32]
 CALIBRATION = 1000  # training images whose maps give the scales
@@ -31,15 +34,19 @@ CALIBRATION = 1000  # training images whose maps give the scales
 
 def run_c(args: argparse.Namespace) -> int:
     """Run `golf c`; returns 0. Raises GolfError for a file that names no layers, and for missing data."""
+    header = args.output.with_suffix(".h")
     if args.output.suffix != ".c":
         raise GolfError(f"-o {args.output} should end in .c")
+    _refuse_losing(args.file, args.output, header)
+    if args.data and not args.bits:
+        raise GolfError(
+            "--data goes with --bits 8, whose scales come from these images; without it, leave it out"
+        )
     network, parameters, told = read_network(args.file)
     given, names = of_data(args.file, network, told, args.input)
     whole = _whole(args, network, parameters) if args.bits else None
-    header = args.output.with_suffix(".h")
     made = write_source(network, parameters, args.name, given, whole, header.name, names)
-    write_bytes(args.output, made.code.encode())
-    write_bytes(header, made.header.encode())
+    _write_both({header: made.header, args.output: made.code})
     print(
         f"{args.output} and {header.name}: {np.count_nonzero(parameters)} numbers that are not zero, "
         f"{made.memory:,} bytes of static memory, {made.adds:,} multiply-adds for an image"
@@ -49,6 +56,7 @@ def run_c(args: argparse.Namespace) -> int:
 
 def run_plain(args: argparse.Namespace) -> int:
     """Run `golf export --plain`; returns 0. Raises GolfError for a file that names no layers."""
+    _refuse_losing(args.plain, args.output)
     network, parameters, told = read_network(args.plain)
     plain, source = network.unrolled()
     values = parameters[source]
@@ -64,26 +72,64 @@ def run_plain(args: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_losing(source: Path, *outputs: Path) -> None:
+    """Raises GolfError where a file to be written is a folder or the network itself."""
+    for path in outputs:
+        if path.resolve() == source.resolve():
+            raise GolfError(f"-o {path} is the network itself, which would be lost; choose another name")
+        if path.is_dir():
+            raise GolfError(f"{path} is a folder, where a file is to be written; choose another name for -o")
+
+
+def _write_both(texts: Mapping[Path, str]) -> None:
+    """Write files of one folder: all of them, or none where a disk is full."""
+    folder = next(iter(texts)).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".golf-c-", dir=folder) as made:
+        try:
+            for path, text in texts.items():
+                (Path(made) / path.name).write_text(text, encoding="utf-8", newline="")
+            for path in texts:
+                (Path(made) / path.name).replace(path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def read_network(path: Path) -> tuple[Network, Vector, dict[str, str]]:
     """The network of an ONNX or `.golf` file, its parameters [n], and what an ONNX file says of itself.
 
-    Raises GolfError, in one line, for any other file.
+    Raises GolfError, in one line, for any other file, and for numbers that are not finite.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise GolfError(f"{path} cannot be read: {error.strerror}") from None
+    if not content:
+        raise GolfError(f"{path} is empty")
+    props: Any = ()
     try:
         if path.suffix == SUFFIX:
-            return *decode(content), {}
-        network, parameters = unpack(content, str(path))
-        props = onnx.load_from_string(content).metadata_props
+            network, parameters = decode(content)
+        else:
+            network, parameters = unpack(content, str(path))
+            props = onnx.load_from_string(content).metadata_props
     except GolfError as error:
         raise GolfError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except Exception as error:  # protobuf and onnx have errors of their own
         told = " ".join(str(error).split()) or type(error).__name__
         raise GolfError(f"{path} is no ONNX file of this project: {told}") from None
+    for tensor in network.tensors:
+        if not np.isfinite(parameters[tensor.slice]).all():
+            raise GolfError(f"{path}: tensor {tensor.name!r} holds NaN or infinity")
     return network, parameters, {prop.key: prop.value for prop in props}
+
+
+def read_data(source: str) -> Parts:
+    """As `data.given.given`; without a params.yaml, what could be a name of its table counts as no file."""
+    named = not source or not (Path(source).exists() or Path(source).suffix.lower() in (".npz", ".csv"))
+    if named and not Path("params.yaml").exists():
+        raise GolfError(f"--data {source}: there is no such file or folder")
+    return data_of(source)
 
 
 def of_data(
@@ -124,12 +170,13 @@ def _are_numbers(found: object, count: int) -> bool:
     return isinstance(found, list) and len(found) == count and all(type(one) in (int, float) for one in found)
 
 
-def _parts(path: Path) -> dict[str, Any]:
-    """Images and labels to train on and held out: of a file as `golf prune` takes it, or as the stage `data`
-    wrote them into a folder.
+def _parts(path: Path | None) -> dict[str, Any]:
+    """Images and labels to train on and held out: as the stage `data` wrote them into a folder, which is its
+    own unless another is named, or of data as `golf prune` takes them.
     """
-    if not path.is_file():
-        return {part: read_tensors(path / f"{part}.safetensors")[0] for part in ("train", "heldout")}
+    folder = path or FOLDER
+    if path is None or (folder / "train.safetensors").exists():
+        return {part: read_tensors(folder / f"{part}.safetensors")[0] for part in ("train", "heldout")}
     parts = read_data(str(path))
     named = {"train": parts.train, "heldout": parts.heldout}
     return {name: {"images": part.pixels, "labels": part.labels} for name, part in named.items()}
@@ -137,16 +184,20 @@ def _parts(path: Path) -> dict[str, Any]:
 
 def _whole(args: argparse.Namespace, network: Network, parameters: Vector) -> Whole:
     """The network in whole numbers; says what that costs on held-out images."""
+    source, classes = args.data or FOLDER, 0
     for part, tensors in (parts := _parts(args.data)).items():
         images = tensors.get("images")
         if images is None or "labels" not in tensors or images.dtype != np.uint8:
             raise GolfError(
-                f"{args.data / part}.safetensors has no images and labels, as `golf data` writes them"
+                f"{source / part}.safetensors has no images and labels, as `golf data` writes them"
             )
         if images.shape[1:] != network.in_shape:
             raise GolfError(
-                f"{args.file} is for images of {network.in_shape}, not {images.shape[1:]} as in {args.data}"
+                f"{args.file} is for images of {network.in_shape}, not {images.shape[1:]} as in {source}"
             )
+        classes = max(classes, 1 + int(tensors["labels"].astype(np.int64).max(initial=-1)))
+    if classes != network.classes:
+        raise GolfError(f"{args.file} has {network.classes} outputs, but the data have {classes} classes")
     whole = calibrated(network, parameters, parts["train"]["images"][:CALIBRATION])
     images, labels = parts["heldout"]["images"], parts["heldout"]["labels"]
     blocks = range(0, len(images), 256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +33,7 @@ register restrict return short signed sizeof static struct switch typedef union 
 main cell sum small stage stages taps weights biases slopes memory root power ink measure pixel normalise row
 image logits low share scaled
 """
-# Functions of C's library, which compilers know: those of numbers, of which there are three each, and others.
+# Functions of C's library: those of numbers, of which there are three each, and others.
 MATHS = """
 acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor
 fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf
@@ -45,8 +46,29 @@ abort abs atexit calloc exit fprintf fputc fputs free fscanf fwrite imaxabs isal
 isdigit isgraph islower isprint ispunct isspace isupper isxdigit labs llabs malloc memchr memcmp memcpy
 memmove memset printf putchar puts realloc scanf snprintf sprintf sscanf strcat strchr strcmp strcpy strcspn
 strlen strncat strncmp strncpy strpbrk strrchr strspn strstr tolower toupper vfprintf vfscanf vprintf vscanf
-vsnprintf vsprintf vsscanf
+vsnprintf vsprintf vsscanf asctime atof atoi atol atoll bsearch btowc clearerr clock ctime difftime div fclose
+feclearexcept fegetenv fegetexceptflag fegetround feholdexcept feof feraiseexcept ferror fesetenv
+fesetexceptflag fesetround fetestexcept feupdateenv fflush fgetc fgetpos fgets fgetwc fgetws fopen fputwc
+fputws fread freopen fseek fsetpos ftell fwide fwprintf fwscanf getc getchar getenv gets getwc getwchar gmtime
+imaxdiv iswalnum iswalpha iswblank iswcntrl iswctype iswdigit iswgraph iswlower iswprint iswpunct iswspace
+iswupper iswxdigit ldiv lldiv localeconv localtime longjmp mblen mbrlen mbrtowc mbsinit mbsrtowcs mbstowcs
+mbtowc mktime perror putc putwc putwchar qsort raise rand remove rename rewind setbuf setlocale setvbuf signal
+srand strcoll strerror strftime strtod strtof strtoimax strtok strtol strtold strtoll strtoul strtoull
+strtoumax strxfrm swprintf swscanf system time tmpfile tmpnam towctrans towlower towupper ungetc ungetwc
+vfwprintf vfwscanf vswprintf vswscanf vwprintf vwscanf wcrtomb wcscat wcschr wcscmp wcscoll wcscpy wcscspn
+wcsftime wcslen wcsncat wcsncmp wcsncpy wcspbrk wcsrchr wcsrtombs wcsspn wcsstr wcstod wcstof wcstoimax wcstok
+wcstol wcstold wcstoll wcstombs wcstoul wcstoull wcstoumax wcsxfrm wctob wctomb wctrans wctype wmemchr wmemcmp
+wmemcpy wmemmove wmemset wprintf wscanf
 """
+# Macros and types of its headers. Others have capitals only, begin with _, PRI or SCN, or end in _t.
+MACROS = """
+L_tmpnam P_tmpdir alignas alignof alloca and and_eq asm assert bitand bitor bool compl complex constexpr
+errno false fpclassify imaginary isfinite isgreater isgreaterequal isinf isless islessequal islessgreater
+isnan isnormal isunordered jmp_buf linux math_errhandling noreturn not not_eq nullptr offsetof or or_eq
+setjmp signbit static_assert stderr stdin stdout thread_local true typeof unix va_arg va_copy va_end va_list
+va_start xor xor_eq
+"""
+HEADERS = re.compile(r"_.*|[^a-z]*|(PRI|SCN)[diouxX].*|.*_t")
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,8 @@ def write_source(
         raise GolfError(f"--name {name!r} should be letters, digits and _, as C wants it")
     maths = MATHS.split()
     three = {*maths, *(f"{one}f" for one in maths), *(f"{one}l" for one in maths)}
-    if name in {*RESERVED.split(), *LIBRARY.split(), *three}:
+    known = {*RESERVED.split(), *LIBRARY.split(), *MACROS.split(), *three}
+    if name in known or HEADERS.fullmatch(name):
         raise GolfError(f"--name {name} means something else in C, or in this file")
     given, shape = given or Given(), network.in_shape
     network = upright(network)

@@ -137,7 +137,7 @@ def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArra
     """The network in whole numbers. images: uint8 [n, channels, height, width], for the ranges of the maps.
 
     Weights get one scale per layer. A map's largest number in these images becomes 127, or 255 where no map
-    has negative ones. Raises GolfError where sums would not fit in 32 bits.
+    has negative ones. Raises GolfError where sums would not fit in 32 bits, and where maps are not finite.
     """
     network = upright(network)
     images = images.reshape(len(images), *network.in_shape)
@@ -148,8 +148,12 @@ def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArra
     most = 255 if positive else 127
 
     seen = canonical(images, network.form) if network.form else images / np.float32(255)
-    maps = Plain(network, parameters).forward(seen.transpose(1, 2, 3, 0))
+    with np.errstate(over="ignore", invalid="ignore"):  # told below
+        maps = Plain(network, parameters).forward(seen.transpose(1, 2, 3, 0))
     largest = [float(np.abs(one).max()) or 1.0 for one in maps]
+    huge = next((k for k, one in enumerate(largest) if not math.isfinite(one)), None)
+    if huge is not None:
+        raise GolfError(f"the maps of layer {huge} are too large for whole numbers")
     ends = [0, *(stage.last + 1 for stage in stages)]
     whole = np.zeros(network.size, np.int64)
     norms, epsilons, factors, shifts, added = [], [], [], [], []
@@ -180,7 +184,7 @@ def calibrated(network: Network, parameters: NDArray[np.float32], images: NDArra
             break
         ratio = unit / before[k + 1]
         shift = max(0, -3 - math.frexp(ratio)[1])  # so that the factor has 8 bits
-        factor = round(ratio * 2 ** (11 + shift))
+        factor = round(min(ratio, 2.0**11) * 2 ** (11 + shift))  # which may be infinite
         if factor > 32767:
             raise GolfError(f"the maps of layer {stage.last + 1} are too small for whole numbers")
         factors.append(factor)
@@ -205,7 +209,10 @@ def _store(
     if not scale:
         unit = common_unit(values, most)  # exact, if they are whole numbers already
         scale = unit or float(np.abs(values).max(initial=0)) / most
-    whole[tensor.slice] = np.round(values / scale)
+    values = np.round(values / scale)
+    if not np.abs(values).max(initial=0) < 2**31:
+        raise GolfError(f"tensor {tensor.name!r} does not fit in 32 bits")
+    whole[tensor.slice] = values
     return scale
 
 

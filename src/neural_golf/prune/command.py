@@ -6,6 +6,7 @@ import argparse
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.statistics import needed
-from neural_golf.data.given import Given, given
+from neural_golf.data.given import Given
+from neural_golf.device.command import read_data
 from neural_golf.engine import Engine, engine
-from neural_golf.net.foreign import Feed, Foreign, UnknownLayer, load_model, model_of, read_foreign
+from neural_golf.net.foreign import Feed, Foreign, Model, UnknownLayer, load_model, model_of, read_foreign
 from neural_golf.net.onnx import model_proto
 from neural_golf.net.spec import Network
+from neural_golf.packed import SUFFIX
 from neural_golf.prune.making import Curve, descended, zeroed
+from neural_golf.prune.refusing import refuse
 from neural_golf.prune.report import Report, write_report
 from neural_golf.prune.runtime import Runtime
 from neural_golf.prune.showing import found, plain_feed
@@ -56,10 +60,13 @@ def run_prune(args: argparse.Namespace) -> int:
         raise GolfError(f"-o {args.output} should end in .onnx")
     if args.output.resolve() == args.file.resolve():
         raise GolfError(f"-o {args.output} is the network itself, which would be lost; choose another name")
-    if args.output.is_dir():
-        raise GolfError(f"-o {args.output} is a folder; choose another name")
+    for suffix in (".onnx", ".csv", ".json"):
+        if (path := args.output.with_suffix(suffix)).is_dir():
+            beside = "" if suffix == ".onnx" else f": {path}, which stands beside it,"
+            raise GolfError(f"-o {args.output}{beside} is a folder; choose another name")
     name = str(args.file)
-    model, parts = load_model(args.file), given(args.data)
+    model = _model(args.file)
+    parts = read_data(args.data)
     runtime, right, of = found(model, parts, name)
     print(f"{name}: pixels {runtime.feed.name}, {right} of {of} training images right", flush=True)
     for few in _few(args, parts):
@@ -84,6 +91,17 @@ def run_prune(args: argparse.Namespace) -> int:
     return 0
 
 
+def _model(path: Path) -> Model:
+    """The network as it is, which must be one that can be judged."""
+    if path.suffix == SUFFIX:
+        raise GolfError(f"{path} is no ONNX file: `golf unpack {path} -o {path.stem}.onnx` makes one of it")
+    if path.is_file() and not path.stat().st_size:
+        raise GolfError(f"{path} is empty")
+    model = load_model(path)
+    refuse(model, str(path))
+    return model
+
+
 def _few(args: argparse.Namespace, parts: Given) -> Iterator[str]:
     """What is to be said where there are too few images to believe what comes out."""
     if len(parts.heldout) < FEW:
@@ -104,6 +122,8 @@ def _read(args: argparse.Namespace, runtime: Runtime, parts: Given) -> Foreign |
     some = parts.train[: min(500, len(parts.train))]
     try:
         read = read_foreign(runtime.model, (channels, height, width), runtime.feed)
+        if not np.isfinite(read.parameters).all():
+            raise UnknownLayer("its numbers are too large to be folded into one another")
         own = engine(read.network).logits(read.parameters, some.pixels).argmax(axis=1)
         if (own == runtime.answers(some.pixels).argmax(axis=1)).mean() < AGREE:
             raise UnknownLayer("the engine does not answer as onnxruntime does; please report this network")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes, write_csv, write_json
 from neural_golf.look.figures import save_figure
 from neural_golf.look.style import COLOURS, INK, MARKS, applied, canvas
@@ -52,14 +53,21 @@ class Report:
 def write_report(output: Path, report: Report, curve: Sequence[Point], content: bytes) -> list[Path]:
     """Write the network small.onnx, with small.csv, small.json and small.svg beside it; returns these paths.
 
-    The picture comes last, because a result must not wait for it.
+    The picture comes last, because a result must not wait for it. Raises GolfError where only the picture
+    cannot be written.
     """
     table, told, drawn = (output.with_suffix(suffix) for suffix in (".csv", ".json", ".svg"))
     write_csv(table, ("step", "nonzero", "heldout_accuracy"), [(s, n, round(a, 6)) for s, n, a in curve])
     write_json(told, asdict(report))
     write_bytes(output, content)
-    with applied():
-        save_figure(chart(report, curve), drawn)
+    try:
+        with applied():
+            save_figure(chart(report, curve), drawn)
+    except OSError as error:
+        raise GolfError(
+            f"{output} is written, with {table} and {told}; only its picture {drawn} cannot be written: "
+            f"{error.strerror}"
+        ) from None
     return [table, told, drawn]
 
 
