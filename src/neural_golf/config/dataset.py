@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from neural_golf.config.sections import Count, Positive, Section
+from neural_golf.config.recipe import Count
+from neural_golf.config.sections import Positive, Section
 
 __all__ = ["Dataset"]
 
