@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,7 +268,7 @@ def test_a_plan_with_more_slow_epochs_than_weights_has_them_all() -> None:
     [{}, {"optimiser": "diagonal"}, {"removal": "magnitude", "compensate": False}, {"removal": "saliency"},
      {"techniques": {"regrowth": {"share": 0.1, "every": 2}}},
      {"techniques": {"active_sampling": {"share": 0.3}}}, {"augment": {"shift": 1.0, "elastic": 1.0}},
-     {"smoothing": 0.1}, {"average": 0.0}, {"network": TURNED, "sizes": (800, 700), "fast_to": 800}],
+     {"smoothing": 0.1}, {"average": 0.0}, {"fisher_every": 3}, {"fisher_every": 2, "techniques": {"regrowth": {"share": 0.1, "every": 2}}}, {"network": TURNED, "sizes": (800, 700), "fast_to": 800}],
 )  # fmt: skip
 def test_every_technique_gives_snapshots_of_the_sizes_asked_for(
     change: dict[str, object], train: Split
@@ -289,8 +290,36 @@ def test_a_descent_learns_and_is_the_same_twice(train: Split) -> None:
     assert core.correct(one[0].parameters, train.pixels, train.labels) > 0.8 * len(train)
 
 
+def test_removals_share_a_fisher_matrix(train: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is used again is what is left of the first, and there are half as many."""
+    made: list[np.ndarray] = []
+    used: list[np.ndarray] = []
+
+    def taken(*args: Any) -> list[np.ndarray]:
+        made.append(fisher_blocks(*args)[0])
+        return [made[-1]]
+
+    def cut(weights: np.ndarray, hessian: list[np.ndarray], *rest: Any) -> tuple[np.ndarray, np.ndarray]:
+        used.append(hessian[0].copy())
+        return operate(weights, hessian, *rest)
+
+    monkeypatch.setattr(descent, "fisher_blocks", taken)
+    monkeypatch.setattr(descent, "operate", cut)
+    Descent(recipe(), train, 2).run(lambda step, epoch, loss: None)
+    once = len(made)
+    assert once == len(used) > 3 and all(map(np.array_equal, made, used))
+    made.clear(), used.clear()
+    Descent(recipe(fisher_every=2), train, 2).run(lambda step, epoch, loss: None)
+    assert len(used) == once and len(made) == (once + 1) // 2
+    assert np.array_equal(used[0], made[0]) and np.array_equal(used[2], made[1])
+    assert len(used[1]) < len(made[0]) and np.isin(used[1], made[0]).all()
+
+
+@pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("killed_after", [3, 9, 12])
-def test_a_killed_descent_goes_on_to_the_same_result(killed_after: int, train: Split, tmp_path: Path) -> None:
+def test_a_killed_descent_goes_on_to_the_same_result(
+    killed_after: int, every: int, train: Split, tmp_path: Path
+) -> None:
     class Killed(Exception):
         pass
 
@@ -298,10 +327,11 @@ def test_a_killed_descent_goes_on_to_the_same_result(killed_after: int, train: S
         if epoch == killed_after:
             raise Killed
 
-    whole = Descent(recipe(), train, 2).run(lambda step, epoch, loss: None)
+    wanted = recipe(fisher_every=every)
+    whole = Descent(wanted, train, 2).run(lambda step, epoch, loss: None)
     with pytest.raises(Killed):
-        Descent(recipe(), train, 2).run(kill, tmp_path, every=2)
-    resumed = Descent(recipe(), train, 2).run(lambda step, epoch, loss: None, tmp_path, every=2)
+        Descent(wanted, train, 2).run(kill, tmp_path, every=2)
+    resumed = Descent(wanted, train, 2).run(lambda step, epoch, loss: None, tmp_path, every=2)
     for a, b in zip(whole, resumed, strict=True):
         assert np.array_equal(a.parameters, b.parameters) and np.array_equal(a.mask, b.mask)
 

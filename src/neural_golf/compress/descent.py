@@ -82,6 +82,7 @@ class Descent:
         self.given = start
         self.alive = np.arange(self.network.size) if start is None else np.flatnonzero(start)
         self.full: FullAdam | BlockAdam | None = None
+        self.curvature: tuple[int, NDArray[np.int64], NDArray[np.float64]] | None = None  # see `_fisher`
         self.starts: list[float] = []  # the loss of each network that began
         self._begin()
         size, rate = len(self.alive), recipe.dense_rate
@@ -176,14 +177,7 @@ class Descent:
         recipe = self.recipe
         if step.size >= len(self.alive):
             return
-        whole, count = self.whole(self.average), len(self.alive) - step.size
-        # The Fisher matrix of many parameters is taken from fewer images, in bounded time.
-        parts = blocks(self.network, self.alive)
-        largest = max(part.stop - part.start for part in parts)
-        images = min(recipe.fisher_images, int(25e9 / (len(self.alive) * largest)), len(self.train))
-        rows = self.rng("rows").permutation(len(self.train))[:images]
-        labels = self.rng("labels")
-        curvature = fisher_blocks(self.core, whole, self.alive, self.seen, rows, labels, parts)
+        count, curvature = len(self.alive) - step.size, self._fisher()
         kept_weights = self.average[self.alive]
         if recipe.removal == "surgeon":
             moved, kept = operate(kept_weights, curvature, count, recipe.damping)
@@ -197,10 +191,35 @@ class Descent:
         self.weights[self.alive] = moved
         self.average = self.weights.copy()
         self.alive = self.alive[kept]
+        if self.curvature:
+            uses, _, matrix = self.curvature
+            self.curvature = uses, self.alive, matrix[np.ix_(kept, kept)]
         if self.full:
             self.full.keep(kept)
             if isinstance(self.full, BlockAdam) and len(blocks(self.network, self.alive)) == 1:
                 self.full = self.full.joined()
+
+    def _fisher(self) -> list[NDArray[np.float64]]:
+        """The Fisher matrix of the weights that are left, or its blocks.
+
+        `fisher_every` removals share a matrix, as long as there is only one and no weight came back:
+        `curvature` has how often it was used, the weights [k] that it is of, and the matrix [k, k].
+        """
+        if self.curvature:
+            uses, alive, matrix = self.curvature
+            if uses < self.recipe.fisher_every and np.array_equal(alive, self.alive):
+                self.curvature = uses + 1, alive, matrix
+                return [matrix]
+        # The Fisher matrix of many parameters is taken from fewer images, in bounded time.
+        parts = blocks(self.network, self.alive)
+        largest = max(part.stop - part.start for part in parts)
+        images = min(self.recipe.fisher_images, int(25e9 / (len(self.alive) * largest)), len(self.train))
+        rows = self.rng("rows").permutation(len(self.train))[:images]
+        labels, whole = self.rng("labels"), self.whole(self.average)
+        found = fisher_blocks(self.core, whole, self.alive, self.seen, rows, labels, parts)
+        shared = self.recipe.fisher_every > 1 and len(parts) == 1
+        self.curvature = (1, self.alive, found[0]) if shared else None
+        return found
 
     def _train(self, step: Epoch) -> float:
         recipe = self.recipe
@@ -291,6 +310,9 @@ class Descent:
         }
         if self.starts:
             tensors["starts"] = np.array(self.starts)
+        if self.curvature:
+            uses, alive, matrix = self.curvature
+            tensors |= {"fisher.uses": np.array(uses), "fisher.alive": alive, "fisher.matrix": matrix}
         if self.full:
             tensors |= {f"full.{name}": array for name, array in self.full.state().items()}
         if snapshots:
@@ -303,6 +325,8 @@ class Descent:
         self.moments = [t["m"].copy(), t["v"].copy()]
         self.epoch, self.adam_steps = map(int, t["count"])
         self.starts = list(map(float, t.get("starts", [])))
+        if "fisher.uses" in t:
+            self.curvature = int(t["fisher.uses"]), t["fisher.alive"], t["fisher.matrix"]
         full = {name.removeprefix("full."): array for name, array in t.items() if name.startswith("full.")}
         if full:
             self.full = restored(full, self.recipe.beta2, self.recipe.every)

@@ -81,6 +81,10 @@ class Canonical(BaseModel):
     height_exponent: Annotated[float, Field(gt=0, le=1)] = Form.height_exponent
 
 
+# Settings that came after files were made, each with the value that stands for what was done until then.
+_LATER = {"form": None, "fisher_every": 1}
+
+
 class Formed(BaseModel):
     """Settings with a network that may see images in a form."""
 
@@ -93,10 +97,10 @@ class Formed(BaseModel):
         return Form(**self.form.model_dump()) if self.form else None
 
     @model_serializer(mode="wrap")
-    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Settings without a form have the digests that they had before there were forms."""
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings have the digests that they had before there was a setting of `_LATER`."""
         found: dict[str, Any] = handler(self)
-        return {key: value for key, value in found.items() if key != "form" or value is not None}
+        return {key: value for key, value in found.items() if key not in _LATER or value != _LATER[key]}
 
 
 class Recipe(Formed):
@@ -122,6 +126,7 @@ class Recipe(Formed):
     compensate: bool = True  # move the weights that stay
     damping: Positive = 1e-3
     fisher_images: Count = 16000
+    fisher_every: Count = 1  # so many removals share a Fisher matrix
     average: Share = 0.998  # exponential average of the weights, per step; 0: off
     penalty: Annotated[float, Field(ge=0)] = 0.0  # price of a weight in the full-matrix phase
     smoothing: Share = 0.0
