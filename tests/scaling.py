@@ -210,9 +210,11 @@ def ways(found: Costs) -> dict[str, tuple[float, float, bool, int]]:
 
 def slowest(work: Sequence[float], cores: int, how: tuple[float, float, bool, int]) -> str:
     """Without what the study would gain most: submitting, starting, the ends of rounds; or its last candidates,
-    for which there are too few to keep all cores at work.
+    for which there are too few to keep all cores at work. Where these take less than a twentieth: the work.
     """
     submit, start, rounds, together = how
+    if sum(work) / cores > 0.95 * simulated(work, cores, *how):
+        return "the work itself"
     without = {
         "submitting": (0.0, start, rounds, together),
         "starting": (submit, 0.0, rounds, together),
