@@ -284,12 +284,15 @@ def test_a_busy_dvc_is_asked_again(other_dvc: Callable[..., Path], capfd: pytest
     assert workflow.run_stage("tuned") == 0
     assert calls.read_text() == "--wait-for-lock repro --single-item tuned\n" * 3
     shown = capfd.readouterr()
-    assert shown.err.count("is busy") == 2 and shown.out == "done\n"
+    assert shown.err == "golf: another run is at work; waiting for it\n" and shown.out == "done\n"
 
 
-def test_another_failure_is_not_tried_again(other_dvc: Callable[..., Path]) -> None:
-    calls = other_dvc("sys.stderr.write('ERROR: failed\\n'); sys.exit(7)")
+def test_another_failure_is_not_tried_again(
+    other_dvc: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls = other_dvc("sys.stderr.write('loss 1\\nERROR: failed\\nmore\\n'); sys.exit(7)")
     assert workflow.run_stage("tuned") == 7
+    assert capfd.readouterr().err == "loss 1\nERROR: failed\nmore\n"
     assert calls.read_text().count("\n") == 1
 
 

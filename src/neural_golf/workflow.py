@@ -155,7 +155,7 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
     """
     _say_where_git_is_missing(Path.cwd())
     command = [sys.executable, "-c", _RUN_DVC, "--wait-for-lock", *words]
-    until = time.monotonic() + BUSY_SECONDS
+    until, told = time.monotonic() + BUSY_SECONDS, False
     if LOCK_FILE.exists() and not LOCK_COPY.exists():
         write_bytes(LOCK_COPY, LOCK_FILE.read_bytes())
     while True:
@@ -170,8 +170,13 @@ def _dvc(*words: str, capture: bool = False) -> subprocess.CompletedProcess[str]
             _copy_lock_file()
             return result
         if "is busy, it is being blocked by" in result.stderr and time.monotonic() < until:
+            if not told:
+                print("golf: another run is at work; waiting for it", file=sys.stderr)
+            told = True
             time.sleep(1)
         elif not (re.search(r"dvc\.lock' (is invalid|validation)", result.stderr) and _whole_lock_file()):
+            if not capture:
+                sys.stderr.write(_from_error(result.stderr))
             return result
 
 
@@ -214,16 +219,29 @@ def _dvcs_own_lock() -> contextlib.AbstractContextManager[None]:
 
 
 def _shown(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command that writes where this process does; what it says on standard error is kept as well."""
-    said = []
+    """Run DVC, which writes where this process does; what it says on standard error is kept as well. Its
+    error, with which it ends, is for the caller to show: it may not be the end of the matter.
+    """
+    said, ended = [], False
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
     ) as process:
         for line in process.stderr or ():
             said.append(line)
-            sys.stderr.write(line)
-            sys.stderr.flush()
-    return subprocess.CompletedProcess(command, process.returncode, stderr="".join(said))
+            ended = ended or line.startswith("ERROR: ")
+            if not ended:
+                sys.stderr.write(line)
+                sys.stderr.flush()
+    whole = "".join(said)
+    if not process.returncode:
+        sys.stderr.write(_from_error(whole))
+    return subprocess.CompletedProcess(command, process.returncode, stderr=whole)
+
+
+def _from_error(said: str) -> str:
+    """What DVC said from the line of its error on."""
+    found = re.search(r"^ERROR: ", said, re.MULTILINE)
+    return said[found.start() :] if found else ""
 
 
 def _say_where_git_is_missing(folder: Path) -> None:
