@@ -10,20 +10,24 @@ function makeChart(box, word, { marks: points, sizes, unit }, goals) {
 
   function draw() {
     const W = (width = Math.max(300, Math.min(1040, box.clientWidth || 1040))), H = Math.round(Math.min(520, Math.max(360, W * 0.52)));
-    const logs = points.map((p) => Math.log10(p.size)), errors = points.map((p) => Math.log10(1 - p.accuracy));
+    const logs = points.map((p) => Math.log10(p.size)), errors = [...points.map((p) => p.accuracy), ...goals].map((a) => Math.log10(1 - a));
     const [x0, x1] = [Math.min(...logs) - 0.08, Math.max(...logs) + 0.12], [y0, y1] = [Math.max(...errors) + 0.03, Math.min(...errors) - 0.06];
     const X = (n) => pad.left + ((Math.log10(n) - x0) / (x1 - x0)) * (W - pad.left - pad.right);
     const Y = (a) => pad.top + ((y1 - Math.log10(1 - a)) / (y1 - y0)) * (H - pad.top - pad.bottom);
     const parts = [`<svg viewBox="0 0 ${W} ${H}" aria-hidden="true" focusable="false">`];
     const sized = []; // of each size that is written below: its place, and half of its width
-    for (const n of [100, 1000, 10_000, 100_000, 1_000_000, 200, 500, 2000, 300, 150, 60, 80]) { // the most telling first
-      const told = n >= 1e6 ? "1 M" : n.toLocaleString("en"), half = 4 * told.length;
+    for (const n of [1, 2, 5, 3, 1.5, 6, 8].flatMap((k) => [10, 100, 1000, 10_000, 100_000, 1_000_000].map((ten) => k * ten))) { // the most telling first
+      const told = n >= 1e6 ? `${n / 1e6} M` : n.toLocaleString("en"), half = 4 * told.length;
       if (Math.log10(n) < x0 || Math.log10(n) > x1 || sized.some(([x, other]) => Math.abs(x - X(n)) < half + other + 6)) continue;
       sized.push([X(n), half]);
       parts.push(`<line class="grid" x1="${X(n)}" x2="${X(n)}" y1="${pad.top}" y2="${H - pad.bottom}"/><text x="${X(n)}" y="${H - pad.bottom + 18}" text-anchor="middle">${told}</text>`);
     }
-    for (const a of new Set([0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.99999, ...goals]))
-      if (Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1) {
+    const levels = new Set([0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.99999, ...goals]);
+    const within = (a) => Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1;
+    for (const step of [0.01, 0.005, 0.002, 0.001]) // of marks close together
+      for (let k = 1; [...levels].filter(within).length < 3 && k * step < 1; k++) levels.add(+(k * step).toFixed(3));
+    for (const a of levels)
+      if (within(a)) {
         const goal = goals.includes(a);
         parts.push(`<line class="${goal ? "goal" : "grid"}" x1="${pad.left}" x2="${W - pad.right}" y1="${Y(a)}" y2="${Y(a)}"/><text ${goal ? 'class="goal-name"' : ""} x="${pad.left - 7}" y="${Y(a) + 4}" text-anchor="end">${+(100 * a).toFixed(1)} %</text>`);
       }
