@@ -427,6 +427,8 @@ def test_the_chart_tells_its_entries(visit: Visit) -> None:
     chart = visit.seen["chart"]
     assert "non-zero" in chart["first"] and "non-zero" in chart["hovered"]
     assert chart["first"] != chart["hovered"]
+    for page, (levels, sizes) in chart["axes"].items():  # also of two networks close together
+        assert levels >= 2 and sizes - 1 >= 2, page  # below the sizes stands what they are
 
 
 def test_the_search_finds_sections_and_leads_there(visit: Visit) -> None:

@@ -86,7 +86,14 @@ async function charted() {
   const place = await tab.locator("#chart .mark").last().boundingBox();
   await tab.mouse.move(place.x + place.width / 2, place.y + place.height / 2);
   await tab.waitForTimeout(100);
-  const found = { first, hovered: await tab.textContent("#chart-word") };
+  const found = { first, hovered: await tab.textContent("#chart-word"), axes: {} };
+  const pages = await tab.$$eval("a[href^='challenge/']", (links) => links.map((a) => a.getAttribute("href").split("#")[0]));
+  for (const page of new Set(["index.html", ...pages])) {
+    const other = await open(page);
+    if (await other.locator("#chart svg").count())
+      found.axes[page] = await other.$$eval("#chart svg text", (all) => ["end", "middle"].map((how) => all.filter((t) => t.getAttribute("text-anchor") === how).length));
+    await other.close();
+  }
   await tab.close();
   return found;
 }
