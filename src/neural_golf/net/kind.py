@@ -17,7 +17,7 @@ __all__ = ["Kind", "Layer", "Maps", "Node", "Reading", "Sides", "Tensor", "in_wo
 Maps = NDArray[Any]
 Weights = NDArray[Any] | None
 Sides = tuple[int, int]  # down and across: rows and columns
-MOST = 65_535  # of any number in a layer: what is larger is a slip, and no core could hold its maps
+MOST = 1_000_000  # of any number in a layer: what is larger is a slip, and no core could hold its maps
 
 
 @dataclass(frozen=True)
