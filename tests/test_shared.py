@@ -121,6 +121,12 @@ def test_four_workers_spend_the_budget_exactly_though_one_is_killed_in_mid_trial
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [-signal.SIGKILL, 0, 0, 0]
     trials = study(storage).optuna.get_trials()
+    for trial in trials:  # with -s, the table of docs/scaling.md
+        of = trial.system_attrs.get("failed_trial")
+        print(
+            f"trial {trial.number:2}  {trial.state.name:8}  x = {trial.params['x']:.4f}",
+            "" if of is None else f"  trial {of} again",
+        )
     states = Counter(trial.state for trial in trials)
     assert states == {TrialState.COMPLETE: TRIALS, TrialState.FAIL: 1}
     (failed,) = [trial for trial in trials if trial.state == TrialState.FAIL]
