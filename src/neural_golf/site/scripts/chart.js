@@ -16,7 +16,10 @@ function makeChart(box, word, { marks: points, sizes, unit }, goals) {
     const Y = (a) => pad.top + ((y1 - Math.log10(1 - a)) / (y1 - y0)) * (H - pad.top - pad.bottom);
     const parts = [`<svg viewBox="0 0 ${W} ${H}" aria-hidden="true" focusable="false">`];
     const sized = []; // of each size that is written below: its place, and half of its width
-    for (const n of [1, 2, 5, 3, 1.5, 6, 8].flatMap((k) => [10, 100, 1000, 10_000, 100_000, 1_000_000].map((ten) => k * ten))) { // the most telling first
+    const tens = [10, 100, 1000, 10_000, 100_000, 1_000_000], between = Array.from({ length: 90 }, (_, k) => 1 + k / 10);
+    const [telling, others] = [[1, 2, 5, 3, 1.5, 6, 8], between].map((all) => all.flatMap((k) => tens.map((ten) => Math.round(k * ten))));
+    for (const n of [...telling, ...others]) { // the most telling first, and others where few of them are near
+      if (sized.length >= 3 && !telling.includes(n)) break;
       const told = n >= 1e6 ? `${n / 1e6} M` : n.toLocaleString("en"), half = 4 * told.length;
       if (Math.log10(n) < x0 || Math.log10(n) > x1 || sized.some(([x, other]) => Math.abs(x - X(n)) < half + other + 6)) continue;
       sized.push([X(n), half]);
