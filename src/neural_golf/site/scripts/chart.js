@@ -18,13 +18,14 @@ function makeChart(box, word, { marks: points, sizes, unit }, goals) {
     const sized = []; // of each size that is written below: its place, and half of its width
     const tens = [10, 100, 1000, 10_000, 100_000, 1_000_000], between = Array.from({ length: 90 }, (_, k) => 1 + k / 10);
     const [telling, others] = [[1, 2, 5, 3, 1.5, 6, 8], between].map((all) => all.flatMap((k) => tens.map((ten) => Math.round(k * ten))));
-    for (const n of [...telling, ...others]) { // the most telling first, and others where few of them are near
-      if (sized.length >= 3 && !telling.includes(n)) break;
+    const place = (n) => {
       const told = n >= 1e6 ? `${n / 1e6} M` : n.toLocaleString("en"), half = 4 * told.length;
-      if (Math.log10(n) < x0 || Math.log10(n) > x1 || sized.some(([x, other]) => Math.abs(x - X(n)) < half + other + 6)) continue;
+      if (Math.log10(n) < x0 || Math.log10(n) > x1 || sized.some(([x, other]) => Math.abs(x - X(n)) < half + other + 6)) return;
       sized.push([X(n), half]);
       parts.push(`<line class="grid" x1="${X(n)}" x2="${X(n)}" y1="${pad.top}" y2="${H - pad.bottom}"/><text x="${X(n)}" y="${H - pad.bottom + 18}" text-anchor="middle">${told}</text>`);
-    }
+    };
+    telling.forEach(place); // the most telling first, and others where few of them are near
+    if (sized.length < 3) others.forEach(place);
     const levels = new Set([0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.99999, ...goals]);
     const within = (a) => Math.log10(1 - a) <= y0 && Math.log10(1 - a) >= y1;
     for (const step of [0.01, 0.005, 0.002, 0.001]) // of marks close together
