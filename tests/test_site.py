@@ -427,6 +427,7 @@ def test_the_chart_tells_its_entries(visit: Visit) -> None:
     chart = visit.seen["chart"]
     assert "non-zero" in chart["first"] and "non-zero" in chart["hovered"]
     assert chart["first"] != chart["hovered"]
+    assert len(chart["axes"]) > 1
     for page, (levels, places) in chart["axes"].items():  # also of two networks close together
         assert levels >= 2 and places - 1 >= 2, page  # below the sizes stands what they are
 
@@ -459,10 +460,8 @@ def test_every_page_has_its_own_title_a_description_and_a_picture(visit: Visit) 
 def test_the_committed_sizes_are_those_of_light_pages_of_every_kind() -> None:
     sizes = json.loads((ROOT / "results/metrics/site.json").read_text())
     assert list(sizes) == list(build.PAGES)
-    for (
-        kind,
-        size,
-    ) in sizes.items():  # the page of an entry draws each of its weights, and some have thousands
+    # The page of an entry draws each of its weights, and some have thousands.
+    for kind, size in sizes.items():
         assert size["pages"] and size["largest"] < (1_500_000 if kind == "entry" else 400_000), kind
 
 

@@ -21,10 +21,11 @@ from neural_golf.compress import technique
 ROOT = Path(__file__).parent.parent
 Key = tuple[str | int, ...]
 
-# Written as a person would write them. What is right for some key is left out for the keys of that kind.
+# Written as a person would write them. What is right for some key is left out for the keys of that kind. The last one is
+# too large for any whole number.
 VALUES = (
     "", "'10'", "ten", "yes", "true", "-1", "1:30", ".inf", ".nan", "1e999", "2024-02-30x", "2024-01-01", "1.5",
-    "[]", "{}", "[[1]]", "{odd: 1}", "!!binary aGk=", "'a\\nb'", "99999999999999999999",  # the last one is too large for any whole number
+    "[]", "{}", "[[1]]", "{odd: 1}", "!!binary aGk=", "'a\\nb'", "99999999999999999999",
 )  # fmt: skip
 
 

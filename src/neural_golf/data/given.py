@@ -49,6 +49,8 @@ def given(source: str) -> Given:
         classes = whole.classes
         held, seed = min(MOST, len(whole.train) // SHARE), 0
     else:
+        if not Path("params.yaml").exists():  # outside a project a name can only be meant as a path
+            raise GolfError(f"--data {source}: there is no such file or folder")
         settings = config.load()
         if FACTS.exists() and facts().dataset == source:  # what `golf data` made of it
             parts = [read(part) for part in ("train", "heldout")]

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_bytes
 from neural_golf.data import FOLDER
-from neural_golf.data.given import Given as Parts
-from neural_golf.data.given import given as data_of
+from neural_golf.data.given import given as read_data
 from neural_golf.device.source import Given, write_source
 from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine import engine
@@ -26,7 +25,7 @@ from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.spec import Network
 from neural_golf.packed import SUFFIX, decode
 
-__all__ = ["of_data", "read_data", "read_network", "run_c", "run_plain"]
+__all__ = ["of_data", "read_network", "run_c", "run_plain"]
 
 Vector = NDArray[np.float32]
 CALIBRATION = 1000  # training images whose maps give the scales
@@ -122,14 +121,6 @@ def read_network(path: Path) -> tuple[Network, Vector, dict[str, str]]:
         if not np.isfinite(parameters[tensor.slice]).all():
             raise GolfError(f"{path}: tensor {tensor.name!r} holds NaN or infinity")
     return network, parameters, {prop.key: prop.value for prop in props}
-
-
-def read_data(source: str) -> Parts:
-    """As `data.given.given`; without a params.yaml, what could be a name of its table counts as no file."""
-    named = not source or not (Path(source).exists() or Path(source).suffix.lower() in (".npz", ".csv"))
-    if named and not Path("params.yaml").exists():
-        raise GolfError(f"--data {source}: there is no such file or folder")
-    return data_of(source)
 
 
 def of_data(

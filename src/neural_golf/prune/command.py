@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from neural_golf.base import longwork
 from neural_golf.base.errors import GolfError
 from neural_golf.base.statistics import needed
-from neural_golf.data.given import Given
-from neural_golf.device.command import read_data
+from neural_golf.data.given import Given, given
 from neural_golf.engine import Engine, engine
 from neural_golf.net.foreign import Feed, Foreign, Model, UnknownLayer, load_model, model_of, read_foreign
 from neural_golf.net.onnx import model_proto
@@ -66,7 +65,7 @@ def run_prune(args: argparse.Namespace) -> int:
             raise GolfError(f"-o {args.output}{beside} is a folder; choose another name")
     name = str(args.file)
     model = _model(args.file)
-    parts = read_data(args.data)
+    parts = given(args.data)
     runtime, right, of = found(model, parts, name)
     print(f"{name}: pixels {runtime.feed.name}, {right} of {of} training images right", flush=True)
     for few in _few(args, parts):

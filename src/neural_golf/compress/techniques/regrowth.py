@@ -15,6 +15,7 @@ from neural_golf.compress.optimiser import FullAdam
 from neural_golf.compress.plan import Epoch
 from neural_golf.compress.surgeon import WHOLE, regain
 from neural_golf.compress.technique import State, Technique
+from neural_golf.config.recipe import MOST, Count
 
 __all__ = ["Regrowth", "candidates"]
 
@@ -27,8 +28,8 @@ class Regrowth(Technique):
     """
 
     share: Annotated[float, Field(gt=0, lt=1)]
-    every: Annotated[int, Field(ge=1, le=10**9)] = 4  # epochs
-    images: Annotated[int, Field(ge=8, le=10**9)] = 20000  # of the training part, which say what comes back
+    every: Count = 4  # epochs
+    images: Annotated[int, Field(ge=8, le=MOST)] = 20000  # of the training part, which say what comes back
 
     def before_epoch(self, state: State, step: Epoch) -> None:
         count = int(self.share * step.size)
