@@ -121,10 +121,10 @@ void Core::build(const std::vector<Layer>& layers) {
     s.needs_input_gradient = learns;
     learns = learns || s.weight >= 0 || s.slope >= 0;
     if (s.kind == Stage::normalisation) place(s.z, channels, 1, 1, 0, 0);
-    if (s.kind == Stage::maximum) place(s.arg, channels, height, width, 0, 0);
+    if (s.kind == Stage::maximum) place(s.winner, channels, height, width, 0, 0);
     if (s.kind != Stage::convolution && s.kind != Stage::identity) continue;
     if (s.activation) place(s.z, channels, height, width, 0, 0);
-    if (s.pools()) place(s.arg, channels, height, width, 0, 0);
+    if (s.pools()) place(s.winner, channels, height, width, 0, 0);
     const size_t row_bytes = sizeof(float) * L * size_t(channels * s.window.y * s.cols);
     s.at_once = std::clamp(int(GRADIENT_BYTES / row_bytes), 1, height);
     if (!s.needs_input_gradient) {

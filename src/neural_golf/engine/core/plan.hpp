@@ -54,7 +54,7 @@ struct Stage {
   Map in, out;
   // Only for training:
   Map z;    // value before the activation, of the pixel that the pooling took; or 1 / deviation [channels][1][1]
-  Map arg;  // which pixel of its window that was, row by row; the first of equals
+  Map winner;  // which pixel of its window that was, row by row, the first of equals; integers (forward.inc)
   Map gz;   // gradient of z before pooling; only `at_once` rows of windows high if no input gradient is needed
   Sides apart{1, 1};  // in gz, whose pixels are as far apart as the kernel's places if an input gradient is needed
   Map g_out, g_in;  // gradients of out and in
