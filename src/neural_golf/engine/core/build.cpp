@@ -125,10 +125,11 @@ void Core::build(const std::vector<Layer>& layers) {
     if (s.kind != Stage::convolution && s.kind != Stage::identity) continue;
     if (s.activation) place(s.z, channels, height, width, 0, 0);
     if (s.pools()) place(s.winner, channels, height, width, 0, 0);
-    const size_t row_bytes = sizeof(float) * L * size_t(channels * s.window.y * s.cols);
+    s.together = std::min(s.outputs(), MOST_OUTPUTS);
+    const size_t row_bytes = sizeof(float) * L * size_t(s.together * s.window.y * s.cols);
     s.at_once = std::clamp(int(GRADIENT_BYTES / row_bytes), 1, height);
     if (!s.needs_input_gradient) {
-      place(s.gz, channels, s.at_once * s.window.y, s.cols, 0, 0);
+      place(s.gz, s.together, s.at_once * s.window.y, s.cols, 0, 0);
     } else if (s.kind == Stage::identity) {
       s.gz = s.g_in;
     } else {  // read by a convolution with the kernel turned round, over all columns of the input
