@@ -77,6 +77,7 @@ def shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
         ("$GOLF verify good.onnx --jsonn", USAGE, "unrecognized arguments"),
         ("$GOLF verify good.onnx --data", USAGE, "expected one argument"),
         ("$GOLF verfy good.onnx", USAGE, "invalid choice"),
+        ("cd / && $GOLF baseline", USAGE, "there is no params.yaml here"),
         ("$GOLF", USAGE, "required"),
         ("$GOLF submit good.onnx", USAGE, "required"),
         ("$GOLF verify good.onnx $ABOUT >/dev/full", UNWRITTEN, "the verdict cannot be written"),

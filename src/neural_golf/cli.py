@@ -208,6 +208,11 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     for name, text in _rows_and_workspaces(known):
         if isinstance(name, str) and name not in commands.choices:  # else `config.load` says what is wrong
             add(name, text, _row_or_workspace)
+    if not known and words[0] not in commands.choices and not Path("params.yaml").exists():
+        parser.error(
+            f"argument COMMAND: invalid choice: {words[0]!r}; there is no params.yaml here, whose rows "
+            f"would be commands too (choose from {', '.join(commands.choices)})"
+        )
     return parser
 
 

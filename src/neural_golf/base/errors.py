@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["GolfError", "NoResult", "diverging"]
+__all__ = ["GolfError", "NoResult", "diverging", "in_one_line"]
 
 
 class GolfError(Exception):
@@ -13,6 +13,17 @@ class GolfError(Exception):
 
 class NoResult(GolfError):
     """These settings lead to nothing: training diverged, or there is no such network. A study goes on."""
+
+
+def in_one_line(error: BaseException, most: int = 300) -> str:
+    """What somebody else's error says, in one line of at most `most` characters; its kind if it says nothing.
+
+    >>> in_one_line(ValueError("no\\n  number"))
+    'no number'
+    >>> in_one_line(KeyboardInterrupt())
+    'KeyboardInterrupt'
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 @contextmanager

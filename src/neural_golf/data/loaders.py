@@ -24,7 +24,7 @@ import numpy as np
 from numpy.lib import format
 from numpy.typing import NDArray
 
-from neural_golf.base.errors import GolfError
+from neural_golf.base.errors import GolfError, in_one_line
 from neural_golf.config.dataset import Dataset
 from neural_golf.data import FOLDER, Loaded, Split, at_home
 from neural_golf.data.arrays import Raw, in_pieces, loaded
@@ -50,8 +50,9 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
         try:
             return _torchvision_sets(name, kind, dataset)
         except (RuntimeError, OSError, ValueError, EOFError, HTTPException) as error:
-            told = (" ".join(str(error).split()) or type(error).__name__)[:300]
-            raise GolfError(f"{name} cannot be had from torchvision's own addresses: {told}") from None
+            raise GolfError(
+                f"{name} cannot be had from torchvision's own addresses: {in_one_line(error)}"
+            ) from None
     if not hasattr(kind, "mirrors"):
         raise GolfError(
             f"params.yaml: datasets.{name}.places: torchvision's {dataset.torchvision} cannot be had from "
@@ -77,7 +78,7 @@ def from_torchvision(name: str, dataset: Dataset) -> Loaded:
                 print(f"data: {name} from {place}")
                 return made
             except (RuntimeError, OSError, ValueError, EOFError, HTTPException) as error:
-                why = (" ".join(str(error).split()) or type(error).__name__)[:300]
+                why = in_one_line(error)
         print(f"data: not from {place}: {why}")
         whys.append(f"{place} ({why})")
     raise GolfError(
@@ -169,7 +170,7 @@ def _readable(key: str, path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        told = " ".join(str(error).split())
+        told = in_one_line(error)
         if "allow_pickle" in told:
             told = "it has arrays of Python objects; make numbers or texts of them, as by array.astype(str)"
         raise GolfError(f"{key}: {path} cannot be read: {told}") from None
@@ -238,8 +239,7 @@ def from_folder(name: str, dataset: Dataset) -> Loaded:
                         )
                     one = np.asarray(image.convert("RGB"))
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                told = " ".join(str(error).split())
-                raise GolfError(f"{file} is not an image; take it out ({told})") from None
+                raise GolfError(f"{file} is not an image; take it out ({in_one_line(error)})") from None
             if pixels is None:
                 pixels = np.empty((len(files), *one.shape), np.uint8)
             if one.shape != pixels.shape[1:]:

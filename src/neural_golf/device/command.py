@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from neural_golf.base.errors import GolfError
+from neural_golf.base.errors import GolfError, in_one_line
 from neural_golf.base.files import read_tensors, write_bytes
 from neural_golf.data import FOLDER
 from neural_golf.data.given import given as read_data
@@ -115,8 +115,7 @@ def read_network(path: Path) -> tuple[Network, Vector, dict[str, str]]:
     except GolfError as error:
         raise GolfError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except Exception as error:  # protobuf and onnx have errors of their own
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise GolfError(f"{path} is no ONNX file of this project: {told}") from None
+        raise GolfError(f"{path} is no ONNX file of this project: {in_one_line(error)}") from None
     for tensor in network.tensors:
         if not np.isfinite(parameters[tensor.slice]).all():
             raise GolfError(f"{path}: tensor {tensor.name!r} holds NaN or infinity")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from neural_golf.base import longwork
-from neural_golf.base.errors import GolfError
+from neural_golf.base.errors import GolfError, in_one_line
 from neural_golf.engine import Progress
 from neural_golf.net.foreign import Feed, Model
 
@@ -136,7 +136,7 @@ class Runtime:
         try:
             (made,) = session.run([self.model.output], {self.model.input: part, **feeds})
         except Exception as error:  # onnxruntime has many of its own
-            raise GolfError(f"{self.name} cannot be run by onnxruntime: {_short(error)}") from None
+            raise GolfError(f"{self.name} cannot be run by onnxruntime: {in_one_line(error, 250)}") from None
         if not isinstance(made, np.ndarray) or made.size % len(part) or made.dtype.kind != "f":
             raise GolfError(f"{self.name} answers with something other than one number per class and image")
         return np.asarray(made.reshape(len(part), -1), np.float32)
@@ -188,8 +188,4 @@ def _session(proto: onnx.ModelProto, name: str) -> Any:
             proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
-        raise GolfError(f"{name} cannot be loaded by onnxruntime: {_short(error)}") from None
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:250] or type(error).__name__
+        raise GolfError(f"{name} cannot be loaded by onnxruntime: {in_one_line(error, 250)}") from None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import config, data
-from neural_golf.base.errors import GolfError
+from neural_golf.base.errors import GolfError, in_one_line
 from neural_golf.base.files import write_bytes
 from neural_golf.config.sections import Pack
 from neural_golf.engine import engine
@@ -95,8 +95,7 @@ def _read(path: Path, run: str | None) -> tuple[Network, Vector]:
     except GolfError:
         raise
     except Exception as error:  # protobuf and onnx have errors of their own
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise GolfError(f"{path} is no ONNX file of this project: {told}") from None
+        raise GolfError(f"{path} is no ONNX file of this project: {in_one_line(error)}") from None
     return network, parameters
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import helper, inliner, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from neural_golf.base.errors import GolfError
+from neural_golf.base.errors import GolfError, in_one_line
 
 __all__ = [
     "Array",
@@ -94,8 +94,7 @@ def load_model(path: Path) -> Model:
     except GolfError:
         raise
     except Exception as error:  # protobuf's, and those of onnx for a missing file of numbers
-        told = " ".join(str(error).split())[:200] or type(error).__name__
-        raise GolfError(f"{path} is not a whole ONNX file: {told}") from None
+        raise GolfError(f"{path} is not a whole ONNX file: {in_one_line(error)}") from None
     return model_of(proto, str(path))
 
 
@@ -175,5 +174,4 @@ def run_node(model: Model, node: onnx.NodeProto, inputs: Sequence[Array | None])
     try:
         return [np.asarray(made) for made in ReferenceEvaluator(alone).run(None, fed)]
     except Exception as error:
-        told = " ".join(str(error).split())[:150] or type(error).__name__
-        raise UnknownLayer(f"{described(node)} cannot be computed: {told}") from None
+        raise UnknownLayer(f"{described(node)} cannot be computed: {in_one_line(error, 150)}") from None
