@@ -120,10 +120,10 @@ def random_spec(
 
 
 def random_shape(rng: np.random.Generator) -> tuple[int, int, int]:
-    """Of images of one to three colours, or of series."""
+    """Of images of one to three colours, or of many maps, or of series."""
     if rng.random() < 0.2:
-        return int(rng.integers(1, 7)), 1, int(rng.integers(10, 100))
-    return int(rng.integers(1, 4)), int(rng.integers(5, 29)), int(rng.integers(5, 29))
+        return int(rng.integers(1, 21)), 1, int(rng.integers(10, 100))
+    return int(rng.choice([1, 2, 3, 16])), int(rng.integers(5, 29)), int(rng.integers(5, 29))
 
 
 def random_parameters(rng: np.random.Generator, network: Network) -> np.ndarray:
@@ -193,6 +193,26 @@ def test_the_networks_of_the_project_agree_with_pytorch_tensor_by_tensor(spec: l
     got = Compiled(network, *NORMAL).loss_gradient(parameters, images, labels)[1]
     for tensor in network.tensors:
         assert distance(got[tensor.slice], exact[tensor.slice]) <= 1e-5, tensor.name
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ["prelu", "conv 8 k3 same s2", "relu", "linear 10"],
+        ["maxpool 2", "prelu", "linear 10"],
+        ["norm", "prelu", "maxpool 2", "linear 10"],
+    ],
+)
+def test_an_activation_that_learns_may_come_first_and_have_many_channels(spec: list[str]) -> None:
+    """No gradient goes further back from it, so its own has little room."""
+    network, rng = Network.parse(spec, (20, 12, 12)), np.random.default_rng(0)
+    parameters, images = random_parameters(rng, network), random_images(rng, 80, network.in_shape)
+    labels = rng.integers(0, CLASSES, len(images))
+    exact = Twin(network, *NORMAL, dtype="float64").exact_loss_gradient(parameters, images, labels)[1]
+    core = Compiled(network, *NORMAL)
+    got = [core.loss_gradient(parameters, images, labels)[1] for _ in range(2)]
+    assert distance(got[0], exact) <= 1e-5
+    assert got[0].tobytes() == got[1].tobytes()
 
 
 @pytest.mark.parametrize("shape", [(1, 21, 25), (2, 24, 23)])

@@ -12,7 +12,7 @@ namespace golf {
 constexpr int L = 16;            // images per group: one AVX-512 register, two AVX2, four NEON
 constexpr int HALF = L / 2;      // of them, in groups that are not full
 constexpr int MOST_OUTPUTS = 6;  // output channels that a kernel computes at once
-constexpr size_t GRADIENT_BYTES = 24 << 10;  // of gz that are in use at once: a first-level cache has room for them
+constexpr size_t GRADIENT_BYTES = 24 << 10;  // of gz that dense weights want at once: a first-level cache has room for them
 constexpr int GROUPS_PER_CHUNK = 2;  // groups whose gradients share their accumulators
 
 struct Sides {  // down and across: rows and columns
@@ -50,12 +50,12 @@ struct Stage {
   int weight = -1, bias = -1, slope = -1;    // offsets in the parameter vector; -1: none
   int rows = 0, cols = 0;                    // of the convolution's output that pooling reads
   bool needs_input_gradient = false;
-  int together = 1, at_once = 1;  // channels and rows of out whose gradient goes back together
+  int together = 1, at_once = 1;  // channels of out, and its rows, whose gradient goes back together where it is dense
   Map in, out;
   // Only for training:
   Map z;    // value before the activation, of the pixel that the pooling took; or 1 / deviation [channels][1][1]
   Map winner;  // which pixel of its window that was, row by row, the first of equals; integers (forward.inc)
-  Map gz;   // gradient of z before pooling; of `together` channels and `at_once` rows if no input gradient is needed
+  Map gz;   // gradient of z before pooling; of `together` channels and `at_once` rows of windows if no input gradient is needed
   Sides apart{1, 1};  // in gz, whose pixels are as far apart as the kernel's places if an input gradient is needed
   Map g_out, g_in;  // gradients of out and in
   size_t packed = 0, packed_back = 0;  // where its weights, or its taps, begin (Weights, TapLists)
