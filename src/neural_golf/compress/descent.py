@@ -21,7 +21,6 @@ from neural_golf.compress.technique import techniques_of
 from neural_golf.config.recipe import Recipe
 from neural_golf.engine import Engine, engine
 from neural_golf.net.parameters import initialise
-from neural_golf.net.spec import Network
 
 __all__ = ["Descent", "Snapshot", "Vector", "price", "soft_targets"]
 
@@ -31,7 +30,10 @@ PARTS = 8  # of an epoch of plain Adam; after each, its weights go into the aver
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The averaged weights [n] at the moment when `size` of them were left, and which ones those are."""
+    """The averaged weights [n] at the moment when `size` of them were left, and which ones those are.
+
+    They are those of the network that the recipe trains, and of `Descent.kept`.
+    """
 
     size: int
     parameters: Vector
@@ -75,7 +77,7 @@ class Descent:
         core: Engine | None = None, start: Vector | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.train, self.seed = recipe, train, seed
-        self.network = Network.parse(recipe.network, train.pixels.shape[1:], recipe.seen_in)
+        self.network, self.kept = recipe.networks(train.pixels.shape[1:])
         self.core = core or engine(self.network)
         self.seen = self.core.seen(train.pixels)
         self.targets = soft_targets(train.labels, teacher, recipe.distil)

@@ -22,7 +22,6 @@ from neural_golf.config.recipe import Recipe
 from neural_golf.config.sections import DescentSettings
 from neural_golf.engine import engine
 from neural_golf.net.checkpoint import Checkpoint, Run, write_checkpoint
-from neural_golf.net.spec import Network
 
 __all__ = ["descend", "pieces", "run"]
 
@@ -40,7 +39,7 @@ def descend(
     digest: of the data. start: the parameters [n] of a trained network to begin with. With `goal`, a number
     of held-out images, it ends once some snapshots in a row have fewer right.
     """
-    core = engine(Network.parse(recipe.network, train.pixels.shape[1:], recipe.seen_in))
+    core = engine(recipe.networks(train.pixels.shape[1:])[1])
 
     def right(snapshot: Snapshot) -> int:
         return core.correct(snapshot.parameters, heldout.pixels, heldout.labels)
@@ -82,7 +81,8 @@ def descend(
 def run(config: Config, row: str) -> None:
     """Descend once per seed, and write every snapshot and which of them are entered."""
     section: DescentSettings = config.settings(row)
-    network, facts = data.network(section.recipe.network, section.recipe.seen_in), data.facts()
+    recipe = section.recipe
+    network, facts = data.network(recipe.kept_as or recipe.network, recipe.seen_in), data.facts()
     results = [*longwork.computed(pieces(config, row)).values()]
     # params.yaml says which sizes are entered before anything is trained, so no score decides it.
     runs = tuple(

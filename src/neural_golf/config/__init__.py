@@ -172,20 +172,26 @@ class Config(Section):
         told: dict[str, Any] = {"tune": self.tune} if self.tune else {}
         told |= {row: self.settings(row) for row in self.rows_by("reference", "training", "descent")}
         for name, section in told.items():
-            spec, key = (
-                (section.recipe.network, f"{name}.recipe")
-                if hasattr(section, "recipe")
-                else (section.network, name)
+            owner, key = (section.recipe, f"{name}.recipe") if hasattr(section, "recipe") else (section, name)
+            self._fits_images(owner.network, f"{key}.network")
+            if getattr(owner, "kept_as", None):
+                self._fits_images(owner.kept_as, f"{key}.kept_as")
+                try:
+                    owner.networks(self.dataset.shape)
+                except GolfError as error:
+                    raise ValueError(f"{key}.kept_as: {error}") from None
+
+    def _fits_images(self, spec: tuple[str, ...], key: str) -> None:
+        assert self.dataset.shape is not None
+        try:
+            made = Network.parse(spec, self.dataset.shape)
+        except GolfError as error:
+            raise ValueError(f"{key}: {error}") from None
+        if self.dataset.classes and made.classes != len(self.dataset.classes):
+            raise ValueError(
+                f"{key}: it has {made.classes} outputs, but {self.data.dataset} has "
+                f"{len(self.dataset.classes)} classes"
             )
-            try:
-                made = Network.parse(spec, self.dataset.shape)
-            except GolfError as error:
-                raise ValueError(f"{key}.network: {error}") from None
-            if self.dataset.classes and made.classes != len(self.dataset.classes):
-                raise ValueError(
-                    f"{key}.network: it has {made.classes} outputs, but {self.data.dataset} has "
-                    f"{len(self.dataset.classes)} classes"
-                )
 
 
 def load(path: Path = Path("params.yaml")) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from itertools import zip_longest
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -33,12 +34,12 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 ROOMY = (720720, 4096, 4096)
 
 
-def readable(spec: tuple[str, ...]) -> tuple[str, ...]:
+def readable(spec: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """The words of a spec only; whether its shapes fit is known when those of the data are.
 
     Raises ValueError that tells of MNIST's shape, in which most networks here are thought.
     """
-    return _readable(spec)
+    return None if spec is None else _readable(spec)
 
 
 @functools.cache
@@ -82,7 +83,7 @@ class Canonical(BaseModel):
 
 
 # Settings that came after files were made, each with the value that stands for what was done until then.
-_LATER = {"form": None, "fisher_every": 1}
+_LATER = {"form": None, "fisher_every": 1, "kept_as": None}
 
 
 class Formed(BaseModel):
@@ -107,6 +108,7 @@ class Recipe(Formed):
     """The settings of one descent: a field for each part of it, and techniques by name."""
 
     network: tuple[str, ...]
+    kept_as: tuple[str, ...] | None = None  # what a snapshot becomes: it has the same parameters
     batch: Count
     dense_epochs: Count  # before the first weight is removed
     dense_rate: Positive
@@ -135,7 +137,24 @@ class Recipe(Formed):
     # More of them by the names of their files in compress/techniques, each with its settings.
     techniques: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
-    _check = field_validator("network")(readable)
+    _check = field_validator("network", "kept_as")(readable)
+
+    def networks(self, shape: tuple[int, int, int]) -> tuple[Network, Network]:
+        """The network that is trained and the one that a snapshot becomes, for images [c, height, width].
+
+        Raises GolfError where one of them does not fit the images, or where their parameters differ.
+        """
+        trained = Network.parse(self.network, shape, self.seen_in)
+        if self.kept_as is None:
+            return trained, trained
+        kept = Network.parse(self.kept_as, shape, self.seen_in)
+        for own, other in zip_longest(trained.tensors, kept.tensors):
+            if own != other:
+                told = [f"{t.name} {list(t.shape)}" if t else "nothing" for t in (own, other)]
+                raise GolfError(
+                    f"it must have the parameters of `network`, but has {told[1]} instead of {told[0]}"
+                )
+        return trained, kept
 
     @model_validator(mode="after")
     def _falling(self) -> Recipe:

@@ -17,6 +17,7 @@ from neural_golf.compress import technique
 from neural_golf.compress.descent import Descent
 from neural_golf.compress.plan import Epoch
 from neural_golf.config import Config
+from neural_golf.engine import engine
 from neural_golf.experiments import judges, pages, rounding
 from neural_golf.experiments.teacher import probabilities
 
@@ -95,8 +96,9 @@ def pieces(config: Config) -> longwork.Pieces:
                 if step.snapshot:
                     longwork.say("handbook", f"{name} seed {seed}", f"{step.size} left, loss {loss:.4f}")
 
+            core = engine(descent.kept)
             curve = [
-                (shot.size, descent.core.correct(shot.parameters, judged.pixels, judged.labels) / len(judged))
+                (shot.size, core.correct(shot.parameters, judged.pixels, judged.labels) / len(judged))
                 for shot in descent.run(each_epoch, state)
             ]
             return {}, {"curve": curve}

@@ -44,7 +44,6 @@ def model_proto(
     current = "image"
     constants: dict[str, onnx.TensorProto] = {}  # shapes and axes, and what the form needs
     flat: set[str] = set()  # what is [batch, numbers]
-    biases: set[str] = set()
     if network.form:
         nodes, found, current = form_nodes(network.form, network.in_shape, current)
         constants = {tensor.name: tensor for tensor in found}
@@ -57,7 +56,6 @@ def model_proto(
         if layer.orbit > 1:
             made, integers = turned_nodes(layer, reads[0])
             constants |= {tensor.name: tensor for tensor in integers}
-            biases |= {layer.bias.name} if layer.bias else set()
             nodes += made
             current = layer.name
             continue
@@ -73,7 +71,7 @@ def model_proto(
         nodes.append(helper.make_node("Flatten", [current], ["logits"]))
     if network.form:
         _number_outputs(nodes)
-    planes = {name for name in named if name.endswith(".slope")} | biases
+    planes = {name for name in named if name.endswith(".slope")}
     initializers = [
         numpy_helper.from_array(np.ascontiguousarray(a.reshape(-1, 1, 1) if n in planes else a), n)
         for n, a in named.items()
