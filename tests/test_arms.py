@@ -48,7 +48,8 @@ def descent(change: Change, split: Split) -> Descent:
     """A tiny one by the handbook's recipe with this change."""
     recipe = Recipe(**{**HANDBOOK.recipe.model_dump(), **TINY, **change, "start_epochs": 1})
     teacher = np.random.default_rng(0).dirichlet(np.ones(10), len(split)).astype(np.float32)
-    return Descent(recipe.model_copy(update={"network": narrow(recipe.network)}), split, 0, teacher)
+    narrowed = {"network": narrow(recipe.network), "kept_as": recipe.kept_as and narrow(recipe.kept_as)}
+    return Descent(recipe.model_copy(update=narrowed), split, 0, teacher)
 
 
 def silent(step: Epoch, epoch: int, loss: float) -> None:

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from neural_golf.base.errors import GolfError
 from neural_golf.compress import descent, surgeon
 from neural_golf.compress.augmentation import augmented
 from neural_golf.compress.descent import Descent, price, soft_targets
+from neural_golf.compress.frontier import descend
 from neural_golf.compress.optimiser import BlockAdam, FullAdam, restored
 from neural_golf.compress.plan import Epoch, plan
 from neural_golf.compress.surgeon import BLOCK, WHOLE, blocks, choose, fisher, fisher_blocks, operate, regain
@@ -248,6 +250,11 @@ def test_the_exported_network_answers_as_the_engine_does(spec: list[str], train:
     assert np.allclose(found, engine(network).logits(p, train.pixels[:50]), atol=1e-5)
     floats = [t for t in proto.graph.initializer if t.data_type == 1]
     assert sum(int(np.prod(t.dims)) for t in floats) == network.size
+    seen = {"image"}  # what depends on the image: the kernels are turned, and the maps are not
+    for node in proto.graph.node:
+        if seen & set(node.input):
+            seen |= set(node.output)
+            assert node.op_type in {"Conv", "Abs", "MaxPool", "Flatten", "Gemm"}
 
 
 def test_the_plan_falls_to_the_last_size_and_rests_at_every_snapshot() -> None:
@@ -288,6 +295,37 @@ def test_a_descent_learns_and_is_the_same_twice(train: Split) -> None:
         assert np.array_equal(a.parameters, b.parameters) and np.array_equal(a.mask, b.mask)
     core = engine(Network.parse(recipe().network))
     assert core.correct(one[0].parameters, train.pixels, train.labels) > 0.8 * len(train)
+
+
+EVERYWHERE = ("conv 4 k4", "abs", "maxpool 3 s1", "conv 4 k3 d3", "abs", "maxpool 5 s6", "linear 10")
+
+
+def test_a_snapshot_becomes_the_network_that_it_is_kept_as(
+    train: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights as without, in a network that gives other answers; these are what is scored."""
+    monkeypatch.chdir(tmp_path)
+    quick: dict[str, Any] = {"dense_epochs": 1, "fast_epochs": 2, "slow_epochs": 2, "settle": 1}
+    as_trained, other = recipe(**quick), recipe(**quick, kept_as=EVERYWHERE)
+    found = [
+        descend("golf", "seed 0", one, 0, train, train, "digest")[0]["parameters"]
+        for one in (as_trained, other)
+    ]
+    assert np.array_equal(*found)
+    _, record = descend("golf", "seed 0", other, 0, train, train, "digest")
+    kept, trained = (engine(Network.parse(spec)) for spec in (EVERYWHERE, as_trained.network))
+    right = [kept.correct(p, train.pixels, train.labels) for p in found[0]]
+    assert [run["heldout_correct"] for run in record["runs"]] == right
+    assert right != [trained.correct(p, train.pixels, train.labels) for p in found[0]]
+
+
+def test_a_network_that_is_kept_has_the_parameters_of_the_one_that_is_trained(train: Split) -> None:
+    for other in (
+        ("conv 4 k3", *EVERYWHERE[1:-3], "maxpool 6 s6", "linear 10"),
+        (*EVERYWHERE[:-1], "conv 4 k1", "gap"),
+    ):
+        with pytest.raises(GolfError, match="must have the parameters of `network`, but has"):
+            Descent(recipe(kept_as=other), train, 0)
 
 
 def test_removals_share_a_fisher_matrix(train: Split, monkeypatch: pytest.MonkeyPatch) -> None:

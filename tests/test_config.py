@@ -55,6 +55,13 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
         ("handbook", "arms", {"odd": {"rates": 1.0}}, "handbook: arms.odd.rates: "),
         ("golf98", "enter", [123], "enter: 123 is not one of recipe.sizes"),
         ("golf98", "recipe", {"rate": float("inf")}, "golf98.recipe.rate = inf"),
+        (
+            "golf98",
+            "recipe",
+            {"kept_as": ["conv 4 k3", "linear 10"]},
+            "golf98.recipe.kept_as: it must have the parameters of",
+        ),
+        ("golf98", "recipe", {"kept_as": ["conv 4 k9", "linear 10"]}, "golf98.recipe.kept_as"),
         ("interpret", "networks", ["tuned", "golf98-heldout-1"], "golf98-heldout-1 is not in this run"),
     ],
 )

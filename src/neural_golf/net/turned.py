@@ -85,7 +85,10 @@ class _Graph:
         if step == "quarter":
             parts = [self.flip(odd, [a], f"{step}.wrapped"), even]
             return self.turn(self.node("Concat", parts, f"{step}.moved", axis=b), rank, step)
-        parts = [self.flip(even, [a - 1, across], f"{step}.even"), self.flip(odd, [a - 1, a, across], f"{step}.odd")]
+        parts = [
+            self.flip(even, [a - 1, across], f"{step}.even"),
+            self.flip(odd, [a - 1, a, across], f"{step}.odd"),
+        ]
         return self.node("Concat", parts, step, axis=b)
 
     def turn(self, x: str, rank: int, suffix: str) -> str:
