@@ -217,7 +217,9 @@ def _parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 
 def _add_pack_arguments(pack: argparse.ArgumentParser, unpack: argparse.ArgumentParser) -> None:
-    pack.add_argument("file", type=Path, help="an ONNX file of this project, or one of its checkpoints")
+    pack.add_argument(
+        "file", type=Path, help="an ONNX or .golf file of this project, or one of its checkpoints"
+    )
     pack.add_argument(
         "--run", dest="which", metavar="NAME", help="a checkpoint's network, such as golf98-200-2"
     )

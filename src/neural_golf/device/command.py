@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
-from neural_golf.base.errors import GolfError, in_one_line
+from neural_golf.base.errors import GolfError
 from neural_golf.base.files import read_tensors, write_bytes
 from neural_golf.data import FOLDER
 from neural_golf.data.given import given as read_data
 from neural_golf.device.source import Given, write_source
 from neural_golf.device.whole import Whole, calibrated
 from neural_golf.engine import engine
-from neural_golf.net.onnx import model_proto, unpack
+from neural_golf.net.onnx import model_proto
 from neural_golf.net.spec import Network
-from neural_golf.packed import SUFFIX, decode
+from neural_golf.packed.graph import read_network
 
-__all__ = ["of_data", "read_network", "run_c", "run_plain"]
+__all__ = ["of_data", "run_c", "run_plain"]
 
 Vector = NDArray[np.float32]
 CALIBRATION = 1000  # training images whose maps give the scales
@@ -92,34 +91,6 @@ def _write_both(texts: Mapping[Path, str]) -> None:
                 (Path(made) / path.name).replace(path)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def read_network(path: Path) -> tuple[Network, Vector, dict[str, str]]:
-    """The network of an ONNX or `.golf` file, its parameters [n], and what an ONNX file says of itself.
-
-    Raises GolfError, in one line, for any other file, and for numbers that are not finite.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise GolfError(f"{path} cannot be read: {error.strerror}") from None
-    if not content:
-        raise GolfError(f"{path} is empty")
-    props: Any = ()
-    try:
-        if path.suffix == SUFFIX:
-            network, parameters = decode(content)
-        else:
-            network, parameters = unpack(content, str(path))
-            props = onnx.load_from_string(content).metadata_props
-    except GolfError as error:
-        raise GolfError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    except Exception as error:  # protobuf and onnx have errors of their own
-        raise GolfError(f"{path} is no ONNX file of this project: {in_one_line(error)}") from None
-    for tensor in network.tensors:
-        if not np.isfinite(parameters[tensor.slice]).all():
-            raise GolfError(f"{path}: tensor {tensor.name!r} holds NaN or infinity")
-    return network, parameters, {prop.key: prop.value for prop in props}
 
 
 def of_data(

@@ -16,13 +16,14 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from neural_golf.base.errors import GolfError
-from neural_golf.device.command import of_data, read_network
+from neural_golf.device.command import of_data
 from neural_golf.device.source import Given, Source, template, write_source
 from neural_golf.device.tables import number
 from neural_golf.device.whole import calibrated
 from neural_golf.net.onnx import model_proto
 from neural_golf.net.spec import Network
 from neural_golf.packed import SUFFIX
+from neural_golf.packed.graph import read_network
 from neural_golf.results.on_device import BUILDS, Build, Measured
 
 __all__ = ["COMPILER", "EMULATOR", "made_images", "measured", "versions"]

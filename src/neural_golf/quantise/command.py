@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_golf import config, data
-from neural_golf.base.errors import GolfError, in_one_line
+from neural_golf.base.errors import GolfError
 from neural_golf.base.files import write_bytes
 from neural_golf.config.sections import Pack
 from neural_golf.engine import engine
 from neural_golf.net.checkpoint import read_checkpoint
-from neural_golf.net.onnx import unpack
 from neural_golf.net.spec import Network
 from neural_golf.packed import SUFFIX, decode, encode
 from neural_golf.packed.file import MOST_BYTES, bill
-from neural_golf.packed.graph import to_onnx
+from neural_golf.packed.graph import read_network, to_onnx
 from neural_golf.quantise.making import prepared, smallest, whole
 
 __all__ = ["run_pack", "run_unpack"]
@@ -76,7 +75,7 @@ def run_pack(args: argparse.Namespace) -> int:
 
 
 def _read(path: Path, run: str | None) -> tuple[Network, Vector]:
-    """The network of an ONNX file or of one run of a checkpoint."""
+    """The network of an ONNX or `.golf` file, or of one run of a checkpoint."""
     if path.suffix == ".safetensors":
         checkpoint = read_checkpoint(path)
         names = [one.name(path.stem) for one in checkpoint.runs]
@@ -87,15 +86,7 @@ def _read(path: Path, run: str | None) -> tuple[Network, Vector]:
         return checkpoint.network, checkpoint.baked(names.index(run))
     if run is not None:
         raise GolfError("--run goes with a checkpoint (.safetensors)")
-    try:
-        content = path.read_bytes()
-        network, parameters = unpack(content, str(path))
-    except OSError as error:
-        raise GolfError(f"{path} cannot be read: {error.strerror}") from None
-    except GolfError:
-        raise
-    except Exception as error:  # protobuf and onnx have errors of their own
-        raise GolfError(f"{path} is no ONNX file of this project: {in_one_line(error)}") from None
+    network, parameters, _ = read_network(path)
     return network, parameters
 
 
