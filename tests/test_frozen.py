@@ -34,9 +34,14 @@ def git(folder: Path, *words: str) -> str | None:
 
 
 def written_down(raw: dict[str, Any], row: str) -> dict[str, Any]:
-    """What decides about a row's networks, in a tree of params.yaml."""
-    line = raw.get("rows", {}).get(row, {})
-    found = {"seeds": line.get("seeds"), "of": line.get("of"), "settings": raw.get(row)}
+    """What decides about a row's networks, in a tree of params.yaml. A null in a recipe is as good as nothing:
+    it takes out what came with a merge.
+    """
+    line, settings = raw.get("rows", {}).get(row, {}), raw.get(row)
+    if settings and "recipe" in settings:
+        recipe = {key: value for key, value in settings["recipe"].items() if value is not None}
+        settings = {**settings, "recipe": recipe}
+    found = {"seeds": line.get("seeds"), "of": line.get("of"), "settings": settings}
     return found | {"pack": raw.get("pack")} if line.get("by") == "packing" else found
 
 
@@ -132,10 +137,13 @@ def test_a_row_that_was_changed_afterwards_breaks_it(
         assert [text.startswith(told[row]) for text in found] == [True] if row in told else found == []
 
 
-def test_a_row_of_a_workspace_keeps_its_promise_too(project: Callable[..., str], tmp_path: Path) -> None:
+def test_a_row_of_a_workspace_keeps_its_promise_too(
+    project: Callable[..., str], tmp_path: Path, raw: dict[str, Any]
+) -> None:
     commit = project([])
     assert broken_promises(tmp_path, "golf98", commit, "fashion") == []
-    project([], workspaces={"fashion": {"golf98": {"enter": [160]}}})
+    fashion = raw["workspaces"]["fashion"]
+    project([], workspaces={"fashion": {**fashion, "golf98": {**fashion["golf98"], "enter": [160]}}})
     (text,) = broken_promises(tmp_path, "golf98", commit, "fashion")
     assert text.startswith("golf98: settings is not as")
 
