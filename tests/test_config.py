@@ -62,6 +62,19 @@ def test_settings_cannot_be_changed(raw: dict[str, Any]) -> None:
             "golf98.recipe.kept_as: it must have the parameters of",
         ),
         ("golf98", "recipe", {"kept_as": ["conv 4 k9", "linear 10"]}, "golf98.recipe.kept_as"),
+        (
+            "handbook",
+            "arms",
+            {"odd": {"kept_as": ["gap"]}},
+            "handbook.arms.odd.kept_as: it must have the parameters",
+        ),
+        (
+            "handbook",
+            "recipe",
+            {"kept_as": ["gap"]},
+            "kept_as: it must have the parameters of `network`",
+        ),
+        ("search", "recipe", {"kept_as": ["gap"]}, "search.recipe: kept_as: leave it out"),
         ("interpret", "networks", ["tuned", "golf98-heldout-1"], "golf98-heldout-1 is not in this run"),
     ],
 )

@@ -413,3 +413,12 @@ def test_the_referee_finds_nothing_odd_in_a_form(tmp_path: Path) -> None:
     assert found.correct == engine(made).correct(parameters, held, wanted) > 1_850
     assert found.nonzero == np.count_nonzero(parameters) + 3
     assert max(found.losses.values()) <= 1
+
+
+@pytest.mark.parametrize(
+    "text", ['{"width": "0.25"}', '{"width": null}', '{"width": NaN}', '{"height": 1e400}', '{"width": -1}', "[]", "x", '{"w": 0.2}']
+)  # fmt: skip
+def test_a_form_that_a_file_tells_wrongly_is_one_line(text: str) -> None:
+    with pytest.raises(GolfError, match="`form` in its metadata should be width, height, "):
+        Form.read(text)
+    assert Form.read('{"width": 0.3}') == Form(width=0.3)

@@ -20,6 +20,7 @@ from neural_golf.base.errors import GolfError
 from neural_golf.base.yaml12 import parse_yaml, read_yaml
 from neural_golf.config.dataset import Dataset
 from neural_golf.config.plain import refuse_odd, typed
+from neural_golf.config.recipe import Recipe
 from neural_golf.config.sections import (
     Data,
     DescentSettings,
@@ -174,12 +175,23 @@ class Config(Section):
         for name, section in told.items():
             owner, key = (section.recipe, f"{name}.recipe") if hasattr(section, "recipe") else (section, name)
             self._fits_images(owner.network, f"{key}.network")
-            if getattr(owner, "kept_as", None):
-                self._fits_images(owner.kept_as, f"{key}.kept_as")
-                try:
-                    owner.networks(self.dataset.shape)
-                except GolfError as error:
-                    raise ValueError(f"{key}.kept_as: {error}") from None
+            if isinstance(owner, Recipe):
+                self._keeps(owner, f"{key}.kept_as")
+        if book := self.handbook:
+            for name, change in book.arms.items():
+                if book.recipe.kept_as or change.get("kept_as"):
+                    self._keeps(book.arm(name), f"handbook.arms.{name}.kept_as")
+
+    def _keeps(self, recipe: Recipe, key: str) -> None:
+        """What a snapshot becomes must fit the images too, and have the parameters of what is trained."""
+        assert self.dataset.shape is not None
+        if recipe.kept_as is None:
+            return
+        self._fits_images(recipe.kept_as, key)
+        try:
+            recipe.networks(self.dataset.shape)
+        except GolfError as error:
+            raise ValueError(f"{key}: {error}") from None
 
     def _fits_images(self, spec: tuple[str, ...], key: str) -> None:
         assert self.dataset.shape is not None

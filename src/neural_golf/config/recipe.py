@@ -154,6 +154,8 @@ class Recipe(Formed):
                 raise GolfError(
                     f"it must have the parameters of `network`, but has {told[1]} instead of {told[0]}"
                 )
+        if trained.classes != kept.classes:
+            raise GolfError(f"it has {kept.classes} outputs, but `network` has {trained.classes}")
         return trained, kept
 
     @model_validator(mode="after")

@@ -281,6 +281,13 @@ class Search(Section):
 
     _order = field_validator("channels", "kernel", "rate", "penalty", "size")(_ascending)
 
+    @field_validator("recipe")
+    @classmethod
+    def _is_kept(cls, value: Recipe) -> Recipe:
+        if value.kept_as is not None:
+            raise ValueError("kept_as: leave it out, because every trial has a network of its own")
+        return value
+
     @field_validator("channels")
     @classmethod
     def _eights(cls, value: tuple[int, int]) -> tuple[int, int]:

@@ -95,7 +95,7 @@ def read_checkpoint(path: Path, network: Network | None = None) -> Checkpoint:
     """
     tensors, metadata = read_tensors(path)
     try:
-        form = Form(**json.loads(metadata["form"])) if "form" in metadata else None
+        form = Form.read(metadata["form"]) if "form" in metadata else None
         found = Network.parse(json.loads(metadata["network"]), tuple(json.loads(metadata["shape"])), form)
         runs = tuple(Run(**run) for run in json.loads(metadata["runs"]))
     except (KeyError, ValueError, TypeError):

@@ -7,7 +7,10 @@ in ONNX.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
+
+from neural_golf.base.errors import GolfError
 
 __all__ = ["FAINT", "Form"]
 
@@ -30,3 +33,18 @@ class Form:
     height: float = 0.396
     width_exponent: float = 0.5
     height_exponent: float = 0.5
+
+    @classmethod
+    def read(cls, text: str) -> Form:
+        """The form that a file tells in its metadata, as JSON. Raises GolfError where it is none."""
+        names = [field.name for field in fields(cls)]
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        told = isinstance(found, dict) and found.keys() <= set(names)
+        if not told or any(type(n) not in (int, float) or not 0 < n <= 1 for n in found.values()):
+            raise GolfError(
+                f"`form` in its metadata should be {', '.join(names)}, each above 0 and at most 1, as JSON"
+            )
+        return cls(**found)

@@ -6,7 +6,6 @@ parameters of the spec.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -129,7 +128,7 @@ def unpack(content: bytes, name: str) -> tuple[Network, NDArray[np.float32]]:
         )
     _, channels, height, width = (size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim)
     spec = [words.strip() for words in props["network"].split(",")]
-    form = Form(**json.loads(props["form"])) if "form" in props else None
+    form = Form.read(props["form"]) if "form" in props else None
     network = Network.parse(spec, (channels, height, width), form)
     shapes = {tensor.name: tensor.shape for tensor in network.tensors}
     named = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
