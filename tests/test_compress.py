@@ -326,6 +326,9 @@ def test_a_network_that_is_kept_has_the_parameters_of_the_one_that_is_trained(tr
     ):
         with pytest.raises(GolfError, match="must have the parameters of `network`, but has"):
             Descent(recipe(kept_as=other), train, 0)
+    once, turned = (("conv 4 k3 nobias", "gap"), ("conv 16 k3 turns nobias", "gap"))  # the same four kernels
+    with pytest.raises(GolfError, match="it has 16 outputs, but `network` has 4"):
+        Descent(recipe(network=once, kept_as=turned), train, 0)
 
 
 def test_removals_share_a_fisher_matrix(train: Split, monkeypatch: pytest.MonkeyPatch) -> None:

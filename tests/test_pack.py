@@ -25,7 +25,7 @@ from neural_golf.net.onnx import model_proto, unpack
 from neural_golf.net.parameters import initialise
 from neural_golf.net.spec import Network
 from neural_golf.packed import decode, encode
-from neural_golf.packed.graph import to_onnx
+from neural_golf.packed.graph import read_network, to_onnx
 from neural_golf.quantise.search import Search, nearest, round_one, without_biases
 from neural_golf.referee.challenge import Challenge, load_challenge
 from neural_golf.referee.cli import verdict_table
@@ -144,6 +144,15 @@ def test_a_file_that_is_cut_off_is_refused_or_is_the_file_of_another_network(
         assert encode(network, values) == path.read_bytes() != content
     else:
         assert "\n" not in answer.refused and "failed on it" not in answer.refused
+
+
+def test_a_packed_file_and_its_onnx_file_are_read_as_the_same_network(tmp_path: Path, content: bytes) -> None:
+    packed, unpacked = tmp_path / "net.golf", tmp_path / "net.onnx"
+    packed.write_bytes(content)
+    unpacked.write_bytes(to_onnx(content))
+    (one, own, _), (other, values, told) = read_network(packed), read_network(unpacked)
+    assert one.spec == other.spec == small()[0].spec and np.array_equal(own, values)
+    assert np.array_equal(own, decode(content)[1]) and told["packed"] == f"{len(content)} bytes"
 
 
 def test_a_fork_imports_nothing_for_a_packed_file(tmp_path: Path, content: bytes) -> None:

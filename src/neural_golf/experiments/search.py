@@ -22,8 +22,8 @@ from neural_golf.config import Config
 from neural_golf.config.pieces import waves
 from neural_golf.config.recipe import Recipe
 from neural_golf.config.sections import Search
-from neural_golf.engine import engine
 from neural_golf.net.orbits import POSITIONS
+from neural_golf.net.spec import Network
 
 if TYPE_CHECKING:
     import optuna
@@ -64,7 +64,7 @@ def _study(config: Config, only: int | None = None) -> Study:
     def evaluate(trial: optuna.Trial, _: Report) -> tuple[float, int]:
         recipe = recipe_of(trial.params, section)
         try:
-            core = engine(recipe.networks(train.pixels.shape[1:])[1])
+            Network.parse(recipe.network, train.pixels.shape[1:], recipe.seen_in)
         except GolfError as error:  # these images are too small for it
             raise NoResult(str(error)) from None
 
@@ -74,7 +74,7 @@ def _study(config: Config, only: int | None = None) -> Study:
 
         descent = Descent(recipe, train, section.seed)
         last = descent.run(each_epoch)[-1]
-        return core.correct(last.parameters, heldout.pixels, heldout.labels) / len(heldout), last.size
+        return descent.core.correct(last.parameters, heldout.pixels, heldout.labels) / len(heldout), last.size
 
     def sampler(done: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(

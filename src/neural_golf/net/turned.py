@@ -22,7 +22,7 @@ def turned_nodes(layer: Layer, source: str) -> tuple[list[onnx.NodeProto], list[
     with themselves turned by 180 degrees, then by 90, each along an axis of its own, so that they end in the
     order of `Network.unrolled`: [n, m, a, b, in, k, k] with position 4 m + 2 a + b. If the channels that
     they read come in as many positions (`layer.among` is more than 1), these change their places too. All
-    this is done with constants, so a runtime does it once. Ends in the node called `layer.name`.
+    this is done with constants, so a runtime can do it beforehand. Ends in the node called `layer.name`.
     """
     assert layer.weight is not None
     steps = ["mirror", "half", "quarter"][-(layer.orbit.bit_length() - 1) :]
